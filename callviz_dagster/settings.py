@@ -1,0 +1,362 @@
+"""Every CALLVIZ_* setting: name, meaning, default, validation. The only reader of the environment.
+
+Nothing is read at import: `Settings.load()` reads the environment and a `.env` file when it is called.
+What belongs elsewhere: what a setting does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+PREFIX = "CALLVIZ_"
+TEST_PREFIX = "CALLVIZ_TEST_"
+"""Names for the test suite alone; they are no settings and are passed over."""
+
+ROLES = ("call_type", "status", "start_time", "end_time", "duration")
+
+
+class SettingsError(ValueError):
+    """A setting has an unknown name or a value that is not allowed. The message says which, and what is."""
+
+
+class MissingSettingError(SettingsError):
+    """A setting without which the work cannot start is not set. The message says how to set it."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("an IANA time zone, for example Europe/Berlin, America/New_York or UTC") from None
+    return value
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError("a share from 0 (none may be rejected) to 1, for example 0.05")
+    return share
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError("a whole number from 1")
+    return int(value)
+
+
+def _switch(value: str) -> bool:
+    allowed = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if value.lower() not in allowed:
+        raise ValueError("true or false")
+    return allowed[value.lower()]
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in value.split(",")) if name)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return value
+
+    return parse
+
+
+def _mongo_uri(value: str) -> str:
+    if not value.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("a connection string that starts with mongodb:// or mongodb+srv://")
+    return value
+
+
+def _setting(
+    name: str,
+    meaning: str,
+    *,
+    default: Any,
+    parse: Callable[[str], Any] = _text,
+    shown_default: str | None = None,
+    secret: bool = False,
+) -> Any:
+    shown = shown_default if shown_default is not None else f"`{default}`"
+    return field(
+        default=default,
+        repr=not secret,
+        metadata={
+            "name": PREFIX + name,
+            "meaning": meaning,
+            "parse": parse,
+            "default": shown,
+            "secret": secret,
+        },
+    )
+
+
+def _role(role: str, words: str) -> Any:
+    return _setting(
+        f"FIELD_{role.upper()}",
+        f"the document field (dotted path) that holds {words}",
+        default=None,
+        shown_default="recognized by name",
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, validated. `repr` leaves the secrets out.
+
+    Raises:
+        SettingsError: from `load`, for an unknown `CALLVIZ_*` name or a value that is not allowed.
+    """
+
+    mongo_uri: str | None = _setting(
+        "MONGO_URI",
+        "connection string of the MongoDB deployment; a secret, redacted everywhere",
+        default=None,
+        parse=_mongo_uri,
+        shown_default="none: set it, or run the demo",
+        secret=True,
+    )
+    mongo_database: str | None = _setting(
+        "MONGO_DATABASE",
+        "database that holds the calls",
+        default=None,
+        shown_default="the connection string's database, else `callviz`",
+    )
+    mongo_collection: str = _setting("MONGO_COLLECTION", "collection that holds the calls", default="calls")
+    timezone: str = _setting(
+        "TIMEZONE",
+        "IANA time zone of dates, weekdays, hours and of the times in `calls.csv`",
+        default="UTC",
+        parse=_zone,
+    )
+    source_timezone: str = _setting(
+        "SOURCE_TIMEZONE",
+        "IANA time zone of times that are stored without one: text without an offset, and dates too where "
+        "`CALLVIZ_SOURCE_DATES` is `local`",
+        default="UTC",
+        parse=_zone,
+    )
+    source_dates: str = _setting(
+        "SOURCE_DATES",
+        "what the collection's BSON dates are: `utc`, instants as MongoDB defines them, or `local`, a local clock "
+        "that was stored as if it were UTC",
+        default="utc",
+        parse=_one_of("utc", "local"),
+    )
+    date_order: str | None = _setting(
+        "DATE_ORDER",
+        "how to read text dates such as 03/04/2024: `dmy` or `mdy`; without it they are rejected where both "
+        "readings are possible",
+        default=None,
+        parse=_one_of("dmy", "mdy"),
+        shown_default="none: never guessed",
+    )
+    field_call_type: str | None = _role("call_type", "the type")
+    field_status: str | None = _role("status", "the status")
+    field_start_time: str | None = _role("start_time", "the start time")
+    field_end_time: str | None = _role("end_time", "the end time")
+    field_duration: str | None = _role("duration", "the duration")
+    field_duration_unit: str | None = _setting(
+        "FIELD_DURATION_UNIT",
+        "unit of stored durations: `s` or `ms`",
+        default=None,
+        parse=_one_of("s", "ms"),
+        shown_default="by the field's name, else `s`",
+    )
+    max_rejected: float = _setting(
+        "MAX_REJECTED",
+        "share of documents that may be rejected before a refresh fails and the last good output stays",
+        default=0.05,
+        parse=_share,
+    )
+    max_columns: int = _setting(
+        "MAX_COLUMNS",
+        "columns that the documents' other fields may take; beyond it the rarest go together into `other_fields`",
+        default=200,
+        parse=_count,
+    )
+    pseudonymize: tuple[str, ...] = _setting(
+        "PSEUDONYMIZE",
+        "fields (dotted paths, comma-separated) whose values are replaced by keyed tokens",
+        default=(),
+        parse=_names,
+        shown_default="none",
+    )
+    pseudonym_key: str | None = _setting(
+        "PSEUDONYM_KEY",
+        "key of the tokens, at least 32 bytes; a secret, required where `CALLVIZ_PSEUDONYMIZE` is set",
+        default=None,
+        shown_default="none",
+        secret=True,
+    )
+    drop_fields: tuple[str, ...] = _setting(
+        "DROP_FIELDS",
+        "fields (dotted paths, comma-separated) that are left out of everything but the raw archive",
+        default=(),
+        parse=_names,
+        shown_default="none",
+    )
+    keep_raw: bool = _setting(
+        "KEEP_RAW",
+        "whether the raw archive stays after a refresh; `false` deletes it once `calls` is written",
+        default=True,
+        parse=_switch,
+        shown_default="`true`",
+    )
+    workbook: Path | None = _setting(
+        "WORKBOOK",
+        "your own Tableau workbook (.twb) to pack instead of the one that comes with callviz",
+        default=None,
+        parse=Path,
+        shown_default="the workbook of callviz",
+    )
+    workbook_source: str = _setting(
+        "WORKBOOK_SOURCE",
+        "what `callviz.twbx` carries: `csv`, or `hyper`, a Tableau extract (needs the extra `hyper`)",
+        default="csv",
+        parse=_one_of("csv", "hyper"),
+    )
+    tableau_lineage: bool = _setting(
+        "TABLEAU_LINEAGE",
+        "whether the graph shows the workbook's data source, sheets and dashboard; `false` where dagster-tableau does",
+        default=True,
+        parse=_switch,
+        shown_default="`true`",
+    )
+    dashboard_labels: int = _setting(
+        "DASHBOARD_LABELS",
+        "call types and statuses that `call_dashboard.html` shows each; the rarest beyond it are grouped as other",
+        default=12,
+        parse=_count,
+    )
+    data_dir: Path = _setting("DATA_DIR", "folder of the intermediate files", default=Path(".callviz"), parse=Path)
+    publish_dir: Path = _setting("PUBLISH_DIR", "folder of the published files", default=Path("tableau"), parse=Path)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
+        """Read the settings from `environ` (default: the process's), above a `.env` file in the current folder.
+
+        A variable that is set to nothing counts as not set.
+        """
+        if environ is None:
+            from dotenv import dotenv_values
+
+            stored = dotenv_values(env_file or Path(".env"))
+            environ = {**{k: v for k, v in stored.items() if v is not None}, **os.environ}
+        given = {
+            name: value.strip()
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and value.strip()
+        }
+        known = {f.metadata["name"]: f for f in dataclasses.fields(cls)}
+        for name in sorted(given.keys() - known.keys()):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise SettingsError(
+                f"{name} is not a setting of callviz.{hint} The settings are: {', '.join(sorted(known))}."
+            )
+        values = {}
+        for name, value in given.items():
+            setting = known[name]
+            try:
+                values[setting.name] = setting.metadata["parse"](value)
+            except ValueError as error:
+                shown = "its value" if setting.metadata["secret"] else repr(value)
+                raise SettingsError(f"{name}: {shown} is not allowed; it takes {error}.") from None
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        """Check what one setting asks of another."""
+        if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
+            raise MissingSettingError(
+                "CALLVIZ_PSEUDONYMIZE needs CALLVIZ_PSEUDONYM_KEY, a secret of at least 32 bytes: make one with "
+                '`python -c "import secrets; print(secrets.token_hex(32))"` and keep it, for the same key '
+                "gives the same tokens."
+            )
+        roles = {path for role in ROLES if (path := self.role_field(role))}
+        for name, paths in (
+            ("CALLVIZ_PSEUDONYMIZE", self.pseudonymize),
+            ("CALLVIZ_DROP_FIELDS", self.drop_fields),
+        ):
+            clash = sorted(roles.intersection(paths) | ({"_id"} & set(paths)))
+            if clash:
+                raise SettingsError(f"{name} names {clash[0]}, which the calls table is built from; leave it out.")
+
+    def role_field(self, role: str) -> str | None:
+        """Return the document field that was set for a role of `ROLES`, if one was."""
+        value: str | None = getattr(self, f"field_{role}")
+        return value
+
+    def require_mongo_uri(self) -> str:
+        """Return the connection string.
+
+        Raises:
+            MissingSettingError: it is not set.
+        """
+        if not self.mongo_uri:
+            raise MissingSettingError(
+                "CALLVIZ_MONGO_URI is not set: set it to your MongoDB connection string, for example "
+                "mongodb://127.0.0.1:27017/mydatabase, in the environment or in a .env file, or run `make demo` "
+                "to try callviz on sample calls."
+            )
+        return self.mongo_uri
+
+    @property
+    def database(self) -> str:
+        """The database that holds the calls."""
+        in_uri = urlsplit(self.mongo_uri or "").path.lstrip("/")
+        return self.mongo_database or unquote(in_uri) or "callviz"
+
+
+_CREDENTIALS = re.compile(r"(mongodb(?:\+srv)?://)[^/@\s]*(?:@[^/@\s]*)*@")
+_URI_OPTIONS = re.compile(r"(mongodb(?:\+srv)?://[^\s?]*\?)\S*")
+
+
+def redact(text: str, *secrets: str | None) -> str:
+    """Return `text` without credentials: those of every connection string in it, and each of `secrets`."""
+    for secret in secrets:
+        if secret:
+            parts = urlsplit(secret) if "://" in secret else None
+            for word in (
+                secret,
+                *([parts.password, unquote(parts.password)] if parts and parts.password else []),
+            ):
+                text = text.replace(word, "***")
+    return _URI_OPTIONS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))
+
+
+def markdown_table() -> str:
+    """Return the settings as a Markdown table: variable, meaning, default."""
+    lines = ["| variable | meaning | default |", "|---|---|---|"]
+    lines += [
+        f"| `{f.metadata['name']}` | {f.metadata['meaning']} | {f.metadata['default']} |"
+        for f in dataclasses.fields(Settings)
+    ]
+    return "\n".join(lines)
