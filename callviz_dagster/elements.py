@@ -1,0 +1,345 @@
+"""Raw BSON documents → their elements, by field path and BSON type.
+
+A batch of documents is walked all documents at a time with NumPy: where the current element of many documents
+has the same name, they step over it together. Documents that no other resembles are walked one by one. Both
+ways give the same elements, as positions in the raw bytes, so nothing is decoded, changed or left out here.
+What belongs elsewhere: what a value means (`values.py`, `times.py`) and what becomes of it (`normalize.py`).
+
+BSON: https://bsonspec.org/spec.html.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Path = tuple[bytes, ...]
+"""A field's names from the top of the document. A name that repeats in one document has `REPEAT` and its number."""
+
+Ints = NDArray[np.int64]
+REPEAT = b"\x00"
+"""Stands between a name and the number of its repetition; no BSON name can hold a zero byte."""
+
+DOUBLE, STRING, DOCUMENT, ARRAY, BINARY, UNDEFINED, OBJECT_ID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
+BOOLEAN, DATE, NULL, REGEX, DB_POINTER, CODE, SYMBOL = 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E
+CODE_WITH_SCOPE, INT32, TIMESTAMP, INT64, DECIMAL128 = 0x0F, 0x10, 0x11, 0x12, 0x13
+MIN_KEY, MAX_KEY = 0xFF, 0x7F
+FLATTENED = 0x103
+"""Type of a nested document whose own elements are given too, under longer paths."""
+
+TYPE_NAMES = {
+    DOUBLE: "double",
+    STRING: "string",
+    DOCUMENT: "object",
+    ARRAY: "array",
+    BINARY: "binData",
+    UNDEFINED: "undefined",
+    OBJECT_ID: "objectId",
+    BOOLEAN: "bool",
+    DATE: "date",
+    NULL: "null",
+    REGEX: "regex",
+    DB_POINTER: "dbPointer",
+    CODE: "javascript",
+    SYMBOL: "symbol",
+    CODE_WITH_SCOPE: "javascriptWithScope",
+    INT32: "int",
+    TIMESTAMP: "timestamp",
+    INT64: "long",
+    DECIMAL128: "decimal",
+    MIN_KEY: "minKey",
+    MAX_KEY: "maxKey",
+    FLATTENED: "object",
+}
+"""MongoDB's names (`$type` aliases) of the BSON types."""
+
+MAX_DEPTH = 8
+"""Nested documents deeper than this stay one value."""
+
+_FIXED = {
+    DOUBLE: 8,
+    UNDEFINED: 0,
+    OBJECT_ID: 12,
+    BOOLEAN: 1,
+    DATE: 8,
+    NULL: 0,
+    INT32: 4,
+    TIMESTAMP: 8,
+    INT64: 8,
+    DECIMAL128: 16,
+    MIN_KEY: 0,
+    MAX_KEY: 0,
+}
+_COUNTED = {STRING: 4, DOCUMENT: 0, ARRAY: 0, BINARY: 5, CODE: 4, SYMBOL: 4, DB_POINTER: 16, CODE_WITH_SCOPE: 0}
+"""Types whose size is an int32 at their start plus so many bytes."""
+
+_PADDING = 64
+_TOGETHER = 24
+"""Fewer documents than this are walked one by one."""
+_MOST_NAMES = 512
+_MOST_SWEEPS = 64
+_int32 = struct.Struct("<i").unpack_from
+
+
+class ElementError(ValueError):
+    """The bytes are not BSON documents."""
+
+
+@dataclass
+class Elements:
+    """The elements of one path and type in a batch: the row each is of, and where its value starts."""
+
+    rows: Ints
+    starts: Ints
+
+
+@dataclass
+class Batch:
+    """Documents as raw bytes, with their elements by path and type.
+
+    `raw` and `data` are the same bytes, `data` padded with zeros so that fixed-width reads never leave it.
+    `starts` has the offset of each document and, last, the end of the last one.
+    """
+
+    raw: bytes
+    data: NDArray[np.uint8]
+    starts: Ints
+    elements: Mapping[tuple[Path, int], Elements]
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        return len(self.starts) - 1
+
+    def int32(self, starts: Ints) -> Ints:
+        """Return the int32 at each position."""
+        return self._read(starts, 4).view("<i4").ravel().astype(np.int64)
+
+    def int64(self, starts: Ints) -> Ints:
+        """Return the int64 (or the date, in milliseconds) at each position."""
+        return self._read(starts, 8).view("<i8").ravel()
+
+    def double(self, starts: Ints) -> NDArray[np.float64]:
+        """Return the double at each position."""
+        return self._read(starts, 8).view("<f8").ravel()
+
+    def _read(self, starts: Ints, width: int) -> NDArray[np.uint8]:
+        return np.lib.stride_tricks.sliding_window_view(self.data, width)[starts]
+
+
+Found = dict[tuple[Path, int], list[tuple[Ints, Ints]]]
+
+
+@dataclass
+class Walker:
+    """Walks batches; remembers the order of names from batch to batch, which saves time and changes no result."""
+
+    _orders: dict[Path, list[bytes]] = field(default_factory=dict)
+
+    def walk(self, documents: bytes) -> Batch:
+        """Return the batch of these documents, given end to end.
+
+        Raises:
+            ElementError: the bytes are not whole BSON documents.
+        """
+        starts = document_starts(documents)
+        data = _Bytes(documents)
+        found: Found = {}
+        self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found)
+        return Batch(documents, data.bytes, starts, {key: _joined(parts) for key, parts in found.items()})
+
+    def _walk_level(self, data: _Bytes, prefix: Path, rows: Ints, position: Ints, found: Found) -> None:
+        """Walk one level of (sub)documents, whose first elements start at `position`, and the levels below it."""
+        level = _Level(data, rows, position.copy())
+        order = self._orders.setdefault(prefix, [])
+        active = level.unfinished(np.arange(len(rows)))
+        for _ in range(_MOST_SWEEPS):
+            if len(active) < _TOGETHER:
+                break
+            before = len(active)
+            moved = False
+            _learn(order, level.names(int(active[0])))
+            for name in order:
+                hit = data.named(level.position[active], name)
+                if hit.any():
+                    moved = True
+                    level.step(name, active if hit.all() else active[hit])
+                    active = level.unfinished(active)
+                    if len(active) < _TOGETHER:
+                        break
+            if not moved and len(active) == before:
+                break
+        for one in active:
+            level.walk_alone(int(one))
+        for (name, kind), parts in level.found.items():
+            elements = _joined(parts)
+            path, here, starts = (*prefix, name), elements.rows, elements.starts
+            if kind == DOCUMENT and len(path) < MAX_DEPTH:
+                flat = data.flattens(starts)
+                if flat.any():
+                    found.setdefault((path, FLATTENED), []).append((here[flat], starts[flat]))
+                    self._walk_level(data, path, here[flat], starts[flat] + 4, found)
+                here, starts = here[~flat], starts[~flat]
+            if len(here):
+                found.setdefault((path, kind), []).append((here, starts))
+
+
+@dataclass
+class _Level:
+    """(Sub)documents on their way: for each the position of its current element, and what was found so far."""
+
+    data: _Bytes
+    rows: Ints
+    position: Ints
+    found: dict[tuple[bytes, int], list[tuple[Ints, Ints]]] = field(default_factory=dict)
+    times: dict[bytes, NDArray[np.int16]] = field(default_factory=dict)
+    """For each name, how often each document has had it."""
+
+    def unfinished(self, active: Ints) -> Ints:
+        return active[self.data.bytes[self.position[active]] != 0]
+
+    def names(self, one: int) -> list[bytes]:
+        return [name for name, _, _ in iterate(self.data.raw, int(self.position[one]))]
+
+    def step(self, name: bytes, here: Ints) -> None:
+        """Record the current element, called `name`, of the documents `here`, and step over it."""
+        at = self.position[here]
+        kinds = self.data.bytes[at]
+        starts = at + (len(name) + 2)
+        count = self.times.get(name)
+        if count is None:
+            count = self.times[name] = np.zeros(len(self.position), np.int16)
+        earlier = count[here]
+        count[here] += 1
+        for kind in _distinct(kinds):
+            same = kinds == kind
+            of_kind, values, repeats = here[same], starts[same], earlier[same]
+            self.position[of_kind] = values + self.data.sizes(kind, values)
+            for repeat in _distinct(repeats):
+                which = repeats == repeat
+                self._add(name, repeat, kind, self.rows[of_kind[which]], values[which])
+
+    def walk_alone(self, one: int) -> None:
+        """Record all elements that are left of one document."""
+        seen: dict[bytes, int] = {}
+        row = self.rows[one : one + 1]
+        for name, kind, start in iterate(self.data.raw, int(self.position[one])):
+            repeat = seen.get(name)
+            if repeat is None:
+                repeat = int(self.times[name][one]) if name in self.times else 0
+            seen[name] = repeat + 1
+            self._add(name, repeat, kind, row, np.array([start], np.int64))
+
+    def _add(self, name: bytes, repeat: int, kind: int, rows: Ints, starts: Ints) -> None:
+        key = name + REPEAT + b"%d" % (repeat + 1) if repeat else name
+        self.found.setdefault((key, kind), []).append((rows, starts))
+
+
+def _learn(order: list[bytes], names: list[bytes]) -> None:
+    """Put the names that are new into the order, each behind the one that it follows."""
+    place = 0
+    for name in names:
+        if name in order:
+            place = order.index(name) + 1
+        elif len(order) < _MOST_NAMES:
+            order.insert(place, name)
+            place += 1
+
+
+def _joined(parts: list[tuple[Ints, Ints]]) -> Elements:
+    """Return the parts as one, in the order of the documents."""
+    if len(parts) == 1:
+        return Elements(*parts[0])
+    rows = np.concatenate([part[0] for part in parts])
+    starts = np.concatenate([part[1] for part in parts])
+    order = np.argsort(rows, kind="stable")
+    return Elements(rows[order], starts[order])
+
+
+class _Bytes:
+    """The bytes of a batch, read at many positions at once."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.bytes = np.zeros(len(raw) + _PADDING, np.uint8)
+        self.bytes[: len(raw)] = np.frombuffer(raw, np.uint8)
+        self._windows = np.lib.stride_tricks.sliding_window_view(self.bytes, 8)
+
+    def int32(self, at: Ints) -> Ints:
+        return np.ascontiguousarray(self._windows[at, :4]).view("<i4").ravel().astype(np.int64)
+
+    def named(self, at: Ints, name: bytes) -> NDArray[np.bool_]:
+        """Tell whether the element at each position has this name."""
+        wanted = name + b"\x00"
+        hit = np.ones(len(at), np.bool_)
+        for offset in range(0, len(wanted), 8):
+            part = wanted[offset : offset + 8]
+            word = self._windows[np.minimum(at + (1 + offset), len(self._windows) - 1)].view("<u8").ravel()
+            mask = np.uint64((1 << (8 * len(part))) - 1)
+            hit &= (word & mask) == np.uint64(int.from_bytes(part, "little"))
+        return hit
+
+    def name_at(self, at: int) -> bytes:
+        return self.raw[at + 1 : self.raw.index(b"\x00", at + 1)]
+
+    def sizes(self, kind: int, starts: Ints) -> Ints:
+        """Return the size of each value of this type."""
+        if kind in _FIXED:
+            return np.full(len(starts), _FIXED[kind], np.int64)
+        if kind in _COUNTED:
+            return self.int32(starts) + _COUNTED[kind]
+        return np.array([value_size(self.raw, kind, int(start)) for start in starts], np.int64)
+
+    def flattens(self, starts: Ints) -> NDArray[np.bool_]:
+        """Tell which nested documents are walked too: those that hold something and are no DBRef."""
+        empty = self.int32(starts) <= 5
+        reference = self.named(starts + 4, b"$ref")
+        return ~(empty | reference)
+
+
+def _distinct(values: NDArray[np.integer]) -> list[int]:
+    first = values[0]
+    if (values == first).all():
+        return [int(first)]
+    return [int(value) for value in np.unique(values)]
+
+
+def document_starts(documents: bytes) -> Ints:
+    """Return the offset of each document and, last, the end of the last one.
+
+    Raises:
+        ElementError: the bytes are not whole documents.
+    """
+    starts = [0]
+    position, end = 0, len(documents)
+    while position < end:
+        if position + 5 > end:
+            raise ElementError("the bytes end within a document")
+        position += _int32(documents, position)[0]
+        if position - starts[-1] < 5 or position > end:
+            raise ElementError("the bytes end within a document")
+        starts.append(position)
+    return np.array(starts, np.int64)
+
+
+def value_size(raw: bytes, kind: int, start: int) -> int:
+    """Return the size in bytes of the value of this type that starts there."""
+    if kind in _FIXED:
+        return _FIXED[kind]
+    if kind in _COUNTED:
+        return int(_int32(raw, start)[0]) + _COUNTED[kind]
+    if kind == REGEX:
+        return raw.index(b"\x00", raw.index(b"\x00", start) + 1) + 1 - start
+    raise ElementError(f"0x{kind:02x} is no BSON type")
+
+
+def iterate(raw: bytes, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, type and value position of each element from `position` to the end of its document."""
+    while raw[position]:
+        kind = raw[position]
+        end = raw.index(b"\x00", position + 1)
+        yield raw[position + 1 : end], kind, end + 1
+        position = end + 1 + value_size(raw, kind, end + 1)

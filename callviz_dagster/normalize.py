@@ -1,0 +1,647 @@
+"""A batch of raw documents → rows of `calls` and rows of `rejected_calls`. Pure: no I/O, no Dagster.
+
+Works column by column: the values of one field and BSON type are read together where NumPy or Arrow reads them
+exactly, one by one where not; both give the same rows. Every document of the batch is a row of exactly one of
+the two tables.
+What belongs elsewhere: finding elements (`elements.py`), single values (`values.py`, `times.py`), choosing fields
+and column types (`plan.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from callviz_dagster import elements as el
+from callviz_dagster import times
+from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_schema
+from callviz_dagster.csv_format import local_datetime_text
+from callviz_dagster.elements import Batch, Elements, Ints, Path
+from callviz_dagster.plan import ID, FieldColumn, Plan
+from callviz_dagster.settings import PREFIX
+from callviz_dagster.times import Reading
+from callviz_dagster.values import Renderer, dotted, plain_path
+from callviz_dagster.vocabulary import known_label
+
+Mask = NDArray[np.bool_]
+
+EXAMPLES = 5
+"""How many documents a check names."""
+
+_DAY = 86_400_000_000
+_DAY_SECONDS = 86_400
+_YEAR_1990 = 631_152_000_000_000
+_EXACT = 2**53
+_MOST_QUOTED = 100
+_MOST_LABELS = 1_000
+_SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_HOURS = re.compile(r"(\d+):([0-5]\d):([0-5]\d)(\.\d+)?")
+
+PROBLEMS = {
+    "start_missing": "The document has no start time.",
+    "start_unreadable": "The start time cannot be read as a time.",
+    "start_ambiguous": f"Day and month of the start time could change places; set {PREFIX}DATE_ORDER to dmy or mdy.",
+    "start_out_of_range": "The start time lies outside the years 1678 to 2261, which is what every reader can hold.",
+}
+"""Reason codes of rejected documents, with what each means."""
+
+_LEFT_EMPTY = {
+    "unreadable": "is no time",
+    "ambiguous": f"could mean two dates (set {PREFIX}DATE_ORDER)",
+    "out_of_range": "lies outside 1678–2261",
+}
+
+
+@dataclass
+class Tally:
+    """What was counted while documents became rows; adds up over batches."""
+
+    documents: int = 0
+    calls: int = 0
+    rejected: int = 0
+    repaired_rows: int = 0
+    repairs: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    reason_examples: dict[str, list[str]] = field(default_factory=dict)
+    fields_used: dict[str, Counter[str]] = field(default_factory=dict)
+    """For each role, how many documents each field played it in."""
+    labels: dict[str, Counter[str]] = field(default_factory=dict)
+    """For `call_type` and `status`, how many calls have each label."""
+    implausible: Counter[str] = field(default_factory=Counter)
+    implausible_examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, other: Tally) -> None:
+        """Add the tally of another batch."""
+        self.documents += other.documents
+        self.calls += other.calls
+        self.rejected += other.rejected
+        self.repaired_rows += other.repaired_rows
+        self.repairs.update(other.repairs)
+        self.reasons.update(other.reasons)
+        self.implausible.update(other.implausible)
+        for role, used in other.fields_used.items():
+            self.fields_used.setdefault(role, Counter()).update(used)
+        for role, labels in other.labels.items():
+            mine = self.labels.setdefault(role, Counter())
+            for label, count in labels.items():
+                if label in mine or len(mine) < _MOST_LABELS:
+                    mine[label] += count
+        for mine_by, theirs in (
+            (self.reason_examples, other.reason_examples),
+            (self.implausible_examples, other.implausible_examples),
+        ):
+            for key, examples in theirs.items():
+                mine_by[key] = [*mine_by.get(key, []), *examples][:EXAMPLES]
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """The rows of one batch."""
+
+    calls: pa.Table
+    rejected: pa.Table
+    tally: Tally
+
+
+def normalize(batch: Batch, plan: Plan, *, now: int) -> Normalized:
+    """Turn a batch of documents into rows.
+
+    Args:
+        batch: the documents, walked.
+        plan: the plan of the table; must be made from a profile that covers the batch.
+        now: the instant of the snapshot, in microseconds since 1970 UTC; later calls are told as implausible.
+
+    Returns:
+        `calls` with the columns of `plan.columns`, `rejected` with those of `contract.REJECTED`, both in the order
+        of the documents, and what was counted.
+    """
+    return _Work(batch, plan, now).run()
+
+
+class _Notes:
+    """The repairs of a batch: texts by row, and counts by kind."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._chunks: list[tuple[Ints, Sequence[str], str]] = []
+
+    def add(self, rows: Ints, kind: str, texts: Sequence[str] | None = None) -> None:
+        """Note the same repair in rows; `texts` where its words differ from row to row."""
+        if len(rows):
+            self._chunks.append((rows, texts if texts is not None else [kind] * len(rows), kind))
+
+    def texts(self) -> list[str]:
+        """Return each row's repairs as one text."""
+        texts = [""] * self._rows
+        for rows, chunk, _ in self._chunks:
+            for row, text in zip(rows.tolist(), chunk, strict=True):
+                texts[row] = f"{texts[row]}; {text}" if texts[row] else text
+        return texts
+
+    def counts(self, kept: Mask) -> Counter[str]:
+        """Return how many kept rows have each kind of repair."""
+        counts: Counter[str] = Counter()
+        for rows, _, kind in self._chunks:
+            counts[kind] += int(np.count_nonzero(kept[rows]))
+        return +counts
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+
+@dataclass
+class _Times:
+    """Instants by row, with the rows that have one."""
+
+    instants: Ints
+    known: Mask
+
+
+class _Work:
+    """The state of one batch on its way."""
+
+    def __init__(self, batch: Batch, plan: Plan, now: int) -> None:
+        self.batch = batch
+        self.plan = plan
+        self.now = now
+        self.size = len(batch)
+        self.notes = _Notes(self.size)
+        self.tally = Tally(documents=self.size)
+        self.zone = plan.settings.timezone
+        self.renderer = Renderer(
+            batch.raw, date_text=lambda ms: local_datetime_text(ms, self.zone), secrets=plan.secrets
+        )
+        self.by_path: dict[Path, list[tuple[int, Elements]]] = {}
+        for (path, kind), found in batch.elements.items():
+            self.by_path.setdefault(path, []).append((kind, found))
+        self.rejections: dict[int, tuple[str, str, str | None]] = {}
+
+    def run(self) -> Normalized:
+        plan, tally = self.plan, self.tally
+        ids = self.ids()
+        start = self.start_times()
+        kept = start.known
+        end = self.end_times()
+        duration, has_duration = self.durations(start, end)
+        call_type = self.labels("call_type")
+        status = self.labels("status")
+        arrays: list[pa.Array] = [
+            ids,
+            call_type,
+            status,
+            _instants(start),
+            _instants(end),
+            pa.array(duration, mask=~has_duration),
+            *_local_parts(start, self.zone),
+            *(self.field(column) for column in plan.fields),
+        ]
+        if plan.other_fields:
+            arrays.append(self.other_fields())
+        arrays.append(pa.array(self.notes.texts(), pa.string()) if self.notes else _constant("", self.size))
+        calls = pa.Table.from_arrays(arrays, schema=_nullable(arrow_schema(plan.columns)))
+        if not kept.all():
+            calls = calls.filter(pa.array(kept))
+        rejected = self.rejected(ids)
+        tally.calls, tally.rejected = calls.num_rows, rejected.num_rows
+        tally.repairs = self.notes.counts(kept)
+        repairs = calls.column("repairs")
+        tally.repaired_rows = pc.sum(pc.not_equal(repairs, "")).as_py() or 0
+        for role in ("call_type", "status"):
+            counts = pc.value_counts(calls.column(role).combine_chunks()).to_pylist()
+            tally.labels[role] = Counter({entry["values"]: entry["counts"] for entry in counts})
+        self.implausible(calls)
+        return Normalized(calls.cast(arrow_schema(plan.columns)), rejected, tally)
+
+    # Fields and what is chosen of them
+
+    def chosen(self, role: str) -> Iterator[tuple[Path, int, Elements]]:
+        """Yield the elements that play a role: in each document the first of the role's fields that is not empty."""
+        remaining = np.ones(self.size, np.bool_)
+        used = self.tally.fields_used.setdefault(role, Counter())
+        for path in self.plan.roles[role]:
+            taken = []
+            for kind, found in self.by_path.get(path, []):
+                open_rows = remaining[found.rows] & self.filled(kind, found)
+                if open_rows.any():
+                    chosen = found if open_rows.all() else Elements(found.rows[open_rows], found.starts[open_rows])
+                    taken.append(chosen.rows)
+                    used[dotted(path)] += len(chosen.rows)
+                    if path != self.plan.usual[role]:
+                        self.notes.add(chosen.rows, f"{_column(role)}: taken from {dotted(path)}")
+                    yield path, kind, chosen
+            for rows in taken:
+                remaining[rows] = False
+
+    def filled(self, kind: int, found: Elements) -> Mask:
+        """Tell which values are something: not null and no blank text."""
+        if kind in (el.NULL, el.UNDEFINED):
+            return np.zeros(len(found.rows), np.bool_)
+        filled = np.ones(len(found.rows), np.bool_)
+        if kind == el.STRING:
+            filled = self.batch.int32(found.starts) > 1
+            doubtful = np.flatnonzero(filled & (self.batch.data[found.starts + 4] <= 0x20))
+            for index in doubtful:
+                filled[index] = bool((self.renderer.text(kind, int(found.starts[index])) or "").strip())
+        return filled
+
+    def text_of(self, kind: int, start: int, path: Path) -> str:
+        return self.renderer.text(kind, start, plain_path(path)) or ""
+
+    def quoted(self, kind: int, start: int, path: Path) -> str:
+        """Return a value as a note quotes it: text in quotes, long ones cut."""
+        text = self.text_of(kind, start, path)
+        text = text if len(text) <= _MOST_QUOTED else text[: _MOST_QUOTED - 1] + "…"
+        return json.dumps(text, ensure_ascii=False) if kind == el.STRING else text
+
+    # Columns of the contract
+
+    def ids(self) -> pa.Array:
+        parts = self.by_path.get(ID, [])
+        if len(parts) == 1 and parts[0][0] == el.OBJECT_ID and len(parts[0][1].rows) == self.size:
+            return self.object_ids(parts[0][1])
+        texts = [""] * self.size
+        for kind, found in parts:
+            self.renderer.invalid_text = False
+            for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+                texts[row] = self.text_of(kind, start, ID) if kind != el.NULL else "null"
+                self.note_invalid(row, "_id")
+        present = np.zeros(self.size, np.bool_)
+        for _, found in parts:
+            present[found.rows] = True
+        self.notes.add(np.flatnonzero(~present), "_id: missing")
+        return pa.array(texts, pa.string())
+
+    def object_ids(self, found: Elements) -> pa.Array:
+        """Return ObjectIds as 24 hex digits, all at once."""
+        raw = np.lib.stride_tricks.sliding_window_view(self.batch.data, 12)[found.starts]
+        digits = np.empty((len(raw), 24), np.uint8)
+        hexadecimal = np.frombuffer(b"0123456789abcdef", np.uint8)
+        digits[:, ::2], digits[:, 1::2] = hexadecimal[raw >> 4], hexadecimal[raw & 15]
+        offsets = np.arange(0, 24 * len(raw) + 1, 24, dtype=np.int32)
+        return pa.StringArray.from_buffers(len(raw), pa.py_buffer(offsets), pa.py_buffer(digits.tobytes()))
+
+    def start_times(self) -> _Times:
+        start = _Times(np.zeros(self.size, np.int64), np.zeros(self.size, np.bool_))
+        seen = np.zeros(self.size, np.bool_)
+        for path, kind, found in self.chosen("start_time"):
+            seen[found.rows] = True
+            for index, problem in self.read_times("start_time", kind, found, start, path):
+                begin = int(found.starts[index])
+                self.rejections[int(found.rows[index])] = (
+                    f"start_{problem}",
+                    dotted(path),
+                    self.text_of(kind, begin, path),
+                )
+        paths = self.plan.roles["start_time"]
+        missing = dotted(paths[0]) if paths else "start_time"
+        for row in np.flatnonzero(~seen).tolist():
+            self.rejections[row] = ("start_missing", missing, None)
+        return start
+
+    def end_times(self) -> _Times:
+        end = _Times(np.zeros(self.size, np.int64), np.zeros(self.size, np.bool_))
+        for path, kind, found in self.chosen("end_time"):
+            for index, problem in self.read_times("end_time", kind, found, end, path):
+                value = self.quoted(kind, int(found.starts[index]), path)
+                words = _LEFT_EMPTY[problem]
+                self.notes.add(
+                    found.rows[index : index + 1],
+                    f"end_time: a value that {words}, left empty",
+                    [f"end_time: {value} {words}, left empty"],
+                )
+        return end
+
+    def read_times(self, role: str, kind: int, found: Elements, into: _Times, path: Path) -> Iterator[tuple[int, str]]:
+        """Read values of one type as instants; yield the index and the problem of each that is none."""
+        rows, starts = found.rows, found.starts
+        if kind == el.DATE:
+            milliseconds = self.batch.int64(starts)
+            fits = (milliseconds >= times.EARLIEST // 1000) & (milliseconds < times.LATEST // 1000)
+            instants = np.where(fits, milliseconds, 0) * 1000
+            if self.plan.settings.source_dates == "local":
+                instants = self.from_local(role, rows, instants)
+            into.instants[rows], into.known[rows] = instants, fits
+            for index in np.flatnonzero(~fits).tolist():
+                yield index, "out_of_range"
+            return
+        read = self.reader(kind)
+        notes: dict[str, list[int]] = {}
+        for index, (row, begin) in enumerate(zip(rows.tolist(), starts.tolist(), strict=True)):
+            reading = read(begin)
+            if reading.instant is None:
+                yield index, reading.problem
+                continue
+            into.instants[row], into.known[row] = reading.instant, True
+            notes.setdefault(reading.note, []).append(row)
+        for note, noted in notes.items():
+            self.notes.add(np.array(noted, np.int64), f"{role}: {note}")
+
+    def reader(self, kind: int) -> Callable[[int], Reading]:
+        """Return the function that reads the value at a position as a time."""
+        settings = self.plan.settings
+        if kind == el.STRING:
+            return lambda at: times.read_text(
+                self.renderer.text(kind, at) or "", zone=settings.source_timezone, date_order=settings.date_order
+            )
+        if kind in (el.INT32, el.INT64, el.DECIMAL128):
+            return lambda at: times.read_number(Decimal(self.renderer.text(kind, at) or "NaN"))
+        if kind == el.DOUBLE:
+            return lambda at: times.read_number(float(self.batch.double(np.array([at]))[0]))
+        if kind == el.TIMESTAMP:
+            return lambda at: Reading(
+                int(self.batch.int32(np.array([at + 4]))[0] & 0xFFFFFFFF) * 1_000_000, "BSON timestamp read as a time"
+            )
+        return lambda at: times.UNREADABLE
+
+    def from_local(self, role: str, rows: Ints, wall: Ints) -> Ints:
+        """Turn local clock readings that were stored as if they were UTC into instants."""
+        zone = self.plan.settings.source_timezone
+        clock = pa.array(wall).cast(pa.timestamp("us"))
+        both = [
+            pc.assume_timezone(clock, zone, ambiguous=side, nonexistent=side).cast(pa.int64()).to_numpy().copy()
+            for side in ("earliest", "latest")
+        ]
+        instants = both[0]
+        for index in np.flatnonzero(both[0] != both[1]).tolist():
+            instants[index], note = times.local_wall_to_instant(int(wall[index]), zone)
+            self.notes.add(rows[index : index + 1], f"{role}:{note}")
+        return instants
+
+    def durations(self, start: _Times, end: _Times) -> tuple[NDArray[np.float64], Mask]:
+        """Return seconds and which rows have them: the document's own, else end − start."""
+        seconds = np.zeros(self.size, np.float64)
+        known = np.zeros(self.size, np.bool_)
+        for path, kind, found in self.chosen("duration"):
+            values, problems = self.read_durations(kind, found, path)
+            factor = 1000.0 if self.plan.duration_unit(path) == "ms" else 1.0
+            usable = (
+                np.array([not problem for problem in problems], np.bool_)
+                if problems
+                else np.ones(len(values), np.bool_)
+            )
+            negative = usable & (values < 0)
+            infinite = usable & ~np.isfinite(values)
+            huge = usable & ~infinite & (values > _EXACT)
+            for index in np.flatnonzero(~usable | negative | infinite | huge).tolist():
+                words = (
+                    "is no duration" if not usable[index] or infinite[index]
+                    else "is negative" if negative[index] else "is too large"
+                )  # fmt: skip
+                value = self.quoted(kind, int(found.starts[index]), path)
+                self.notes.add(
+                    found.rows[index : index + 1],
+                    f"duration_sec: a value that {words}, left out",
+                    [f"duration_sec: {value} {words}, left out"],
+                )
+            usable &= ~(negative | infinite | huge)
+            rows = found.rows[usable]
+            seconds[rows] = values[usable] / factor + 0.0
+            known[rows] = True
+        both = start.known & end.known
+        elapsed = np.where(both, end.instants - start.instants, 0)
+        self.notes.add(np.flatnonzero(both & (elapsed < 0)), "end_time: before start_time")
+        derived = both & ~known & (elapsed >= 0)
+        seconds[derived] = elapsed[derived] / 1e6
+        return seconds, known | derived
+
+    def read_durations(self, kind: int, found: Elements, path: Path) -> tuple[NDArray[np.float64], list[str]]:
+        """Return values as numbers, and for types that are none by nature which could not be read."""
+        if kind == el.INT32:
+            return self.batch.int32(found.starts).astype(np.float64), []
+        if kind == el.INT64:
+            return self.batch.int64(found.starts).astype(np.float64), []
+        if kind == el.DOUBLE:
+            return self.batch.double(found.starts), []
+        values = np.zeros(len(found.rows), np.float64)
+        problems = [""] * len(found.rows)
+        read_as: dict[str, list[int]] = {}
+        for index, begin in enumerate(found.starts.tolist()):
+            text = self.text_of(kind, begin, path).strip()
+            if kind == el.DECIMAL128 or (kind == el.STRING and _SECONDS.fullmatch(text)):
+                values[index] = float(Decimal(text))
+                note = "text read as a number" if kind == el.STRING else ""
+                if np.isfinite(values[index]) and Decimal(repr(float(values[index]))) != Decimal(text):
+                    note = "decimal rounded to a number"
+            elif kind == el.STRING and (match := _HOURS.fullmatch(text)):
+                total = int(match[1]) * 3600 + int(match[2]) * 60 + Decimal(match[3] + (match[4] or ""))
+                values[index] = float(total) * (1000 if self.plan.duration_unit(path) == "ms" else 1)
+                note = "text read as hours, minutes and seconds"
+            else:
+                problems[index], note = "unreadable", ""
+            if note:
+                read_as.setdefault(note, []).append(int(found.rows[index]))
+        for note, rows in read_as.items():
+            self.notes.add(np.array(rows, np.int64), f"duration_sec: {note}")
+        return values, problems
+
+    def labels(self, role: str) -> pa.Array:
+        """Return the labels of a role; known spellings become one label."""
+        labels = np.full(self.size, UNKNOWN, dtype=object)
+        for path, kind, found in self.chosen(role):
+            if kind == el.STRING:
+                encoded = self.strings(found, role).dictionary_encode()
+                codes = encoded.indices.to_numpy()
+                written = encoded.dictionary.to_pylist()
+                become = []
+                for code, text in enumerate(written):
+                    trimmed = text.strip()
+                    label = known_label(role, trimmed) or trimmed
+                    become.append(label)
+                    if label != text:
+                        kind_of_note = f"{role}: a known spelling written as {label}"
+                        if label == trimmed:
+                            kind_of_note = f"{role}: spaces around it removed"
+                        shown = json.dumps(text if len(text) <= _MOST_QUOTED else text[:99] + "…", ensure_ascii=False)
+                        rows = found.rows[codes == code]
+                        self.notes.add(rows, kind_of_note, [f"{role}: {shown} written as {label}"] * len(rows))
+                labels[found.rows] = np.array([*become, ""], dtype=object)[codes]
+            else:
+                labels[found.rows] = [self.text_of(kind, at, path).strip() or UNKNOWN for at in found.starts.tolist()]
+                self.notes.add(found.rows, f"{role}: {el.TYPE_NAMES[kind]} kept as text")
+        return pa.array(labels, pa.string())
+
+    # Columns of the documents' other fields
+
+    def field(self, column: FieldColumn) -> pa.Array:
+        """Return a field as a column of the planned kind."""
+        parts = [
+            (kind, found)
+            for kind, found in self.by_path.get(column.path, [])
+            if kind not in (el.NULL, el.UNDEFINED, el.FLATTENED)
+        ]
+        kind = column.kind or Kind.TEXT
+        if kind is Kind.TEXT:
+            return self.text_field(column, parts)
+        mask = np.ones(self.size, np.bool_)
+        values: NDArray[np.int64] | NDArray[np.float64] | Mask
+        values = np.zeros(self.size, {Kind.NUMBER: np.float64, Kind.BOOLEAN: np.bool_}.get(kind, np.int64))
+        readers: dict[tuple[Kind, int], Callable[[Ints], NDArray[np.generic]]] = {
+            (Kind.INTEGER, el.INT32): self.batch.int32,
+            (Kind.INTEGER, el.INT64): self.batch.int64,
+            (Kind.NUMBER, el.INT32): self.batch.int32,
+            (Kind.NUMBER, el.INT64): self.batch.int64,
+            (Kind.NUMBER, el.DOUBLE): self.batch.double,
+            (Kind.BOOLEAN, el.BOOLEAN): lambda starts: self.batch.data[starts].astype(np.bool_),
+            (Kind.DATETIME, el.DATE): lambda starts: self.batch.int64(starts) * 1000,
+        }
+        for bson_type, found in parts:
+            values[found.rows] = readers[kind, bson_type](found.starts)
+            mask[found.rows] = False
+        array = pa.array(values, mask=mask)
+        return array.cast(pa.timestamp("us", tz="UTC")) if kind is Kind.DATETIME else array
+
+    def text_field(self, column: FieldColumn, parts: list[tuple[int, Elements]]) -> pa.Array:
+        path = plain_path(column.path)
+        hidden = self.plan.secrets.hides(path)
+        if not parts:
+            return pa.nulls(self.size, pa.string())
+        if len(parts) == 1 and parts[0][0] == el.STRING and not hidden and column.usual_type in (el.STRING, None):
+            found = parts[0][1]
+            strings = self.strings(found, column.name)
+            if len(found.rows) == self.size:
+                return strings
+            places = np.full(self.size, -1, np.int64)
+            places[found.rows] = np.arange(len(found.rows))
+            return strings.take(pa.array(places, mask=places < 0))
+        texts: list[str | None] = [None] * self.size
+        for kind, found in parts:
+            for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+                self.renderer.invalid_text = False
+                text = self.renderer.text(kind, start, path)
+                texts[row] = self.plan.secrets.token(text or "") if hidden else text
+                if not hidden:
+                    self.note_invalid(row, column.name)
+            if column.usual_type is not None and kind != column.usual_type and not hidden:
+                self.notes.add(found.rows, f"{column.name}: {el.TYPE_NAMES[kind]} kept as text")
+        return pa.array(texts, pa.string())
+
+    def strings(self, found: Elements, name: str) -> pa.Array:
+        """Return BSON strings as an Arrow array, in the elements' order."""
+        sizes = self.batch.int32(found.starts) - 1
+        offsets = np.zeros(len(sizes) + 1, np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        places = np.repeat(found.starts + 4 - offsets[:-1], sizes) + np.arange(offsets[-1])
+        characters = self.batch.data[places]
+        array = pa.StringArray.from_buffers(
+            len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(characters.tobytes())
+        )
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid:
+            return self.invalid_strings(found, name)
+        return array
+
+    def invalid_strings(self, found: Elements, name: str) -> pa.Array:
+        texts = []
+        for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+            self.renderer.invalid_text = False
+            texts.append(self.renderer.text(el.STRING, start))
+            self.note_invalid(row, name)
+        return pa.array(texts, pa.string())
+
+    def note_invalid(self, row: int, name: str) -> None:
+        if self.renderer.invalid_text:
+            self.notes.add(np.array([row]), f"{name}: bytes that are not UTF-8 shown as \\x and hex digits")
+            self.renderer.invalid_text = False
+
+    def other_fields(self) -> pa.Array:
+        """Return the fields that have no column of their own as one JSON object a row."""
+        own = {column.path for column in self.plan.fields} | self.plan.hidden
+        objects: dict[int, list[tuple[int, str]]] = {}
+        for (path, kind), found in self.batch.elements.items():
+            plain = plain_path(path)
+            if path in own or kind == el.FLATTENED or self.plan.secrets.drops(plain):
+                continue
+            name = json.dumps(dotted(path), ensure_ascii=False)
+            for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+                self.renderer.invalid_text = False
+                objects.setdefault(row, []).append((start, f"{name}: {self.renderer.json(kind, start, plain)}"))
+                self.note_invalid(row, "other_fields")
+        texts: list[str | None] = [None] * self.size
+        for row, parts in objects.items():
+            texts[row] = f"{{{', '.join(part for _, part in sorted(parts))}}}"
+        return pa.array(texts, pa.string())
+
+    # What did not fit
+
+    def rejected(self, ids: pa.Array) -> pa.Table:
+        rows: list[dict[str, str | None]] = []
+        for row, (reason, name, value) in sorted(self.rejections.items()):
+            identifier = ids[row].as_py()
+            rows.append(
+                {
+                    "_id": identifier,
+                    "reason": reason,
+                    "field": name,
+                    "value": value,
+                    "explanation": PROBLEMS[reason],
+                    "document": self.renderer.document(int(self.batch.starts[row]), canonical=True),
+                }
+            )
+            self.tally.reasons[reason] += 1
+            examples = self.tally.reason_examples.setdefault(reason, [])
+            if len(examples) < EXAMPLES:
+                examples.append(identifier)
+        return pa.Table.from_pylist(rows, schema=arrow_schema(REJECTED))
+
+    def implausible(self, calls: pa.Table) -> None:
+        """Count calls in the future, before 1990, and of more than a day."""
+        start = calls.column("start_time").cast(pa.int64())
+        doubts = {
+            "starts after the snapshot": pc.greater(start, self.now),
+            "starts before 1990": pc.less(start, _YEAR_1990),
+            "longer than a day": pc.fill_null(pc.greater(calls.column("duration_sec"), _DAY_SECONDS), False),
+        }
+        for words, doubtful in doubts.items():
+            count = pc.sum(doubtful).as_py() or 0
+            if count:
+                self.tally.implausible[words] = count
+                examples = calls.column("_id").filter(doubtful).slice(0, EXAMPLES)
+                self.tally.implausible_examples[words] = examples.to_pylist()
+
+
+def _column(role: str) -> str:
+    return "duration_sec" if role == "duration" else role
+
+
+def _instants(moments: _Times) -> pa.Array:
+    return pa.array(moments.instants, mask=~moments.known).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _constant(text: str, size: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text), size)
+
+
+def _local_parts(start: _Times, zone: str) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return date, weekday name and hour of the start times in a time zone."""
+    local = local_microseconds(start.instants, zone)
+    days = np.floor_divide(local, _DAY)
+    hours = (local - days * _DAY) // 3_600_000_000
+    weekdays = pa.DictionaryArray.from_arrays(((days + 3) % 7).astype(np.int8), pa.array(WEEKDAYS))
+    return (
+        pa.array(days.astype(np.int32)).cast(pa.date32()),
+        weekdays.cast(pa.string()),
+        pa.array(hours),
+    )
+
+
+def local_microseconds(instants: Ints, zone: str) -> Ints:
+    """Return what the clock in a time zone shows at these instants, as microseconds of a zoneless calendar."""
+    if zone == "UTC":
+        return instants
+    moments = pa.array(instants).cast(pa.timestamp("us", tz=zone))
+    return pc.local_timestamp(moments).cast(pa.int64()).to_numpy()
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with every column nullable: before rejected rows are taken out, their cells are null."""
+    return pa.schema([f.with_nullable(True) for f in schema])

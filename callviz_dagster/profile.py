@@ -1,0 +1,132 @@
+"""What fields the documents of a window have: their BSON types, how often, and where each first appears.
+
+Gathered while `raw_calls` reads, kept in its manifest; the plan of the table is made from it (`plan.py`). Holds
+names and counts, never values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from callviz_dagster import elements as el
+from callviz_dagster.elements import Batch, Elements, Path
+from callviz_dagster.values import dotted
+
+MOST_FIELDS = 20_000
+"""More fields than this are not told apart: where a field is used as a map, the rarest are forgotten."""
+
+_EXACT = 2**53
+_DATES = (-62_135_510_400_000, 253_402_128_000_000)
+"""Dates (milliseconds) that lie in the years 1 to 9999 in every time zone: 0001-01-02 to 9999-12-30."""
+
+
+@dataclass
+class Field:
+    """One field: how many documents hold it with each BSON type, and where in the window it first appears."""
+
+    first: int
+    types: dict[int, int] = field(default_factory=dict)
+    inexact: int = 0
+    """Integers beyond 2^53 and dates outside the years 1–9999: values that a number or a datetime column alters."""
+
+    @property
+    def present(self) -> int:
+        """Number of documents in which the field is something else than null."""
+        return sum(count for kind, count in self.types.items() if kind not in (el.NULL, el.UNDEFINED))
+
+
+@dataclass
+class Profile:
+    """The fields of a window's documents, by path."""
+
+    documents: int = 0
+    bytes: int = 0
+    forgotten: int = 0
+    """Fields that were dropped from this profile because there were more than `MOST_FIELDS`."""
+    fields: dict[Path, Field] = field(default_factory=dict)
+
+    def add(self, batch: Batch) -> None:
+        """Count the fields of one more batch."""
+        for (path, kind), found in batch.elements.items():
+            first = self.bytes + int(found.starts[0])
+            known = self.fields.setdefault(path, Field(first))
+            known.first = min(known.first, first)
+            known.types[kind] = known.types.get(kind, 0) + len(found.rows)
+            known.inexact += _inexact(batch, kind, found)
+        self.documents += len(batch)
+        self.bytes += int(batch.starts[-1])
+        if len(self.fields) > MOST_FIELDS:
+            common = sorted(self.fields.items(), key=lambda item: (-item[1].present, item[1].first))
+            self.forgotten += len(common) - MOST_FIELDS // 2
+            self.fields = dict(common[: MOST_FIELDS // 2])
+
+    def merge(self, other: Profile) -> None:
+        """Add the profile of a later window."""
+        for path, theirs in other.fields.items():
+            ours = self.fields.setdefault(path, Field(self.bytes + theirs.first))
+            for kind, count in theirs.types.items():
+                ours.types[kind] = ours.types.get(kind, 0) + count
+            ours.inexact += theirs.inexact
+        self.documents += other.documents
+        self.bytes += other.bytes
+        self.forgotten += other.forgotten
+
+    def ordered(self) -> list[tuple[Path, Field]]:
+        """Return the fields in the order in which they first appear."""
+        return sorted(self.fields.items(), key=lambda item: item[1].first)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the profile as plain JSON data."""
+        return {
+            "documents": self.documents,
+            "bytes": self.bytes,
+            "forgotten": self.forgotten,
+            "fields": [
+                {
+                    "field": dotted(path),
+                    "path": path_to_json(path),
+                    "first": known.first,
+                    "types": {
+                        el.TYPE_NAMES[kind]: count for kind, count in known.types.items() if kind != el.FLATTENED
+                    },
+                    "flattened": known.types.get(el.FLATTENED, 0),
+                    "inexact": known.inexact,
+                }
+                for path, known in self.ordered()
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Profile:
+        """Return the profile that `to_json` described."""
+        codes = {name: kind for kind, name in el.TYPE_NAMES.items() if kind != el.FLATTENED}
+        profile = cls(data["documents"], data["bytes"], data["forgotten"])
+        for entry in data["fields"]:
+            types = {codes[name]: count for name, count in entry["types"].items()}
+            if entry["flattened"]:
+                types[el.FLATTENED] = entry["flattened"]
+            profile.fields[path_from_json(entry["path"])] = Field(entry["first"], types, entry["inexact"])
+        return profile
+
+
+def path_to_json(path: Path) -> list[str]:
+    """Return a path as text that JSON can hold and `path_from_json` turns back exactly."""
+    return [name.decode(errors="surrogateescape") for name in path]
+
+
+def path_from_json(path: Iterable[str]) -> Path:
+    """Return the path that `path_to_json` described."""
+    return tuple(name.encode(errors="surrogateescape") for name in path)
+
+
+def _inexact(batch: Batch, kind: int, found: Elements) -> int:
+    if kind not in (el.INT64, el.DATE):
+        return 0
+    values = batch.int64(found.starts)
+    if kind == el.INT64:
+        return int(np.count_nonzero((values > _EXACT) | (values < -_EXACT)))
+    return int(np.count_nonzero((values < _DATES[0]) | (values >= _DATES[1])))
