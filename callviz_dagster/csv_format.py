@@ -1,6 +1,6 @@
 r"""The text of `calls.csv`: how each kind of value is written, and which texts a spreadsheet would run.
 
-Pure: tables in, text tables out. What belongs elsewhere: writing the file (`assets/calls_csv.py`, `files.py`).
+Pure: tables in, tables out. What belongs elsewhere: writing the file (`assets/calls_csv.py`, `files.py`).
 
 CSV is RFC 4180 with `\n` line ends, UTF-8; text is always quoted, so that an empty text (`""`) and a missing
 value (nothing) stay two things.
@@ -9,9 +9,21 @@ value (nothing) stay two things.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from callviz_dagster.contract import LEADING, Column, Kind
+from callviz_dagster.values import number_text
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+WHOLE_SECONDS = frozenset(column.name for column in LEADING if column.kind is Kind.DATETIME)
+_HARMLESS = r"^[+-][0-9 ().\-/]*$|^[+-][0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$|^-Infinity$"
+_DANGEROUS = np.zeros(256, np.bool_)
+_DANGEROUS[[ord(character) for character in "=@\t\r+-"]] = True
 
 
 def local_datetime_text(milliseconds: int, zone: str) -> str:
@@ -24,3 +36,124 @@ def local_datetime_text(milliseconds: int, zone: str) -> str:
     except OverflowError:
         return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
     return moment.replace(tzinfo=None).isoformat(" ", "milliseconds")
+
+
+def defused(texts: pa.Array) -> tuple[pa.Array, int]:
+    """Put `'` before texts that a spreadsheet would run as a formula; return them and how many there were.
+
+    These start with `=`, `@`, a tab or a carriage return, or with `+` or `-` unless the text is a number or a phone
+    number (digits, spaces, brackets, dots, hyphens and slashes).
+    Source: OWASP, CSV Injection.
+    """
+    suspects = np.flatnonzero(_starts_dangerously(texts))
+    if not len(suspects):
+        return texts, 0
+    some = texts.take(pa.array(suspects))
+    dangerous = suspects[~pc.match_substring_regex(some, _HARMLESS).to_numpy(zero_copy_only=False)]
+    if not len(dangerous):
+        return texts, 0
+    mask = np.zeros(len(texts), np.bool_)
+    mask[dangerous] = True
+    marked = pc.binary_join_element_wise("'", texts.take(pa.array(dangerous)), "")
+    return pc.replace_with_mask(texts, pa.array(mask), marked), len(dangerous)
+
+
+def _starts_dangerously(texts: pa.Array) -> np.ndarray:
+    """Tell which texts start with a character that can start a formula, by their first byte."""
+    if not len(texts):
+        return np.zeros(0, np.bool_)
+    _, offset_buffer, characters = texts.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    if characters is None or not characters.size:
+        return np.zeros(len(texts), np.bool_)
+    data = np.frombuffer(characters, np.uint8)
+    filled = offsets[1:] > offsets[:-1]
+    return filled & _DANGEROUS[data[np.minimum(offsets[:-1], len(data) - 1)]] & _valid(texts)
+
+
+def _valid(texts: pa.Array) -> np.ndarray:
+    return texts.is_valid().to_numpy(zero_copy_only=False) if texts.null_count else np.ones(len(texts), np.bool_)
+
+
+def header(columns: Sequence[Column]) -> list[str]:
+    """Return the names in the first line."""
+    return defused(pa.array([column.name for column in columns], pa.string()))[0].to_pylist()
+
+
+def header_line(columns: Sequence[Column]) -> bytes:
+    """Return the first line."""
+    return (",".join('"' + name.replace('"', '""') + '"' for name in header(columns)) + "\n").encode()
+
+
+def csv_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str) -> tuple[memoryview, int]:
+    """Return rows as the lines of `calls.csv`, and how many texts were defused.
+
+    Start and end are local time without a zone in whole seconds, other datetimes in milliseconds. How a value is
+    written depends on the value and its column alone, not on the rows around it.
+    """
+    if not calls.num_rows:
+        return memoryview(b""), 0
+    parts: list[pa.Array | str] = []
+    count = 0
+    for column, array in zip(columns, calls.columns, strict=True):
+        parts.append("," if parts else "")
+        if column.kind is Kind.TEXT:
+            array, some = defused(array)
+            count += some
+            if array.null_count:
+                parts.append(pc.fill_null(pc.binary_join_element_wise('"', _escaped(array), '"', ""), ""))
+            else:
+                parts += ['"', _escaped(array), '"']
+        else:
+            text = plain_texts(array, column, zone)
+            parts.append(pc.fill_null(text, "") if text.null_count else text)
+    lines = pc.binary_join_element_wise(*_merged([*parts, "\n"]), "")
+    _, offset_buffer, characters = lines.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)
+    return memoryview(characters)[offsets[lines.offset] : offsets[lines.offset + len(lines)]], count
+
+
+def plain_texts(array: pa.Array, column: Column, zone: str) -> pa.Array:
+    """Return values that are no text as `calls.csv` writes them; missing ones stay null."""
+    if column.kind is Kind.NUMBER:
+        return number_texts(array)
+    if column.kind is Kind.DATETIME:
+        array = local_clock(array, zone, whole_seconds=column.name in WHOLE_SECONDS)
+    return array.cast(pa.string())
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    _, _, characters = texts.buffers()
+    if characters is None or not (np.frombuffer(characters, np.uint8) == ord('"')).any():
+        return texts
+    return pc.replace_substring(texts, '"', '""')
+
+
+def _merged(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:
+    """Return the parts with literals that follow each other as one."""
+    merged: list[pa.Array | str] = []
+    for part in parts:
+        if merged and isinstance(part, str) and isinstance(merged[-1], str):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged
+
+
+def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Array:
+    """Return what the clock in a zone shows at these instants, in whole seconds or milliseconds (both rounded down)."""
+    clock = pc.local_timestamp(instants.cast(pa.timestamp("us", tz=zone))).cast(pa.int64())
+    unit, length = ("s", 1_000_000) if whole_seconds else ("ms", 1_000)
+    values = np.floor_divide(clock.fill_null(0).to_numpy(), length)
+    return pa.array(values, mask=~_valid(clock)).cast(pa.timestamp(unit))
+
+
+def number_texts(numbers: pa.Array) -> pa.Array:
+    """Return numbers as text, as `number_text` writes them; Arrow's own text where it is the same."""
+    texts = numbers.cast(pa.string())
+    values = np.abs(numbers.fill_null(0).to_numpy())
+    odd = ~(values < 1e10) | ((values < 1e-4) & (values > 0))
+    if odd.any():
+        rewritten = [number_text(number) for number in numbers.filter(pa.array(odd)).to_pylist()]
+        texts = pc.replace_with_mask(texts, pa.array(odd), pa.array(rewritten, pa.string()))
+    return texts

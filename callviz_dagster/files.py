@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _CHUNK = 1 << 20
 
@@ -185,6 +186,14 @@ def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[bytes]:
         raise FileError(errno.EIO, f"{path.absolute()} ends within a document; materialize raw_calls again.")
 
 
+def digest_of_archive(path: Path) -> str:
+    """Read an archive back and return the digest of its documents, uncompressed."""
+    digest = hashlib.sha256()
+    for documents in read_archive(path):
+        digest.update(documents)
+    return digest.hexdigest()
+
+
 def _read_chunk(stream: pa.NativeFile, chunk: int, path: Path) -> bytes:
     try:
         return bytes(stream.read(chunk))
@@ -214,3 +223,10 @@ def write_text(path: Path, text: str) -> None:
 def open_for_writing(path: Path) -> BinaryIO:
     """Open a file given by `staged` for writing bytes."""
     return path.open("wb")
+
+
+def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file given by `staged` for writing."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)

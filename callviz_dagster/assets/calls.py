@@ -1,0 +1,393 @@
+"""`calls` and `rejected_calls`: the archive's documents as a table, and those that are not in it, with the reason."""
+
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from callviz_dagster import checks
+from callviz_dagster.assets.common import (
+    Refused,
+    column_lineage,
+    file_metadata,
+    preview,
+    require,
+    snapshot_metadata,
+    told_in_a_sentence,
+)
+from callviz_dagster.contract import LEADING, REJECTED, REPAIRS, table_columns, table_schema
+from callviz_dagster.files import FileFacts, facts, parquet_writer, read_archive, staged
+from callviz_dagster.manifest import FACTS_KEY, Facts, Manifest, published_facts
+from callviz_dagster.normalize import Tally
+from callviz_dagster.pipeline import ahead
+from callviz_dagster.plan import Plan, make_plan
+from callviz_dagster.progress import Progress
+from callviz_dagster.settings import Settings
+from callviz_dagster.values import dotted
+from callviz_dagster.windows import WHOLE, Window
+
+ROW_GROUP = 100_000
+ROW_GROUP_BYTES = 128 << 20
+"""A row group is closed once it has so many rows, or is so large."""
+_MOST_FAILURES = 100
+
+CALLS = """One row per call: the normalized table that everything published is made from.
+
+Type, status, start, end and duration are taken from the fields that the collection uses for them, and every other
+field of the documents is a column of its own. What had to be changed to fit is told in the column `repairs`. Dates,
+weekdays and hours are those of the configured time zone; start and end are exact instants in UTC.
+
+Documents that cannot be put on the time axis are in `rejected_calls`; each document is in exactly one of the two.
+"""
+REJECTED_CALLS = """Every document that is not in `calls`, with the reason and the whole document.
+
+A document is rejected only where its start time is missing, cannot be read, could mean two dates, or lies outside the
+years 1678 to 2261. Look here when a call is missed, or when a refresh failed because too many were rejected.
+"""
+
+
+@dg.multi_asset(
+    name="calls",
+    specs=[
+        dg.AssetSpec(
+            "calls",
+            deps=["raw_calls"],
+            description=CALLS,
+            group_name="calls",
+            kinds={"pandas", "pandera", "parquet"},
+            metadata={"dagster/column_schema": table_schema(table_columns(()))},
+        ),
+        dg.AssetSpec(
+            "rejected_calls",
+            deps=["raw_calls"],
+            description=REJECTED_CALLS,
+            group_name="calls",
+            kinds={"parquet"},
+            metadata={"dagster/column_schema": table_schema(REJECTED)},
+        ),
+    ],
+    check_specs=checks.CALLS_CHECKS,
+)
+def calls(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Normalize the archive into `calls` and `rejected_calls`, audit both, and swap them in."""
+    with told_in_a_sentence():
+        made = make_window(WHOLE, settings, context.log)
+    rejected: dg.MaterializeResult[Any] = dg.MaterializeResult(
+        asset_key="rejected_calls", metadata=_rejected_metadata(made)
+    )
+    if made.calls is None:
+        yield from made.results
+        yield rejected
+        raise Refused(made.results).failure("The last good calls")
+    yield dg.MaterializeResult(
+        asset_key="calls", metadata=_calls_metadata(made, made.calls), check_results=made.results
+    )
+    yield rejected
+
+
+@dataclass
+class Made:
+    """What one window became. `calls` is None where the audit forbade to publish it."""
+
+    manifest: Manifest
+    plan: Plan
+    tally: Tally
+    results: list[dg.AssetCheckResult]
+    seconds: float
+    calls: FileFacts | None
+    rejected: FileFacts
+    calls_preview: dg.MetadataValue
+    rejected_preview: dg.MetadataValue
+
+
+def make_window(window: Window, settings: Settings, log: logging.Logger) -> Made:
+    """Normalize a window's archive, audit the tables and swap them in.
+
+    `rejected_calls` is swapped in even where the audit forbids `calls`, so that there is something to look at.
+
+    Raises:
+        PlanError: roles are ambiguous or not recognized.
+        FileError: the archive is damaged, or the tables cannot be written.
+    """
+    archive = require(window.archive(settings.data_dir), "raw_calls")
+    text = require(window.manifest(settings.data_dir), "raw_calls").read_text(encoding="utf-8")
+    manifest = Manifest.from_json(text)
+    before = published_facts(window.calls(settings.data_dir))
+    plan = make_plan(
+        manifest.profile,
+        settings,
+        before.fields if before else (),
+        grouped_before=bool(before and before.other_fields),
+    )
+    calls_path, rejected_path = window.calls(settings.data_dir), window.rejected_calls(settings.data_dir)
+    published = None
+    with staged(rejected_path) as rejected_file:
+        try:
+            with staged(calls_path) as calls_file:
+                written = write_tables(archive, manifest, plan, before, calls_file, rejected_file, log)
+                results = audit(written, manifest, plan, before, calls_file, rejected_file)
+                if checks.blocking(results):
+                    raise Refused(results)
+            published = facts(calls_path)
+        except Refused:
+            log.error("The audit failed; the last good calls stay.")
+    if published and not settings.keep_raw:
+        archive.unlink(missing_ok=True)
+    return Made(
+        manifest,
+        plan,
+        written.tally,
+        results,
+        written.seconds,
+        published,
+        facts(rejected_path),
+        written.calls_preview,
+        written.rejected_preview,
+    )
+
+
+@dataclass
+class Written:
+    """What was seen while the tables were written."""
+
+    tally: Tally
+    seconds: float
+    digest: str
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    failed_values: int = 0
+    ascending: bool = True
+    """Whether the `_id` texts rise from row to row, which proves that none is repeated."""
+    calls_preview: dg.MetadataValue = field(default_factory=lambda: dg.MetadataValue.text("no rows"))
+    rejected_preview: dg.MetadataValue = field(default_factory=lambda: dg.MetadataValue.text("no rows"))
+
+
+def write_tables(
+    archive: Path,
+    manifest: Manifest,
+    plan: Plan,
+    before: Facts | None,
+    calls_file: Path,
+    rejected_file: Path,
+    log: logging.Logger,
+) -> Written:
+    """Write the archive's documents as `calls` and `rejected_calls`, in row groups of a fixed size."""
+    import pyarrow as pa
+
+    from callviz_dagster.contract import arrow_schema
+    from callviz_dagster.elements import Walker
+    from callviz_dagster.normalize import normalize
+
+    instant = dt.datetime.fromisoformat(manifest.snapshot_time)
+    now = (instant - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    progress = Progress(log, "Normalizing", manifest.documents)
+    written = Written(Tally(), 0, "")
+    digest = hashlib.sha256()
+    walker = Walker()
+    last_id = ""
+    with (
+        parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
+        parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
+    ):
+        waiting: list[pa.Table] = []
+
+        def write_group() -> None:
+            group = pa.concat_tables(waiting)
+            waiting.clear()
+            _validate(group, written)
+            calls_writer.write_table(group, row_group_size=ROW_GROUP)
+
+        for documents in ahead(read_archive(archive)):
+            digest.update(documents)
+            rows = normalize(walker.walk(documents), plan, now=now)
+            if not written.tally.calls and rows.calls.num_rows:
+                written.calls_preview = preview(rows.calls)
+            if not written.tally.rejected and rows.rejected.num_rows:
+                written.rejected_preview = preview(rows.rejected)
+            written.tally.add(rows.tally)
+            last_id = _follow_ids(rows.calls, last_id, written)
+            waiting.append(rows.calls)
+            if sum(t.num_rows for t in waiting) >= ROW_GROUP or sum(t.nbytes for t in waiting) >= ROW_GROUP_BYTES:
+                write_group()
+            if rows.rejected.num_rows:
+                rejected_writer.write_table(rows.rejected)
+            progress.add(rows.tally.documents)
+        if waiting:
+            write_group()
+        said = facts_of(manifest, plan, written.tally, before).to_json()
+        calls_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
+        rejected_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
+    written.digest = digest.hexdigest()
+    written.seconds = progress.seconds
+    return written
+
+
+def _validate(group: Any, written: Written) -> None:
+    """Validate the contract's columns of a row group by the pandera schema; keep the failures."""
+    import pandera.errors
+
+    from callviz_dagster.contract import pandera_schema, to_frame
+
+    columns = (*LEADING, REPAIRS)
+    frame = to_frame(group.select([column.name for column in columns]))
+    try:
+        pandera_schema(columns).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        written.failed_values += len(cases)
+        for case in cases.head(_MOST_FAILURES - len(written.failures)).to_dict("records"):
+            row = case["index"]
+            written.failures.append(
+                {
+                    "_id": None if row is None else str(frame["_id"].iloc[int(row)]),
+                    "column": str(case["column"]),
+                    "value": str(case["failure_case"]),
+                    "check": str(case["check"]),
+                }
+            )
+
+
+def _follow_ids(rows: Any, last: str, written: Written) -> str:
+    """Tell whether the `_id` texts go on rising; return the last one."""
+    import pyarrow.compute as pc
+
+    identifiers = rows.column("_id").combine_chunks()
+    if not len(identifiers):
+        return last
+    rising = pc.all(pc.greater(identifiers[1:], identifiers[:-1])).as_py() if len(identifiers) > 1 else True
+    if not rising or identifiers[0].as_py() <= last:
+        written.ascending = False
+    return str(identifiers[-1].as_py())
+
+
+def audit(
+    written: Written, manifest: Manifest, plan: Plan, before: Facts | None, calls_file: Path, rejected_file: Path
+) -> list[dg.AssetCheckResult]:
+    """Read the staged tables back and decide every check of `calls`."""
+    import pyarrow.parquet as pq
+
+    tally = written.tally
+    rows = pq.read_metadata(calls_file).num_rows
+    whole = written.digest == manifest.documents_sha256
+    repeated, repetitions = ([], 0) if written.ascending else _repeated_ids(calls_file)
+    id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
+    return [
+        checks.every_document_accounted_for(
+            documents=manifest.documents,
+            archived=tally.documents if whole else -1,
+            calls=rows,
+            rejected=pq.read_metadata(rejected_file).num_rows,
+        ),
+        checks.rejected_within_limit(tally, plan.settings.max_rejected),
+        checks.schema_holds(rows, written.failures, written.failed_values),
+        checks.columns_stable(
+            before.fields if before else None, before.present if before else (), plan, present_fields(manifest, plan)
+        ),
+        checks.labels_known(tally, before.labels if before else {}),
+        checks.times_plausible(tally),
+        checks.ids_unique(rows, repeated, repetitions, one_type=len(id_types) <= 1),
+    ]
+
+
+def _repeated_ids(path: Path, at_once: int = 1_000_000) -> tuple[list[str], int]:
+    """Return examples and the number of rows whose `_id` stood in an earlier row, in bounded memory."""
+    import zlib
+
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        passes = file.metadata.num_rows // at_once + 1
+        examples: list[str] = []
+        repeated = 0
+        for turn in range(passes):
+            seen: set[str] = set()
+            for batch in file.iter_batches(columns=["_id"]):
+                for identifier in batch.column(0).to_pylist():
+                    if zlib.crc32(identifier.encode()) % passes != turn:
+                        continue
+                    if identifier in seen:
+                        repeated += 1
+                        if len(examples) < checks.EXAMPLES:
+                            examples.append(identifier)
+                    seen.add(identifier)
+    return examples, repeated
+
+
+def present_fields(manifest: Manifest, plan: Plan) -> list[str]:
+    """Return the names of the field columns that some document has."""
+    return [column.name for column in plan.fields if column.path in manifest.profile.fields]
+
+
+def facts_of(manifest: Manifest, plan: Plan, tally: Tally, before: Facts | None) -> Facts:
+    """Return what the file says of the refresh that made it."""
+    labels = {
+        role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
+        for role, counts in tally.labels.items()
+    }
+    return Facts(
+        source=manifest.source,
+        snapshot_time=manifest.snapshot_time,
+        timezone=plan.settings.timezone,
+        documents=tally.documents,
+        calls=tally.calls,
+        rejected=tally.rejected,
+        rejected_reasons=dict(tally.reasons),
+        repaired_rows=tally.repaired_rows,
+        repairs=dict(tally.repairs),
+        labels=labels,
+        fields=plan.fields,
+        present=tuple(present_fields(manifest, plan)),
+        other_fields=plan.other_fields,
+    )
+
+
+def _calls_metadata(made: Made, file: FileFacts) -> dict[str, Any]:
+    tally, plan = made.tally, made.plan
+    return {
+        **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=made.seconds),
+        **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
+        "rejected": tally.rejected,
+        "time zone": plan.settings.timezone,
+        "repaired rows": tally.repaired_rows,
+        "repairs": checks.rows_table({"repair": words, "rows": n} for words, n in tally.repairs.most_common(50)),
+        "fields used": checks.rows_table(
+            {"column": role, "field": name, "documents": n}
+            for role, used in tally.fields_used.items()
+            for name, n in used.most_common()
+        ),
+        "preview": made.calls_preview,
+        "dagster/column_schema": table_schema(plan.columns),
+        "dagster/column_lineage": column_lineage(lineage(plan)),
+    }
+
+
+def lineage(plan: Plan) -> Mapping[str, list[tuple[str, str]]]:
+    """Return, for each column, the fields of `raw_calls` that it comes from."""
+    roles = {role: [("raw_calls", dotted(path)) for path in paths] for role, paths in plan.roles.items()}
+    start = roles["start_time"]
+    deps = {
+        "_id": [("raw_calls", "_id")],
+        **{name: roles[name] for name in ("call_type", "status", "start_time", "end_time")},
+        "duration_sec": [*roles["duration"], *start, *roles["end_time"]],
+        "call_date": start,
+        "call_weekday": start,
+        "call_hour": start,
+        **{column.name: [("raw_calls", dotted(column.path))] for column in plan.fields},
+    }
+    return {name: sources for name, sources in deps.items() if sources}
+
+
+def _rejected_metadata(made: Made) -> dict[str, Any]:
+    tally = made.tally
+    return {
+        **file_metadata(made.rejected, rows=tally.rejected, documents=tally.documents, seconds=made.seconds),
+        **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
+        "reasons": checks.rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
+        "preview": made.rejected_preview,
+    }

@@ -1,0 +1,32 @@
+"""The one place where assets, checks, jobs and resources meet.
+
+What belongs elsewhere: everything that they do.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from callviz_dagster.assets.calls import calls
+from callviz_dagster.assets.calls_csv import calls_csv
+from callviz_dagster.assets.mongodb_calls import mongodb_calls
+from callviz_dagster.assets.raw_calls import raw_calls
+from callviz_dagster.mongo import MongoDB
+from callviz_dagster.refresh import refresh_calls
+from callviz_dagster.settings import Settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return the code location for these settings."""
+    return dg.Definitions(
+        assets=[mongodb_calls(settings), raw_calls, calls, calls_csv],
+        jobs=[refresh_calls],
+        executor=dg.in_process_executor,
+        resources={"mongo": MongoDB(settings), "settings": settings},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the code location for the settings in the environment."""
+    return build_definitions(Settings.load())

@@ -1,0 +1,40 @@
+"""Telling how far a long piece of work is, in one log line every few seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+
+class Progress:
+    """Logs how many of about how many documents are done, at what rate, and how long the rest will take."""
+
+    def __init__(self, log: logging.Logger, doing: str, total: int, *, every_seconds: float = 5) -> None:
+        self._log = log
+        self._doing = doing
+        self._total = total
+        self._every = every_seconds
+        self._began = self._told = time.monotonic()
+        self.done = 0
+
+    def add(self, documents: int) -> None:
+        """Count documents; say so when it is time."""
+        self.done += documents
+        now = time.monotonic()
+        if now - self._told >= self._every:
+            self._told = now
+            left = max(self._total - self.done, 0) / self.rate
+            self._log.info(
+                f"{self._doing}: {self.done:,} of about {self._total:,} documents, {self.rate:,.0f} a second, "
+                f"about {left:,.0f} s left"
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the work began."""
+        return time.monotonic() - self._began
+
+    @property
+    def rate(self) -> float:
+        """Documents per second so far."""
+        return self.done / max(self.seconds, 1e-9)
