@@ -103,7 +103,12 @@ class MongoDB:
                 options["serverSelectionTimeoutMS"] = ANSWER_SECONDS * 1000
             if "connecttimeoutms" not in uri.lower():
                 options["connectTimeoutMS"] = ANSWER_SECONDS * 1000
-            client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(uri, **options)
+            try:
+                client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(uri, **options)
+            except (ValueError, InvalidURI, ConfigurationError) as error:
+                raise MongoError(
+                    f"CALLVIZ_MONGO_URI is not a valid connection string: {redact(str(error), uri)}"
+                ) from None
             with client:
                 yield client[self._settings.database][self._settings.mongo_collection]
 
@@ -246,8 +251,6 @@ class MongoDB:
 
     def _sentence(self, error: PyMongoError) -> MongoError:
         detail = redact(str(error), self._settings.mongo_uri)
-        if isinstance(error, (InvalidURI, ConfigurationError)) and not isinstance(error, ServerSelectionTimeoutError):
-            return MongoError(f"CALLVIZ_MONGO_URI is not a valid connection string: {detail}")
         if isinstance(error, ServerSelectionTimeoutError):
             reason = detail.split(", Timeout:")[0].split(" (configured timeouts")[0]
             return MongoError(

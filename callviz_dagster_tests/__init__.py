@@ -1,0 +1,1 @@
+"""Tests of callviz, one module for each of the package's."""

@@ -1,0 +1,71 @@
+"""Users that may not read: each gets one sentence, and no password is ever printed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.mongo import MongoDB, MongoError
+from callviz_dagster.settings import Settings
+from callviz_dagster.windows import WHOLE
+
+LOG = logging.getLogger("test")
+PASSWORD = "pa:ss/w0rd@x"
+ENCODED = "pa%3Ass%2Fw0rd%40x"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give host and port of a server with access control, with one collection and several users."""
+    with running_mongod(tmp_path_factory.mktemp("auth"), user=("root", PASSWORD)) as server:
+        with MongoClient[dict[str, Any]](server.uri) as client:
+            client.shop.calls.insert_one({"_id": 1})
+            for user, roles in {
+                "reader": [{"role": "read", "db": "shop"}],
+                "stranger": [{"role": "read", "db": "other"}],
+            }.items():
+                client.shop.command("createUser", user, pwd=PASSWORD, roles=roles)
+        yield server.address
+
+
+def count(address: str, user: str, password: str = ENCODED, database: str = "shop") -> int:
+    uri = f"mongodb://{user}:{password}@{address}/{database}?authSource=shop&replicaSet=callviz"
+    with MongoDB(Settings(mongo_uri=uri)).snapshot(WHOLE, LOG) as snapshot:
+        return sum(len(batch) > 0 for batch in snapshot)
+
+
+def test_a_user_who_may_only_read_is_enough(address: str) -> None:
+    assert count(address, "reader") == 1
+
+
+def test_wrong_password_is_told_and_not_printed(address: str) -> None:
+    with pytest.raises(MongoError, match=r"refused the user name or password.*authSource") as caught:
+        count(address, "reader", "hunter22")
+    assert "hunter22" not in str(caught.value)
+
+
+def test_user_without_permission_is_told_what_to_grant(address: str) -> None:
+    with pytest.raises(MongoError, match=r"Grant|grant") as caught:
+        count(address, "stranger")
+    assert "role read on shop" in str(caught.value)
+    assert "w0rd" not in str(caught.value)
+
+
+def test_unescaped_password_is_told_and_not_printed(address: str) -> None:
+    with pytest.raises(MongoError, match="not a valid connection string") as caught:
+        count(address, "reader", PASSWORD)
+    assert "w0rd" not in str(caught.value)
+
+
+def test_nobody_may_not_read(address: str) -> None:
+    with (
+        pytest.raises(MongoError, match=r"may not read shop\.calls") as caught,
+        MongoDB(Settings(mongo_uri=f"mongodb://{address}/shop?replicaSet=callviz")).snapshot(WHOLE, LOG),
+    ):
+        pass
+    assert "Grant it the role read" in str(caught.value)

@@ -1,0 +1,115 @@
+"""Settings: what is read, what is refused, and that secrets stay secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from callviz_dagster.settings import MissingSettingError, Settings, SettingsError, redact
+
+
+def test_defaults_need_nothing() -> None:
+    settings = Settings.load({})
+    assert (settings.database, settings.mongo_collection, settings.timezone) == ("callviz", "calls", "UTC")
+    assert settings.max_rejected == 0.05
+
+
+def test_environment_is_above_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("CALLVIZ_TIMEZONE=Europe/Paris\nCALLVIZ_MONGO_COLLECTION=calls_2024\n", encoding="utf-8")
+    monkeypatch.setenv("CALLVIZ_TIMEZONE", "Asia/Kolkata")
+    settings = Settings.load()
+    assert (settings.timezone, settings.mongo_collection) == ("Asia/Kolkata", "calls_2024")
+
+
+@pytest.mark.parametrize(
+    ("uri", "database"),
+    [
+        ("mongodb://h/calls_db", "calls_db"),
+        ("mongodb://u:p@h1:1,h2:2/calls%20db?replicaSet=r", "calls db"),
+        ("mongodb://h", "callviz"),
+        ("mongodb://h/?replicaSet=r", "callviz"),
+    ],
+)
+def test_database_is_that_of_the_connection_string(uri: str, database: str) -> None:
+    assert Settings.load({"CALLVIZ_MONGO_URI": uri}).database == database
+
+
+def test_database_setting_is_above_the_connection_string() -> None:
+    settings = Settings.load({"CALLVIZ_MONGO_URI": "mongodb://h/one", "CALLVIZ_MONGO_DATABASE": "two"})
+    assert settings.database == "two"
+
+
+def test_misspelt_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match=r"CALLVIZ_TIMEZON is not a setting.*mean CALLVIZ_TIMEZONE\?"):
+        Settings.load({"CALLVIZ_TIMEZON": "UTC"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CALLVIZ_TIMEZONE", "Europe/Berlinn", "'Europe/Berlinn' is not allowed; it takes an IANA time zone"),
+        ("CALLVIZ_TIMEZONE", "../etc/passwd", "an IANA time zone"),
+        ("CALLVIZ_MAX_REJECTED", "5%", "a share from 0"),
+        ("CALLVIZ_MAX_REJECTED", "1.5", "a share from 0"),
+        ("CALLVIZ_MAX_COLUMNS", "0", "a whole number from 1"),
+        ("CALLVIZ_DATE_ORDER", "ymd", "one of dmy, mdy"),
+        ("CALLVIZ_KEEP_RAW", "maybe", "true or false"),
+        ("CALLVIZ_FIELD_DURATION_UNIT", "min", "one of s, ms"),
+    ],
+)
+def test_bad_value_is_told_with_what_is_allowed(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        Settings.load({name: value})
+    assert words in str(caught.value)
+
+
+def test_bad_connection_string_is_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="CALLVIZ_MONGO_URI") as caught:
+        Settings.load({"CALLVIZ_MONGO_URI": "postgres://bob:hunter22@h"})
+    assert "hunter22" not in str(caught.value)
+
+
+def test_missing_connection_string_says_how_to_set_it() -> None:
+    with pytest.raises(MissingSettingError, match="CALLVIZ_MONGO_URI is not set.*make demo"):
+        Settings.load({}).require_mongo_uri()
+
+
+def test_repr_shows_no_secret() -> None:
+    settings = Settings.load({"CALLVIZ_MONGO_URI": "mongodb://u:hunter22@h", "CALLVIZ_PSEUDONYM_KEY": "k" * 40})
+    assert "hunter22" not in repr(settings)
+    assert "kkkk" not in repr(settings)
+
+
+def test_pseudonyms_need_a_long_key() -> None:
+    with pytest.raises(MissingSettingError, match="CALLVIZ_PSEUDONYM_KEY"):
+        Settings.load({"CALLVIZ_PSEUDONYMIZE": "caller", "CALLVIZ_PSEUDONYM_KEY": "short"})
+
+
+def test_fields_that_the_table_is_built_from_cannot_be_dropped() -> None:
+    with pytest.raises(SettingsError, match="CALLVIZ_DROP_FIELDS names began"):
+        Settings.load({"CALLVIZ_FIELD_START_TIME": "began", "CALLVIZ_DROP_FIELDS": "x,began"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "failed to reach mongodb://bob:s3cret@h:1/db?authSource=admin",
+        "mongodb+srv://bob:s3cret@h/db",
+        "mongodb://bob:s3c/s3cret@h/db",
+        "mongodb://bob:s3@s3cret@h/db",
+        "the password s3cret was wrong",
+        "mongodb://h/db?tlsCertificateKeyFilePassword=s3cret",
+    ],
+)
+def test_redaction_takes_credentials_out(text: str) -> None:
+    assert "s3cret" not in redact(text, "mongodb://bob:s3cret@h")
+
+
+def test_redaction_knows_encoded_passwords() -> None:
+    assert "p@ss" not in redact("bad p@ss", "mongodb://u:p%40ss@h")
+
+
+def test_redaction_leaves_other_text_alone() -> None:
+    assert redact("127.0.0.1:27017: connection refused", "mongodb://h") == "127.0.0.1:27017: connection refused"
