@@ -9,11 +9,12 @@ import time
 class Progress:
     """Logs how many of about how many documents are done, at what rate, and how long the rest will take."""
 
-    def __init__(self, log: logging.Logger, doing: str, total: int, *, every_seconds: float = 5) -> None:
+    every_seconds = 5.0
+
+    def __init__(self, log: logging.Logger, doing: str, total: int) -> None:
         self._log = log
         self._doing = doing
         self._total = total
-        self._every = every_seconds
         self._began = self._told = time.monotonic()
         self.done = 0
 
@@ -21,7 +22,7 @@ class Progress:
         """Count documents; say so when it is time."""
         self.done += documents
         now = time.monotonic()
-        if now - self._told >= self._every:
+        if now - self._told >= self.every_seconds:
             self._told = now
             left = max(self._total - self.done, 0) / self.rate
             self._log.info(

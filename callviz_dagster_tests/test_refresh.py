@@ -1,0 +1,298 @@
+"""A whole refresh through Dagster on a real collection: rows, files, checks, metadata, and faults that lose nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import bson
+import dagster as dg
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster.contract import LEADING
+from callviz_dagster.definitions import build_definitions
+from callviz_dagster.demo.sample_calls import seed_collection
+from callviz_dagster.manifest import published_facts
+from callviz_dagster.notebook import load_calls
+from callviz_dagster.settings import Settings
+
+Document = dict[str, Any]
+START = dt.datetime(2024, 3, 30, 23, 30, tzinfo=dt.UTC)
+
+
+def refresh(settings: Settings, *assets: str) -> dg.ExecuteInProcessResult:
+    definitions = build_definitions(settings)
+    selection = dg.AssetSelection.assets(*(assets or ("raw_calls", "calls", "rejected_calls", "calls_csv")))
+    job = dg.define_asset_job("test", selection=selection, executor_def=dg.in_process_executor)
+    resolved = dg.Definitions(
+        assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
+    ).resolve_job_def("test")
+    return resolved.execute_in_process(raise_on_error=False)
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    for event in result.get_asset_materialization_events():
+        if event.materialization.asset_key == dg.AssetKey(asset):
+            return {name: value.value for name, value in event.materialization.metadata.items()}
+    raise AssertionError(f"{asset} was not materialized")
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    data = event.step_failure_data
+    assert data.user_failure_data is not None or data.error is not None
+    return str(data.user_failure_data.description if data.user_failure_data else data.error)
+
+
+def files(settings: Settings) -> dict[str, bytes]:
+    folders = (settings.data_dir, settings.publish_dir)
+    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def some_calls(collection: Collection[Document], number: int = 10) -> None:
+    collection.insert_many(
+        {
+            "_id": n,
+            "call_type": "incoming",
+            "status": "completed",
+            "start_time": START + dt.timedelta(hours=n),
+            "end_time": START + dt.timedelta(hours=n, seconds=90),
+            "duration_sec": 90,
+            "caller": f"+4930{n:07d}",
+        }
+        for n in range(number)
+    )
+
+
+def test_every_document_is_a_row_or_rejected(settings: Settings, collection: Collection[Document]) -> None:
+    seed_collection(collection, 5_000, seed=7, end=dt.date(2025, 6, 1))
+    result = refresh(dataclasses.replace(settings, timezone="Europe/Berlin"))
+    assert result.success
+    assert {name: e.passed for name, e in checks(result).items() if e.severity is dg.AssetCheckSeverity.ERROR} == {
+        "archive_complete": True,
+        "every_document_accounted_for": True,
+        "rejected_within_limit": True,
+        "schema_holds": True,
+        "ids_unique": True,
+        "csv_reads_back": True,
+    }
+    rejected = pq.read_table(settings.data_dir / "rejected_calls" / "all.parquet").to_pylist()
+    assert rejected, "the sample has documents that must be rejected"
+    in_mongodb = {str(document["_id"]): document for document in collection.find()}
+    rows = duckdb.sql(f"select * from read_csv('{settings.publish_dir / 'calls.csv'}', all_varchar=true)").df()
+    assert set(rows["_id"]) == in_mongodb.keys() - {row["_id"] for row in rejected}
+    assert len(rows) == len(in_mongodb) - len(rejected)
+    for row in rejected:
+        assert bson.json_util.loads(row["document"])["_id"] == in_mongodb[row["_id"]]["_id"]
+
+
+def test_archive_is_read_by_another_bson_reader_and_equals_the_collection(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    seed_collection(collection, 3_000, seed=7, end=dt.date(2025, 6, 1))
+    assert refresh(settings, "raw_calls").success
+    archive = settings.data_dir / "raw_calls" / "all.bson.zst"
+    with pa.input_stream(str(archive), compression="zstd") as stream:
+        archived = list(bson.decode_file_iter(io.BytesIO(stream.read())))
+    assert archived == list(collection.find().sort("_id"))
+    assert archive.stat().st_mode & 0o777 == 0o600
+    manifest = json.loads((settings.data_dir / "raw_calls" / "all.json").read_text(encoding="utf-8"))
+    assert manifest["documents"] == manifest["counted"] == 3_000
+    assert manifest["point_in_time"] is True
+
+
+def test_times_are_local_in_the_csv_and_utc_in_the_frame(settings: Settings, collection: Collection[Document]) -> None:
+    some_calls(collection, 4)
+    berlin = dataclasses.replace(settings, timezone="Europe/Berlin")
+    assert refresh(berlin).success
+    lines = (settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == '"_id","call_type","status","start_time","end_time","duration_sec","call_date","call_weekday",' \
+        '"call_hour","caller","repairs"'  # fmt: skip
+    assert lines[1:] == [
+        '"0","incoming","completed",2024-03-31 00:30:00,2024-03-31 00:31:30,90,2024-03-31,"Sunday",0,"+49300000000",""',
+        '"1","incoming","completed",2024-03-31 01:30:00,2024-03-31 01:31:30,90,2024-03-31,"Sunday",1,"+49300000001",""',
+        '"2","incoming","completed",2024-03-31 03:30:00,2024-03-31 03:31:30,90,2024-03-31,"Sunday",3,"+49300000002",""',
+        '"3","incoming","completed",2024-03-31 04:30:00,2024-03-31 04:31:30,90,2024-03-31,"Sunday",4,"+49300000003",""',
+    ]
+    frame = load_calls(berlin)
+    assert frame["start_time"].iloc[0] == pd.Timestamp(START)
+    assert frame["call_hour"].tolist() == [0, 1, 3, 4]
+    assert list(frame.columns[: len(LEADING)]) == [column.name for column in LEADING]
+
+
+def test_materializations_tell_what_a_person_asks(settings: Settings, collection: Collection[Document]) -> None:
+    some_calls(collection)
+    collection.insert_one({"_id": "odd", "start_time": "yesterday"})
+    result = refresh(dataclasses.replace(settings, max_rejected=0.5))
+    assert result.success
+    for asset, rows in {"raw_calls": 11, "calls": 10, "rejected_calls": 1, "calls_csv": 10}.items():
+        told = metadata(result, asset)
+        assert told["dagster/row_count"] == rows
+        assert Path(told["path"]).is_absolute()
+        assert told["bytes"] == Path(told["path"]).stat().st_size
+        assert len(told["sha256"]) == 64
+        assert told["seconds"] >= 0
+        assert told["documents per second"] > 0
+        assert told["snapshot time"] > 1_700_000_000
+        assert collection.database.name in told["source"]
+    told = metadata(result, "calls")
+    assert [column.name for column in told["dagster/column_schema"].columns][-2:] == ["caller", "repairs"]
+    assert told["rejected"] == 1
+    lineage = told["dagster/column_lineage"].deps_by_column
+    assert {dep.column_name for dep in lineage["duration_sec"]} == {"duration_sec", "start_time", "end_time"}
+    csv_lineage = metadata(result, "calls_csv")["dagster/column_lineage"].deps_by_column
+    assert csv_lineage["caller"][0].asset_key == dg.AssetKey("calls")
+    assert metadata(result, "raw_calls")["dagster/column_lineage"].deps_by_column["caller"][0].asset_key == dg.AssetKey(
+        "mongodb_calls"
+    )
+
+
+def test_the_same_data_gives_the_same_bytes(settings: Settings, collection: Collection[Document]) -> None:
+    seed_collection(collection, 2_000, seed=3, end=dt.date(2025, 6, 1))
+    assert refresh(settings).success
+    first = (settings.publish_dir / "calls.csv").read_bytes()
+    assert refresh(settings).success
+    assert (settings.publish_dir / "calls.csv").read_bytes() == first
+
+
+def test_too_many_rejected_documents_leave_the_last_good_files(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    before = files(settings)
+    collection.insert_many([{"_id": f"bad-{n}", "start_time": "soon"} for n in range(5)])
+    result = refresh(settings)
+    assert not result.success
+    assert "5 of 15 documents rejected (33.33%; the limit is 5.00%)" in failure(result)
+    assert "cannot be read as a time" in failure(result)
+    after = files(settings)
+    for name in (settings.publish_dir / "calls.csv", settings.data_dir / "calls" / "all.parquet"):
+        assert after[str(name)] == before[str(name)]
+    assert not checks(result)["rejected_within_limit"].passed
+    rejected = pq.read_table(settings.data_dir / "rejected_calls" / "all.parquet")
+    assert rejected.column("_id").to_pylist() == [f"bad-{n}" for n in range(5)], "they are there to look at"
+
+
+def test_empty_collection_publishes_a_header_and_warns(settings: Settings, collection: Collection[Document]) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    collection.delete_many({})
+    result = refresh(settings)
+    assert result.success
+    warning = checks(result)["collection_not_empty"]
+    assert (warning.passed, warning.severity) == (False, dg.AssetCheckSeverity.WARN)
+    lines = (settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith('"caller","repairs"'), "columns stay"
+
+
+def test_missing_collection_is_an_error_and_the_last_good_files_stay(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    before = files(settings)
+    collection.drop()
+    result = refresh(settings)
+    assert not result.success
+    assert "has no" in failure(result)
+    assert files(settings) == before
+
+
+def test_wrong_host_is_told_in_a_sentence(settings: Settings) -> None:
+    away = dataclasses.replace(settings, mongo_uri="mongodb://bob:hunter22@127.0.0.1:9/?serverSelectionTimeoutMS=300")
+    result = refresh(away, "raw_calls")
+    assert not result.success
+    assert failure(result).startswith("MongoDB did not answer: 127.0.0.1:9")
+    assert "hunter22" not in "".join(str(event) for event in result.all_events)
+
+
+def test_no_recognized_start_time_names_the_candidates(settings: Settings, collection: Collection[Document]) -> None:
+    collection.insert_many([{"_id": n, "rang": START, "who": "x"} for n in range(3)])
+    result = refresh(settings)
+    assert not result.success
+    assert "rang (in 3 of 3 documents)" in failure(result)
+    assert "CALLVIZ_FIELD_START_TIME" in failure(result)
+
+
+def test_changed_time_zone_asks_for_calls_to_be_made_again(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    result = refresh(dataclasses.replace(settings, timezone="Asia/Tokyo"), "calls_csv")
+    assert not result.success
+    assert "materialize calls again" in failure(result)
+
+
+def test_missing_archive_names_the_asset_to_materialize(settings: Settings) -> None:
+    result = refresh(settings, "calls", "rejected_calls")
+    assert not result.success
+    assert "materialize raw_calls first" in failure(result)
+
+
+def test_archive_of_another_read_than_the_manifest_is_not_published(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    before = (settings.data_dir / "calls" / "all.parquet").read_bytes()
+    manifest = (settings.data_dir / "raw_calls" / "all.json").read_text(encoding="utf-8")
+    collection.delete_one({"_id": 3})
+    assert refresh(settings, "raw_calls").success
+    (settings.data_dir / "raw_calls" / "all.json").write_text(manifest, encoding="utf-8")
+    result = refresh(settings, "calls", "rejected_calls")
+    assert not result.success
+    assert "materialize raw_calls again" in failure(result)
+    assert (settings.data_dir / "calls" / "all.parquet").read_bytes() == before
+
+
+def test_unwritable_folder_is_told(settings: Settings, collection: Collection[Document], tmp_path: Path) -> None:
+    some_calls(collection)
+    (tmp_path / "file").write_bytes(b"")
+    result = refresh(dataclasses.replace(settings, publish_dir=tmp_path / "file"))
+    assert not result.success
+    assert "CALLVIZ_PUBLISH_DIR" in failure(result)
+
+
+def test_facts_name_what_was_rejected_and_repaired(settings: Settings, collection: Collection[Document]) -> None:
+    some_calls(collection, 98)
+    collection.insert_one({"_id": "iso", "start_time": "2024-03-30T23:30:00Z", "status": "NO ANSWER"})
+    collection.insert_one({"_id": "odd"})
+    assert refresh(settings).success
+    facts = published_facts(settings.data_dir / "calls" / "all.parquet")
+    assert facts is not None
+    assert (facts.documents, facts.calls, facts.rejected, facts.repaired_rows) == (100, 99, 1, 1)
+    assert facts.rejected_reasons == {"start_missing": 1}
+    assert facts.repairs["start_time: text read as a time"] == 1
+
+
+def test_long_reads_tell_their_progress(
+    settings: Settings,
+    collection: Collection[Document],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 100)
+    monkeypatch.setattr("callviz_dagster.progress.Progress.every_seconds", 0.0)
+    some_calls(collection, 1000)
+    result = refresh(settings, "raw_calls")
+    assert result.success
+    lines = [line for line in capfd.readouterr().err.splitlines() if "of about 1,000 documents" in line]
+    assert len(lines) == 10
+    assert re.search(r"Reading: 500 of about 1,000 documents, [\d,]+ a second, about \d+ s left$", lines[4])

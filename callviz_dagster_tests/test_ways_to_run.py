@@ -1,0 +1,173 @@
+"""Every way of use that the README names, each in a process of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = Path(sys.executable).parent
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def environment(settings: Settings, collection: Collection[Document], tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a user who points callviz at a collection of three calls."""
+    start = dt.datetime(2024, 5, 1, 9, tzinfo=dt.UTC)
+    collection.insert_many([{"_id": n, "start_time": start + dt.timedelta(days=n)} for n in range(3)])
+    home = tmp_path / "dagster home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n", encoding="utf-8")
+    return {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "CALLVIZ_MONGO_URI": settings.mongo_uri or "",
+        "CALLVIZ_MONGO_DATABASE": settings.database,
+        "CALLVIZ_DATA_DIR": str(settings.data_dir),
+        "CALLVIZ_PUBLISH_DIR": str(settings.publish_dir),
+    }
+
+
+def run(command: list[str], environment: dict[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    program, *arguments = command
+    return subprocess.run(
+        [str(SCRIPTS / program), *arguments], env=environment, cwd=folder, text=True, capture_output=True, timeout=300
+    )
+
+
+def test_dagster_asset_materialize_from_the_project(settings: Settings, environment: dict[str, str]) -> None:
+    done = run(["dagster", "asset", "materialize", "-m", "callviz_dagster.definitions", "--select", "*"], environment)
+    assert done.returncode == 0, done.stderr
+    assert len((settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_dagster_job_execute_from_another_folder(
+    settings: Settings, environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = run(
+        ["dagster", "job", "execute", "-m", "callviz_dagster.definitions", "-j", "refresh_calls"], environment, tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert (settings.publish_dir / "calls.csv").exists()
+
+
+def test_dg_launch(settings: Settings, environment: dict[str, str]) -> None:
+    done = run(["dg", "launch", "--assets", "raw_calls"], environment)
+    assert done.returncode == 0, done.stderr
+    assert (settings.data_dir / "raw_calls" / "all.bson.zst").exists()
+
+
+def test_definitions_are_valid_without_any_setting(environment: dict[str, str]) -> None:
+    bare = {name: value for name, value in environment.items() if not name.startswith("CALLVIZ_")}
+    done = run(["dagster", "definitions", "validate"], bare)
+    assert done.returncode == 0, done.stderr
+
+
+def test_failed_refresh_is_a_failed_command_with_the_sentence(environment: dict[str, str]) -> None:
+    away = environment | {"CALLVIZ_MONGO_URI": "mongodb://bob:hunter22@127.0.0.1:9/?serverSelectionTimeoutMS=300"}
+    done = run(["dagster", "asset", "materialize", "-m", "callviz_dagster.definitions", "--select", "*"], away)
+    assert done.returncode != 0
+    assert "MongoDB did not answer: 127.0.0.1:9" in done.stderr
+    assert "hunter22" not in done.stdout + done.stderr
+
+
+def test_misspelt_setting_is_told_by_name(environment: dict[str, str]) -> None:
+    done = run(["dagster", "definitions", "validate"], environment | {"CALLVIZ_TIMZONE": "UTC"})
+    assert done.returncode != 0
+    assert "CALLVIZ_TIMZONE is not a setting of callviz. Did you mean CALLVIZ_TIMEZONE?" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ["-w", "workspace.yaml"],
+        [],
+    ],
+    ids=["workspace.yaml", "pyproject.toml"],
+)
+def test_code_location_has_one_name_whichever_way_it_is_loaded(target: list[str], environment: dict[str, str]) -> None:
+    script = (
+        "import sys\n"
+        "from dagster._cli.workspace.cli_target import WorkspaceOpts\n"
+        "from dagster._core.instance import DagsterInstance\n"
+        "from dagster._cli.utils import get_possibly_temporary_instance_for_cli\n"
+        "from dagster._cli.workspace.cli_target import workspace_opts_to_load_target\n"
+        "opts = WorkspaceOpts(workspace=tuple(sys.argv[1:]) or None)\n"
+        "target = workspace_opts_to_load_target(opts)\n"
+        "print([origin.location_name for origin in target.create_origins()])\n"
+    )
+    arguments = [argument for argument in target if argument != "-w"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "['callviz_dagster']", done.stderr
+
+
+def test_importing_the_code_location_loads_no_heavy_library_and_connects_to_nothing() -> None:
+    script = (
+        "import socket, sys\n"
+        "def refuse(*arguments): raise AssertionError('a connection at import')\n"
+        "socket.socket.connect = refuse\n"
+        "import callviz_dagster.definitions\n"
+        "print(sorted({'pandas', 'pandera', 'altair'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, capture_output=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_killed_refresh_leaves_the_previous_csv(
+    settings: Settings, collection: Collection[Document], environment: dict[str, str]
+) -> None:
+    command = ["dagster", "asset", "materialize", "-m", "callviz_dagster.definitions", "--select", "*"]
+    assert run(command, environment).returncode == 0
+    csv = settings.publish_dir / "calls.csv"
+    before = csv.read_bytes()
+    start = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
+    collection.insert_many(
+        [{"_id": 10 + n, "start_time": start + dt.timedelta(minutes=n), "filler": "x" * 200} for n in range(100_000)]
+    )
+    after: set[bytes] = set()
+    for stage in ("raw_calls/.all.bson.zst.*.tmp", "calls/.all.parquet.*.tmp", "../publish/.calls.csv.*.tmp"):
+        process = subprocess.Popen(
+            [str(SCRIPTS / command[0]), *command[1:]],
+            env=environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            wait_for(settings.data_dir, stage, process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        after.add(csv.read_bytes())
+    assert after == {before}
+    assert run(command, environment).returncode == 0
+    assert len(csv.read_text(encoding="utf-8").splitlines()) == 100_004
+    assert not list(settings.publish_dir.glob(".*.tmp")), "what the killed refreshes left is cleared away"
+
+
+def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    parent, name = pattern.rsplit("/", 1)
+    while not any(path.stat().st_size for path in (folder / parent).glob(name)):
+        assert process.poll() is None, "the refresh ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
