@@ -85,7 +85,7 @@ def test_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
 def test_full_disk_is_told_and_the_old_file_stays(tmp_path: Path) -> None:
     target = tmp_path / "calls.csv"
     target.write_bytes(b"old")
-    with pytest.raises(FileError, match="The disk is full"), staged(target), open("/dev/full", "wb") as full:
+    with pytest.raises(FileError, match="The disk is full"), staged(target), Path("/dev/full").open("wb") as full:
         full.write(b"x" * 100_000)
         full.flush()
     assert target.read_bytes() == b"old"

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import bson
