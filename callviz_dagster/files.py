@@ -188,9 +188,12 @@ def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[bytes]:
 
 def digest_of_archive(path: Path) -> str:
     """Read an archive back and return the digest of its documents, uncompressed."""
+    import pyarrow as pa
+
     digest = hashlib.sha256()
-    for documents in read_archive(path):
-        digest.update(documents)
+    with pa.OSFile(str(path), "rb") as file, pa.CompressedInputStream(file, "zstd") as stream:
+        while read := _read_chunk(stream, 4 << 20, path):
+            digest.update(read)
     return digest.hexdigest()
 
 

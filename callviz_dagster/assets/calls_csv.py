@@ -11,6 +11,7 @@ import dagster as dg
 
 from callviz_dagster import checks
 from callviz_dagster.assets.common import (
+    PREVIEW_ROWS,
     Refused,
     column_lineage,
     file_metadata,
@@ -22,6 +23,7 @@ from callviz_dagster.assets.common import (
 from callviz_dagster.contract import Column, table_columns, table_schema
 from callviz_dagster.files import FileFacts, open_for_writing, staged
 from callviz_dagster.manifest import Facts, published_facts
+from callviz_dagster.pipeline import ahead
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.windows import WHOLE
@@ -115,10 +117,9 @@ def publish_csv(calls: Path, csv: Path, zone: str, log: logging.Logger) -> MadeC
                 size += len(text)
 
             write(header_line(columns))
-            for batch in batches(source):
-                lines, some = csv_lines(batch, columns, zone)
+            for batch, (lines, some) in ahead((b, csv_lines(b, columns, zone)) for b in ahead(batches(source))):
                 write(lines)
-                first = first or pa.Table.from_batches([batch.slice(0, 10)])
+                first = first or pa.Table.from_batches([batch.slice(0, PREVIEW_ROWS)])
                 rows += batch.num_rows
                 defused += some
                 longest = max(longest, len(lines))

@@ -1,0 +1,63 @@
+"""The collection that is measured: documents of 11 fields and about 216 bytes, tidy or partly untidy.
+
+What belongs elsewhere: the sample calls of the demo, which look like a business (`callviz_dagster/demo/`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from typing import Any
+
+import bson
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+
+START = dt.datetime(2023, 1, 1)
+_TYPES = ("incoming", "outgoing", "missed")
+_STATUSES = ("completed", "failed", "no-answer")
+_BATCH = 20_000
+
+
+def document(number: int, total: int, source: random.Random, untidy: float) -> dict[str, Any]:
+    """Return one call; a share `untidy` of them has text times, no end, mixed types or rare fields."""
+    start = START + dt.timedelta(seconds=number * 2 * 365 * 86_400 / total, milliseconds=source.randrange(1000))
+    status = source.choice(_STATUSES)
+    seconds = source.randrange(1, 1800) if status == "completed" else 0
+    call: dict[str, Any] = {
+        "_id": ObjectId(number.to_bytes(12, "big")),
+        "call_id": str(uuid.UUID(int=source.getrandbits(128))),
+        "caller": f"+1555{source.randrange(10**7):07d}",
+        "callee": f"+1555{source.randrange(10**7):07d}",
+        "call_type": source.choice(_TYPES),
+        "status": status,
+        "start_time": start,
+        "end_time": start + dt.timedelta(seconds=seconds),
+        "duration_sec": seconds,
+        "cost_usd": round(seconds * 0.0021, 4),
+        "queue": source.choice(("sales", "support", "billing")),
+    }
+    if source.random() < untidy:
+        trouble = source.randrange(4)
+        if trouble == 0:
+            call["start_time"] = start.isoformat() + "+00:00"
+        elif trouble == 1:
+            del call["end_time"]
+        elif trouble == 2:
+            call["duration_sec"] = str(seconds)
+            call["cost_usd"] = "free"
+        else:
+            call[f"rare_{source.randrange(50)}"] = {"note": "x", "at": start}
+    return call
+
+
+def fill(collection: Collection[Any], documents: int, untidy: float = 0.0) -> None:
+    """Fill a collection with so many documents, the same ones each time."""
+    source = random.Random(20240301)
+    collection.drop()
+    for first in range(0, documents, _BATCH):
+        numbers = range(first, min(first + _BATCH, documents))
+        batch = [RawBSONDocument(bson.encode(document(n, documents, source, untidy))) for n in numbers]
+        collection.insert_many(batch, ordered=False)
