@@ -37,7 +37,7 @@ class Refused(Exception):  # noqa: N818  # a verdict, no error of the program
         """Return the failure that says which checks forbid to publish, and what was kept."""
         failed = blocking(self.results)
         return dg.Failure(
-            description=f"{' '.join(result.description or '' for result in failed)} {kept} was left as it was.",
+            description=f"{' '.join(result.description or '' for result in failed)} {kept} stayed in place.",
             metadata={"failed checks": ", ".join(str(result.check_name) for result in failed)},
             allow_retries=False,
         )
