@@ -14,17 +14,14 @@ from callviz_dagster.assets.calls_hyper import hyper_assets
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.assets.raw_calls import raw_calls
-from callviz_dagster.assets.tableau import tableau_specs
+from callviz_dagster.assets.tableau import workbook_specs
 from callviz_dagster.mongo import MongoDB
 from callviz_dagster.refresh import refresh_calls
 from callviz_dagster.settings import Settings
-from callviz_dagster.workbook import locate
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the code location for these settings."""
-    source = settings.workbook_source
-    tableau = tableau_specs(locate(settings.workbook).read_bytes(), source=source) if settings.tableau_lineage else []
     return dg.Definitions(
         assets=[
             mongodb_calls(settings),
@@ -32,9 +29,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             calls,
             calls_csv,
             *hyper_assets(settings),
-            build_callviz_workbook(source),
+            build_callviz_workbook(settings.workbook_source),
             call_dashboard,
-            *tableau,
+            *workbook_specs(settings),
         ],
         jobs=[refresh_calls],
         executor=dg.in_process_executor,

@@ -1,0 +1,171 @@
+"""What people see in Tableau, as nodes of the lineage graph: the data source, its sheets and its dashboards.
+
+Read from the workbook when definitions are built, so that a sheet that an analyst adds shows up. Keys, kinds and tags
+are those that dagster-tableau gives to the published workbook.
+What belongs elsewhere: reading the workbook (`workbook.py`), packing it (`callviz_workbook.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import dagster as dg
+
+from callviz_dagster.settings import Settings
+from callviz_dagster.workbook import Dashboard, Sheet, Source, Workbook, WorkbookError, locate, read
+
+_log = logging.getLogger(__name__)
+
+_WORKBOOK = "callviz"
+"""Name of the published workbook: that of `callviz.twbx`."""
+_PARAMETERS = "Parameters"
+
+_Keys = dict[tuple[str, str], dg.AssetKey]
+_Lineage = dict[str, list[tuple[dg.AssetKey, str]]]
+
+
+def workbook_specs(settings: Settings) -> list[dg.AssetSpec]:
+    """Return the specs of the workbook that the settings name; none where they are not wanted.
+
+    A workbook that cannot be read is no reason not to load: `callviz_workbook` fails and says what is wrong with it.
+    """
+    if not settings.tableau_lineage:
+        return []
+    try:
+        return tableau_specs(locate(settings.workbook).read_bytes(), source=settings.workbook_source)
+    except (WorkbookError, OSError) as error:
+        _log.warning("The graph shows no sheets. %s", error)
+        return []
+
+
+def tableau_specs(workbook_xml: bytes, *, source: str = "csv") -> list[dg.AssetSpec]:
+    """Return the specs of a workbook's data sources, visible sheets and dashboards.
+
+    A dashboard depends on its sheets, and for a hidden sheet on that sheet's data sources, for hidden sheets are not
+    published.
+
+    Args:
+        workbook_xml: the workbook.
+        source: `csv` or `hyper`, whichever the packed workbook reads.
+
+    Raises:
+        WorkbookError: it is not a Tableau workbook.
+    """
+    workbook = read(workbook_xml)
+    keys = _keys(workbook)
+    return [
+        *(_source_spec(workbook, keys, one, source) for one in _sources(workbook)),
+        *(_sheet_spec(workbook, keys, sheet) for sheet in workbook.sheets if not sheet.hidden),
+        *(_dashboard_spec(workbook, keys, dashboard) for dashboard in workbook.dashboards),
+    ]
+
+
+def _sources(workbook: Workbook) -> list[Source]:
+    return [source for source in workbook.sources.values() if source.name != _PARAMETERS]
+
+
+def _keys(workbook: Workbook) -> _Keys:
+    """Return the key of every data source, sheet and dashboard; names that become alike are numbered."""
+    shown = [
+        *(("embedded_datasource", source.name, source.caption) for source in _sources(workbook)),
+        *(("sheet", sheet.name, sheet.name) for sheet in workbook.sheets if not sheet.hidden),
+        *(("dashboard", dashboard.name, dashboard.name) for dashboard in workbook.dashboards),
+    ]
+    keys: _Keys = {}
+    taken: set[str] = set()
+    for kind, name, caption in shown:
+        clean = re.sub(r"[^a-z0-9A-Z]+", "_", caption).lower()
+        number, unique = 2, clean
+        while f"{kind}/{unique}" in taken:
+            unique, number = f"{clean}_{number}", number + 1
+        taken.add(f"{kind}/{unique}")
+        keys[kind, name] = dg.AssetKey([_WORKBOOK, kind, unique])
+    return keys
+
+
+def _source_spec(workbook: Workbook, keys: _Keys, source: Source, packed: str) -> dg.AssetSpec:
+    ours = source is workbook.calls
+    upstream = dg.AssetKey(f"calls_{packed}")
+    columns = [name for name in source.pinned if name in source.columns] if ours else []
+    what = f"`calls.{packed}`, as Tableau reads it" if ours else f"the data source {source.caption} of the workbook"
+    return _spec(
+        keys["embedded_datasource", source.name],
+        [upstream] if ours else [],
+        kind="data_source",
+        kinds={"extract" if packed == "hyper" and ours else "live", "embedded datasource"},
+        description=f"In Tableau: {what}, with each column's type, name and format.",
+        lineage={source.captions.get(name, name): [(upstream, name)] for name in columns},
+    )
+
+
+def _sheet_spec(workbook: Workbook, keys: _Keys, sheet: Sheet) -> dg.AssetSpec:
+    lineage: _Lineage = {}
+    columns: list[str] = []
+    calls = workbook.calls
+    for owner, field in sheet.fields:
+        if calls is None or owner != calls.name:
+            continue
+        needed = workbook.columns((owner, field))
+        key = keys["embedded_datasource", owner]
+        lineage[calls.captions.get(field, field)] = [(key, calls.captions.get(name, name)) for name in needed]
+        columns += [name for name in needed if name not in columns]
+    uses = f" Uses {_listed([f'`{name}`' for name in columns])} of `calls.csv`." if columns else ""
+    return _spec(
+        keys["sheet", sheet.name],
+        _source_keys(keys, sheet),
+        kind="sheet",
+        kinds={"sheet"},
+        description=f"In Tableau, a chart: {sheet.title}.{uses}",
+        lineage=lineage,
+    )
+
+
+def _source_keys(keys: _Keys, sheet: Sheet) -> list[dg.AssetKey]:
+    named = (("embedded_datasource", name) for name in sheet.sources)
+    return [keys[name] for name in named if name in keys]
+
+
+def _dashboard_spec(workbook: Workbook, keys: _Keys, dashboard: Dashboard) -> dg.AssetSpec:
+    shown = [sheet for sheet in workbook.sheets if sheet.name in dashboard.sheets]
+    deps = [
+        *(keys["sheet", sheet.name] for sheet in shown if not sheet.hidden),
+        *(key for sheet in shown if sheet.hidden for key in _source_keys(keys, sheet)),
+    ]
+    return _spec(
+        keys["dashboard", dashboard.name],
+        list(dict.fromkeys(deps)),
+        kind="dashboard",
+        kinds={"dashboard"},
+        description=f"In Tableau, the dashboard {dashboard.name}: "
+        f"{_listed([sheet.name for sheet in shown if not sheet.hidden])}.",
+        lineage={},
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _spec(
+    key: dg.AssetKey, deps: list[dg.AssetKey], *, kind: str, kinds: set[str], description: str, lineage: _Lineage
+) -> dg.AssetSpec:
+    metadata: dict[str, Any] = {"dagster/storage_kind": "tableau"}
+    if lineage:
+        metadata["dagster/column_schema"] = dg.TableSchema(columns=[dg.TableColumn(name) for name in lineage])
+        metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+            deps_by_column={
+                column: [dg.TableColumnDep(asset_key=asset, column_name=name) for asset, name in needed]
+                for column, needed in lineage.items()
+            }
+        )
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        group_name="tableau",
+        kinds={"tableau", *kinds},
+        tags={"dagster-tableau/asset_type": kind},
+        description=description,
+        metadata=metadata,
+    )
