@@ -7,10 +7,11 @@ tests fail; they are never skipped.
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import MongoClient
@@ -18,6 +19,9 @@ from pymongo.collection import Collection
 
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.settings import PREFIX, TEST_PREFIX, Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 Document = dict[str, Any]
 
@@ -72,3 +76,30 @@ def settings(mongo_uri: str, collection: Collection[Document], tmp_path: Path) -
         data_dir=tmp_path / "data",
         publish_dir=tmp_path / "publish",
     )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Give a headless Chromium: that of CALLVIZ_TEST_CHROMIUM, else the one on PATH. Without one the tests fail."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get(f"{TEST_PREFIX}CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "the browser tests need Chromium: install it, or name it in CALLVIZ_TEST_CHROMIUM"
+    quiet = ("quic", "background-networking", "component-update", "sync", "gpu")
+    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def screenshots() -> Callable[[Page, str], None]:
+    """Give a function that takes a screenshot where CALLVIZ_TEST_SCREENSHOTS names a folder for them."""
+    folder = os.environ.get(f"{TEST_PREFIX}SCREENSHOTS")
+
+    def take(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=str(Path(folder) / name))
+
+    return take

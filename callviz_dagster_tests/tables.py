@@ -21,7 +21,8 @@ def tables() -> dict[str, str]:
 def with_tables(text: str) -> str:
     """Return a document with each `<!-- name -->` followed by its table, in place of the table that was there."""
     for name, table in tables().items():
-        text = re.sub(rf"<!-- {name} -->\n(\n?(\|.*\n)+)?", lambda _, n=name, t=table: f"<!-- {n} -->\n\n{t}\n", text)
+        place = f"<!-- {name} -->\n"
+        text = re.sub(rf"{place}(\n?(\|.*\n)+)?", f"{place}\n{table}\n".replace("\\", r"\\"), text)
     return text
 
 

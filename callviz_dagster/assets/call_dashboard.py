@@ -1,0 +1,152 @@
+"""`call_dashboard.html`: the five charts as one page, audited against the calls it counts, then swapped in whole.
+
+What belongs elsewhere: counting (`counts.py`), the charts (`charts.py`) and the page (`dashboard/`).
+"""
+
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from callviz_dagster import charts
+from callviz_dagster.assets.common import POOL, Refused, require_windows, snapshot_metadata, told_in_a_sentence
+from callviz_dagster.counts import Counts, count_files
+from callviz_dagster.dashboard import page
+from callviz_dagster.files import FileFacts, open_for_writing, staged
+from callviz_dagster.files import facts as file_facts
+from callviz_dagster.lock import one_at_a_time
+from callviz_dagster.manifest import Facts, published_coverage
+from callviz_dagster.settings import Settings
+from callviz_dagster.windows import Partitioning
+
+FILE = "call_dashboard.html"
+CHECK = "page_counts_every_call"
+
+
+@dg.asset(
+    deps=["calls"],
+    group_name="published",
+    kinds={"html"},
+    pool=POOL,
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK,
+            asset="call_dashboard",
+            description="The counts in the page, read back from the file, add up to the rows of `calls`, and those "
+            "without a duration to the rows that have none. Checked before the new page takes the last one's place.",
+        )
+    ],
+)
+def call_dashboard(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """`call_dashboard.html`: the five charts and the headline figures, for everybody who has a browser.
+
+    One file that opens from disk and needs no network: the same charts, colours and numbers as the Tableau dashboard,
+    and beyond them hours by weekday, a comparison with the period before, and what was rejected or repaired. Choosing
+    a bar or days filters all charts. The page holds counts only, no single call.
+    """
+    try:
+        with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
+            windows = require_windows(settings)
+            coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
+            made = publish_page(
+                [window.calls(settings.data_dir) for window in windows],
+                settings.publish_dir / FILE,
+                labels=settings.dashboard_labels,
+                facts=list(windows.values()),
+                uncovered=coverage.uncovered if coverage else 0,
+            )
+    except Refused as refused:
+        yield from refused.results
+        raise refused.failure("The last good call_dashboard.html") from None
+    latest = max(windows.values(), key=lambda facts: facts.snapshot_time)
+    yield dg.MaterializeResult(
+        metadata={
+            "charts": dg.MetadataValue.md(charts.five_pictures(made.counts)),
+            "headline": dg.MetadataValue.md(charts.headline(made.counts)),
+            "dagster/uri": made.file.path.as_uri(),
+            "path": dg.MetadataValue.path(str(made.file.path)),
+            "bytes": made.file.bytes,
+            "sha256": made.file.sha256,
+            "seconds": round(made.seconds, 3),
+            "calls": made.counts.calls,
+            "durations": f"told apart by {made.counts.step} s"
+            + ("" if len(made.counts.cubes) == 1 else ", and apart from hours"),
+            **snapshot_metadata(latest.snapshot_time, latest.source),
+        },
+        check_results=[made.check],
+    )
+
+
+@dataclass(frozen=True)
+class MadePage:
+    """What was published."""
+
+    file: FileFacts
+    counts: Counts
+    check: dg.AssetCheckResult
+    seconds: float
+
+
+def publish_page(
+    paths: Sequence[Path], target: Path, *, labels: int, facts: Sequence[Facts], uncovered: int = 0
+) -> MadePage:
+    """Count the calls of Parquet files, write the page, read its counts back, and swap it in.
+
+    Args:
+        paths: the files.
+        target: where the page goes.
+        labels: how many call types and statuses the page tells apart.
+        facts: what the files say of the refreshes that made them.
+        uncovered: documents that no partition covers.
+
+    Raises:
+        Refused: the page does not count every call.
+        FileError: it cannot be written.
+    """
+    started = time.monotonic()
+    rendered = page.render(count_files(paths, labels=labels), facts, uncovered=uncovered)
+    with staged(target) as temporary:
+        with open_for_writing(temporary) as file:
+            file.write(rendered.html.encode())
+        check = audit(temporary, paths)
+        if not check.passed:
+            raise Refused([check])
+    return MadePage(file_facts(target), rendered.counts, check, time.monotonic() - started)
+
+
+def audit(written: Path, paths: Sequence[Path]) -> dg.AssetCheckResult:
+    """Compare the counts in a written page with the numbers of rows in the files of calls."""
+    import pyarrow.parquet as pq
+
+    rows = without = 0
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["duration_sec"]):
+                rows += batch.num_rows
+                without += batch.column(0).null_count
+    try:
+        problems = [
+            f"it counts {found.calls:,} calls, {found.without_duration:,} of them without a duration"
+            if found.without_duration is not None
+            else f"it counts {found.calls:,} calls"
+            for found in page.totals(written.read_text(encoding="utf-8"))
+            if found.calls != rows or found.without_duration not in (without, None)
+        ]
+    except (ValueError, zlib.error) as error:
+        problems = [str(error)]
+    there = f"{rows:,} calls, {without:,} of them without a duration"
+    return dg.AssetCheckResult(
+        check_name=CHECK,
+        asset_key="call_dashboard",
+        passed=not problems,
+        description=f"The page does not fit calls, which has {there}: {'; '.join(problems)}."
+        if problems
+        else f"The page counts all {there}.",
+        metadata={"calls": rows, "without duration": without},
+    )

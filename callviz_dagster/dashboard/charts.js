@@ -1,0 +1,226 @@
+/*
+ * What each chart shows of the calls that are counted: rows to draw, lines of a tooltip, a table, a sentence.
+ * How it is drawn is in the specifications that come with the page. Nothing here knows the page.
+ */
+"use strict";
+
+/**
+ * Return what can be chosen: its name in words and in the link, and each value's name in both.
+ */
+function dimensionsOf({ types, statuses, bins, binSeconds }) {
+  const { WEEKDAYS, clock } = Words;
+  const starts = Array.from({ length: bins }, (_, bin) => bin * binSeconds);
+  const durations = starts.map((start, bin) =>
+    bin === bins - 1 ? `${start / 60} min or longer` : `${start / 60} to under ${(start + binSeconds) / 60} min`);
+  const hours = Array.from({ length: 168 }, (_, slot) => [WEEKDAYS[Math.floor(slot / 24)], slot % 24]);
+  return {
+    types: { words: "Call type", link: "type", values: types, names: types },
+    statuses: { words: "Status", link: "status", values: statuses, names: statuses },
+    weekdays: { words: "Weekday", link: "weekday", values: WEEKDAYS, names: WEEKDAYS },
+    bins: { words: "Duration", link: "duration", values: durations, names: starts.map(String) },
+    hours: {
+      words: "Hour", link: "hour",
+      values: hours.map(([weekday, hour]) => `${weekday} ${clock(hour)} to ${clock(hour + 1)}`),
+      names: hours.map(([weekday, hour]) => `${weekday}-${clock(hour).slice(0, 2)}`),
+    },
+  };
+}
+
+/**
+ * Return the charts by name.
+ *
+ * @param counts the counts, as `CallCounts.read` gives them.
+ * @param dimensions what `dimensionsOf` gives.
+ * @param frame height of Daily Calls in pixels, and up to how many days it marks each.
+ * @param chosen gives the current choice.
+ */
+function chartsOf(counts, dimensions, frame, chosen) {
+  const { WEEKDAYS, DAY, integer, decimal, share, many, clock, dayText, dayName, isoDay } = Words;
+  const { types, days } = counts;
+  const kinds = types.length;
+  const firstDay = days[0] ?? null, lastDay = days.at(-1) ?? null;
+  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+  const largest = (numbers) => numbers.reduce((most, number) => Math.max(most, number), 0);
+  const isChosen = (dimension, value) => !chosen()[dimension].size || chosen()[dimension].has(value);
+  const callsAndShare = (calls, whole) => `${many(calls, "call")}, ${share(calls, whole)}`;
+
+  /** Return the length of each bar of a grid, which holds calls by bar and call type. */
+  function lengths(grid) {
+    return Array.from({ length: grid.length / kinds }, (_, bar) => sum(grid.subarray(bar * kinds, (bar + 1) * kinds)));
+  }
+
+  /** Return a row for each part of each stacked bar. */
+  function parts(grid, places, dimension) {
+    const rows = [];
+    places.forEach((place, bar) => {
+      let start = 0;
+      for (let code = 0; code < kinds; code++) {
+        const end = start + grid[bar * kinds + code];
+        if (end > start) rows.push({ ...place, bar, code, start, end, chosen: isChosen(dimension, bar) });
+        start = end;
+      }
+    });
+    return rows;
+  }
+
+  /**
+   * A chart of stacked bars, one bar for each value of a dimension.
+   *
+   * @param grid gives its grid of a summary.
+   * @param places says where each bar stands.
+   * @param byType whether a bar has parts.
+   * @param more further columns of the table and lines of the tooltip, by name.
+   */
+  function bars(dimension, grid, places, { byType = true, more = {} } = {}) {
+    const { words, values } = dimensions[dimension];
+    const further = (bar, calls, summary) => Object.values(more).map((figure) => figure(bar, calls, summary));
+    return {
+      dimension,
+      calls: (summary) => sum(grid(summary)),
+      rows(summary) {
+        const calls = lengths(grid(summary)), whole = sum(calls);
+        const written = (bar) => `${integer(calls[bar])} · ${share(calls[bar], whole)}`;
+        return {
+          rows: parts(grid(summary), places, dimension),
+          bars: places.map((place, bar) => ({ ...place, bar, start: 0, end: calls[bar], text: written(bar) })),
+        };
+      },
+      tip({ bar, code, start, end }, summary) {
+        const calls = lengths(grid(summary)), names = Object.keys(more);
+        return [
+          values[bar],
+          ...(byType && code !== undefined ? [`${types[code]}: ${many(end - start, "call")}`] : []),
+          `${byType ? "All types: " : ""}${callsAndShare(calls[bar], sum(calls))}`,
+          ...further(bar, calls[bar], summary).map((figure, at) => `${names[at]}: ${figure}`),
+        ];
+      },
+      table(summary) {
+        const cells = grid(summary), calls = lengths(cells), whole = sum(calls);
+        const kindsOf = (bar) => [...cells.subarray(bar * kinds, (bar + 1) * kinds)].map(integer);
+        return {
+          head: [words, ...(byType ? types : []), "Calls", "Share", ...Object.keys(more)],
+          length: values.length,
+          row: (bar) => [
+            { dimension, value: bar, text: values[bar] },
+            ...(byType ? kindsOf(bar) : []),
+            integer(calls[bar]),
+            share(calls[bar], whole),
+            ...further(bar, calls[bar], summary),
+          ],
+        };
+      },
+      text(summary) {
+        const calls = lengths(grid(summary)), whole = sum(calls);
+        return values.map((value, bar) => `${value} ${integer(calls[bar])}, ${share(calls[bar], whole)}`).join("; ");
+      },
+    };
+  }
+
+  /** Return calls by call type as a grid of bars that each hold one type. */
+  function diagonal(calls) {
+    const grid = new Float64Array(kinds * kinds);
+    calls.forEach((number, code) => { grid[code * kinds + code] = number; });
+    return grid;
+  }
+
+  function averagePerDay(bar, calls, { weekdaySpan }) {
+    const times = CallCounts.timesOfWeekday(bar, weekdaySpan);
+    return times ? decimal(calls / times) : "–";
+  }
+
+  // The days that are drawn: those with calls, and those without that lie beside them, as points at 0.
+  const drawnDays = [...new Set(days.flatMap((day) => [day - 1, day, day + 1]))]
+    .filter((day) => day >= firstDay && day <= lastDay).sort((a, b) => a - b);
+  const positions = new Map(days.map((day, position) => [day, position]));
+  const callsOn = (summary, day, code) =>
+    positions.has(day) ? summary.dates[positions.get(day) * kinds + code] : 0;
+  const shownTypes = () => types.map((_, code) => code).filter((code) => isChosen("types", code));
+
+  const daily = {
+    calls: (summary) => sum(summary.dates),
+    // Lines are shapes in pixels, for drawing them point by point takes longer than a click may.
+    rows(summary, width) {
+      const margin = firstDay === lastDay ? 1 : 0;
+      const [left, right] = firstDay === null ? [0, 1] : [firstDay - margin, lastDay + margin];
+      const lines = shownTypes().map((code) => ({
+        code, calls: drawnDays.map((day) => callsOn(summary, day, code)),
+      }));
+      const top = Math.max(largest(lines.map(({ calls }) => largest(calls))), 1);
+      const place = (day, calls) => [((day - left) / (right - left)) * width, (1 - calls / top) * frame.height];
+      const { from, to } = chosen();
+      return {
+        rows: lines.map(({ code, calls }) => ({
+          code, type: "Feature",
+          geometry: { type: "LineString", coordinates: drawnDays.map((day, at) => place(day, calls[at])) },
+        })),
+        points: drawnDays.length > frame.mostPoints ? [] : lines.flatMap(({ code, calls }) =>
+          drawnDays.map((day, at) => ({ day: day * DAY, code, calls: calls[at] }))),
+        bounds: [{ day: left * DAY, calls: 0 }, { day: right * DAY, calls: top }],
+        chosen: from === null && to === null ? [] : [this.shade(from ?? firstDay, to ?? lastDay)],
+      };
+    },
+    /** Return the row that shades a span of days. */
+    shade: (from, to) => ({ from: (from - 0.5) * DAY, to: (to + 0.5) * DAY }),
+    tip(day, summary) {
+      const calls = shownTypes().map((code) => [types[code], callsOn(summary, day, code)]);
+      const all = many(sum(calls.map(([, number]) => number)), "call");
+      return [dayName(day), all, ...calls.map(([type, number]) => `${type}: ${integer(number)}`)];
+    },
+    table: (summary) => ({
+      head: ["Day", ...types, "Calls"],
+      length: firstDay === null ? 0 : lastDay - firstDay + 1,
+      row(at) {
+        const calls = types.map((_, code) => callsOn(summary, lastDay - at, code));
+        return [isoDay(lastDay - at), ...calls.map(integer), integer(sum(calls))];
+      },
+    }),
+    text(summary) {
+      const calls = lengths(summary.dates), most = largest(calls), span = lastDay - firstDay + 1;
+      return `${many(span, "day")} from ${dayText(firstDay)} to ${dayText(lastDay)}, ` +
+        `${decimal(sum(calls) / span)} calls a day on average, ` +
+        `most on ${dayName(days[calls.indexOf(most)])}: ${integer(most)}`;
+    },
+  };
+
+  const hourWords = dimensions.hours.values;
+  const hours = {
+    dimension: "hours",
+    calls: (summary) => sum(summary.hours),
+    rows: (summary) => ({
+      rows: hourWords.map((_, slot) => ({
+        bar: slot,
+        label: WEEKDAYS[Math.floor(slot / 24)],
+        hour: slot % 24,
+        calls: summary.hours[slot],
+        chosen: isChosen("hours", slot),
+      })),
+    }),
+    tip: ({ bar }, summary) => [hourWords[bar], callsAndShare(summary.hours[bar], sum(summary.hours))],
+    table: (summary) => ({
+      head: ["Hour", ...WEEKDAYS],
+      length: 24,
+      row: (hour) => [clock(hour), ...WEEKDAYS.map((_, weekday) => {
+        const slot = weekday * 24 + hour;
+        return { dimension: "hours", value: slot, text: integer(summary.hours[slot]), label: hourWords[slot] };
+      })],
+    }),
+    text(summary) {
+      const most = largest(summary.hours);
+      return `busiest on ${hourWords[summary.hours.indexOf(most)]} with ${many(most, "call")}`;
+    },
+  };
+
+  const labels = (values) => values.map((label) => ({ label }));
+  const minutes = counts.binSeconds / 60;
+  const spans = dimensions.bins.values.map((_, bin) => ({ from: bin * minutes, to: (bin + 1) * minutes }));
+  return {
+    "Calls by Type": bars("types", (summary) => diagonal(summary.types), labels(types), { byType: false }),
+    "Calls by Status": bars("statuses", (summary) => summary.statuses, labels(counts.statuses)),
+    "Daily Calls": daily,
+    "Calls by Weekday": bars("weekdays", (summary) => summary.weekdays, labels(WEEKDAYS), {
+      more: { "Average per day": averagePerDay },
+    }),
+    "Duration Histogram": bars("bins", (summary) => summary.bins, spans),
+    "Calls by Hour and Weekday": hours,
+  };
+}

@@ -1,0 +1,236 @@
+/*
+ * Counts of calls: reading them, and filtering them. Numbers in, numbers out: nothing here knows the page.
+ *
+ * A cell counts the calls of one type, status, day, hour and duration class. Cells lie together by type, status and
+ * day in groups, so that most questions are answered from a group's total without looking at its cells.
+ */
+"use strict";
+
+const CallCounts = (() => {
+  // Why a call is left out, a bit for each filter. A chart leaves its own filter aside, so that what was not chosen
+  // can still be seen and chosen: calls that fail one filter alone count in that filter's chart.
+  const DATES = 1, WEEKDAYS = 2, TYPES = 4, STATUSES = 8, HOURS = 16, DURATIONS = 32;
+
+  /** Return the bytes that were deflated and written as base64. */
+  async function inflate(text) {
+    const packed = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  /** Return numbers that were written with seven bits to the byte, least first. */
+  function numbers(bytes, length) {
+    const found = new Float64Array(length);
+    let number = 0, scale = 1, at = 0;
+    for (const byte of bytes) {
+      number += (byte & 127) * scale;
+      if (byte < 128) {
+        found[at++] = number;
+        number = 0;
+        scale = 1;
+      } else {
+        scale *= 128;
+      }
+    }
+    if (at !== length) throw new Error(`The page is damaged: ${at} cells of ${length} were read.`);
+    return found;
+  }
+
+  /** Return the counts in `data`, as Python's `counts.packed` wrote them, ready to be filtered. */
+  async function read(data) {
+    const lastBin = data.tailSeconds / data.binSeconds;
+    const counts = {
+      ...data,
+      bins: lastBin + 1,
+      weekdayOf: Uint8Array.from(data.days, Words.weekday),
+      binOf: Int16Array.from(data.durations, (duration) =>
+        duration < 0 ? -1 : Math.min(Math.floor((duration * data.step) / data.binSeconds), lastBin)),
+      cubes: [],
+    };
+    for (const cube of data.cubes) counts.cubes.push(await readCube(cube, data));
+    return counts;
+  }
+
+  async function readCube(cube, { types, statuses, days, durations }) {
+    const gaps = numbers(await inflate(cube.gaps), cube.cells);
+    const more = numbers(await inflate(cube.calls), cube.cells);
+    const groups = types.length * statuses.length * days.length;
+    const groupOf = new Uint32Array(cube.cells), hourOf = new Uint8Array(cube.cells);
+    const durationOf = new Uint32Array(cube.cells);
+    const starts = new Uint32Array(groups + 1), totals = new Float64Array(groups);
+    let row = 0, day = 0, duration = 0, hour = 0, first = 0;
+    for (let cell = 0; cell < cube.cells; cell++) {
+      day += gaps[cell];
+      if (day >= days.length) {
+        row += Math.floor(day / days.length);
+        day %= days.length;
+        duration = row % durations.length;
+        const rest = (row - duration) / durations.length;
+        hour = rest % 24;
+        first = ((rest - hour) / 24) * days.length;
+      }
+      groupOf[cell] = first + day;
+      hourOf[cell] = hour;
+      durationOf[cell] = duration;
+      starts[first + day + 1]++;
+      totals[first + day] += more[cell] + 1;
+    }
+    for (let group = 0; group < groups; group++) starts[group + 1] += starts[group];
+    const next = starts.slice();
+    const sorted = {
+      hours: new Uint8Array(cube.cells),
+      durations: new Uint32Array(cube.cells),
+      calls: new Uint32Array(cube.cells),
+    };
+    for (let cell = 0; cell < cube.cells; cell++) {
+      const place = next[groupOf[cell]]++;
+      sorted.hours[place] = hourOf[cell];
+      sorted.durations[place] = durationOf[cell];
+      sorted.calls[place] = more[cell] + 1;
+    }
+    return { hasHours: cube.hours, hasDurations: cube.durations, starts, totals, ...sorted };
+  }
+
+  /** Return for each position the bit, where positions are chosen and it is not among them. */
+  function failing(length, chosen, bit) {
+    return Uint8Array.from({ length }, (_, position) => (chosen.size && !chosen.has(position) ? bit : 0));
+  }
+
+  /**
+   * Count the calls that a choice leaves.
+   *
+   * @param choice from, to: days or null; types, statuses, weekdays, bins, hours: sets of positions, empty for all;
+   *   an hour's position is weekday × 24 + hour.
+   * @returns totals of the calls that pass all filters, and for each chart the calls that pass all filters but the
+   *   chart's own, by what the chart shows and call type.
+   */
+  function summarize(counts, choice) {
+    if (counts.cubes.length === 1) return tally(counts, counts.cubes[0], choice);
+    const [byHour, byDuration] = counts.cubes;
+    const withHours = tally(counts, byHour, choice), withDurations = tally(counts, byDuration, choice);
+    const { hours } = withHours, { bins, durations } = withDurations;
+    return { ...(choice.bins.size ? withDurations : withHours), hours, bins, durations };
+  }
+
+  function tally(counts, cube, choice) {
+    const { days, weekdayOf, binOf } = counts;
+    const kinds = counts.types.length;
+    const from = choice.from ?? -Infinity, to = choice.to ?? Infinity;
+    const typeFails = failing(kinds, choice.types, TYPES);
+    const statusFails = failing(counts.statuses.length, choice.statuses, STATUSES);
+    const weekdayFails = failing(7, choice.weekdays, WEEKDAYS);
+    const hourFails = failing(168, cube.hasHours ? choice.hours : new Set(), HOURS);
+    const binFails = failing(counts.bins, cube.hasDurations ? choice.bins : new Set(), DURATIONS);
+    const anyBin = cube.hasDurations && choice.bins.size > 0;
+    const durationFails = Uint8Array.from(binOf, (bin) => (bin >= 0 ? binFails[bin] : anyBin ? DURATIONS : 0));
+    const anyCell = anyBin || (cube.hasHours && choice.hours.size > 0);
+    const dayFails = Uint8Array.from(days, (day, position) =>
+      (day < from || day > to ? DATES : 0) | weekdayFails[weekdayOf[position]]);
+
+    const types = new Float64Array(kinds);
+    const statuses = new Float64Array(counts.statuses.length * kinds);
+    const dates = new Float64Array(days.length * kinds);
+    const weekdays = new Float64Array(7 * kinds);
+    const hours = new Float64Array(168);
+    const byDuration = new Float64Array(counts.durations.length * kinds);
+    const durations = new Float64Array(counts.durations.length);
+    const daysWithCalls = new Uint8Array(days.length), weekdaySpan = new Uint8Array(days.length);
+    let calls = 0, completed = 0;
+
+    let group = 0;
+    for (let type = 0; type < kinds; type++) {
+      for (let status = 0; status < counts.statuses.length; status++) {
+        const labelFails = typeFails[type] | statusFails[status];
+        if (labelFails === (TYPES | STATUSES)) {
+          group += days.length;
+          continue;
+        }
+        for (let day = 0; day < days.length; day++, group++) {
+          const fails = labelFails | dayFails[day];
+          const start = cube.starts[group], end = cube.starts[group + 1];
+          if (start === end || (fails & (fails - 1)) !== 0) continue;
+          const hour = weekdayOf[day] * 24;
+          let passing = cube.totals[group];
+          if (anyCell || fails === 0) {
+            passing = 0;
+            for (let cell = start; cell < end; cell++) {
+              const slot = hour + cube.hours[cell], duration = cube.durations[cell], number = cube.calls[cell];
+              const cellFails = hourFails[slot] | durationFails[duration];
+              if (cellFails === 0) {
+                passing += number;
+                if (fails === 0) {
+                  hours[slot] += number;
+                  byDuration[duration * kinds + type] += number;
+                  durations[duration] += number;
+                }
+              } else if (fails === 0) {
+                if (cellFails === HOURS) hours[slot] += number;
+                else if (cellFails === DURATIONS) byDuration[duration * kinds + type] += number;
+              }
+            }
+          }
+          if (passing === 0) continue;
+          if (fails === 0) {
+            calls += passing;
+            if (status === counts.completed) completed += passing;
+            daysWithCalls[day] = 1;
+          }
+          if (fails === 0 || fails === TYPES) types[type] += passing;
+          if (fails === 0 || fails === STATUSES) statuses[status * kinds + type] += passing;
+          if (fails === 0 || fails === DATES) dates[day * kinds + type] += passing;
+          if (fails === 0 || fails === WEEKDAYS) {
+            weekdays[weekdayOf[day] * kinds + type] += passing;
+            weekdaySpan[day] = 1;
+          }
+        }
+      }
+    }
+    const bins = new Float64Array(counts.bins * kinds);
+    binOf.forEach((bin, duration) => {
+      if (bin < 0) return;
+      for (let type = 0; type < kinds; type++) bins[bin * kinds + type] += byDuration[duration * kinds + type];
+    });
+    return {
+      calls, completed, types, statuses, dates, weekdays, hours, bins, durations,
+      span: span(days, daysWithCalls), weekdaySpan: span(days, weekdaySpan),
+      daysWithCalls: daysWithCalls.reduce((sum, some) => sum + some, 0),
+    };
+  }
+
+  /** Return the first and the last day that is marked, or null. */
+  function span(days, marked) {
+    const first = marked.indexOf(1);
+    return first < 0 ? null : [days[first], days[marked.lastIndexOf(1)]];
+  }
+
+  /** Return how often a weekday lies in a span of days, both ends included. */
+  function timesOfWeekday(position, span) {
+    if (!span) return 0;
+    const first = span[0] + ((position - Words.weekday(span[0]) + 7) % 7);
+    return first > span[1] ? 0 : Math.floor((span[1] - first) / 7) + 1;
+  }
+
+  /** Return the median in seconds, the calls that have a duration, and whether the median is exact. */
+  function median(counts, durations) {
+    const known = counts.durations.map((duration, position) => (duration < 0 ? 0 : durations[position]));
+    const total = known.reduce((sum, calls) => sum + calls, 0);
+    if (!total) return { seconds: null, calls: 0, exact: true };
+    const { allDurations } = counts;
+    const all = counts.durations.every((duration, at) => duration < 0 || known[at] === allDurations[at]);
+    if (all) return { seconds: counts.median, calls: total, exact: true };
+    const value = (rank) => {
+      let before = 0;
+      for (let position = 0; ; position++) {
+        if (before + known[position] > rank) {
+          const within = counts.exact ? 0 : (rank - before + 0.5) / known[position];
+          return (counts.durations[position] + within) * counts.step;
+        }
+        before += known[position];
+      }
+    };
+    const seconds = (value(Math.floor((total - 1) / 2)) + value(Math.floor(total / 2))) / 2;
+    return { seconds, calls: total, exact: counts.exact };
+  }
+
+  return { inflate, read, summarize, median, timesOfWeekday };
+})();

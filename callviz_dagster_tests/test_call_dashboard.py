@@ -1,0 +1,141 @@
+"""The asset `call_dashboard`: the page is published whole or not at all, and tells where its numbers come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from callviz_dagster.assets import call_dashboard as asset
+from callviz_dagster.counts import count_calls
+from callviz_dagster.dashboard import page as pages
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests.made_calls import FACTS, business, table, write
+
+
+@pytest.fixture(scope="module")
+def calls() -> pa.Table:
+    return table(business())
+
+
+def refresh(settings: Settings) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [dg.AssetSpec("calls"), asset.call_dashboard], resources={"settings": settings}, raise_on_error=False
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(timezone=FACTS.timezone, data_dir=tmp_path / "data", publish_dir=tmp_path / "published")
+
+
+def test_the_asset_publishes_the_page_with_pictures(settings: Settings, calls: pa.Table) -> None:
+    write(settings.data_dir / "calls" / "all.parquet", calls)
+    result = refresh(settings)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("call_dashboard")
+    path = settings.publish_dir / asset.FILE
+    assert event.metadata["bytes"].value == path.stat().st_size
+    assert event.metadata["path"].value == str(path.absolute())
+    assert str(event.metadata["charts"].value).startswith("![Calls by Type, Calls by Status, Daily Calls")
+    assert sum(len(str(entry.value)) for entry in event.metadata.values()) < 80_000
+    (check,) = result.get_asset_check_evaluations()
+    assert check.passed
+
+
+def test_the_same_calls_give_the_same_bytes(settings: Settings, calls: pa.Table) -> None:
+    write(settings.data_dir / "calls" / "all.parquet", calls)
+    refresh(settings)
+    first = (settings.publish_dir / asset.FILE).read_bytes()
+    refresh(settings)
+    assert (settings.publish_dir / asset.FILE).read_bytes() == first
+
+
+def test_the_page_holds_no_single_call(settings: Settings, calls: pa.Table) -> None:
+    write(settings.data_dir / "calls" / "all.parquet", calls)
+    refresh(settings)
+    text = (settings.publish_dir / asset.FILE).read_text(encoding="utf-8")
+    assert not [identifier for identifier in calls["_id"].to_pylist() if identifier in text]
+
+
+def test_a_page_that_miscounts_is_not_published(
+    settings: Settings, calls: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(settings.data_dir / "calls" / "all.parquet", calls)
+    refresh(settings)
+    good = (settings.publish_dir / asset.FILE).read_bytes()
+    render = pages.render
+
+    def wrong(counts: Any, facts: Any, **more: Any) -> pages.Page:
+        cube = dataclasses.replace(
+            counts.cubes[0], calls=counts.cubes[0].calls + (counts.cubes[0].keys == counts.cubes[0].keys[0])
+        )
+        return render(dataclasses.replace(counts, cubes=(cube,)), facts, **more)
+
+    monkeypatch.setattr(pages, "render", wrong)
+    result = refresh(settings)
+    assert not result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert "counts 3,001 calls" in str(check.description)
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    told = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
+    assert "The last good call_dashboard.html" in told
+    assert (settings.publish_dir / asset.FILE).read_bytes() == good
+    assert source.exists()
+
+
+@pytest.mark.parametrize("damage", ["", '<script type="application/json" id="data">{"counts": {"cubes": []}}</script>'])
+def test_a_page_that_cannot_be_read_back_is_told(damage: str, tmp_path: Path, calls: pa.Table) -> None:
+    source = write(tmp_path / "all.parquet", calls)
+    page = tmp_path / "page.html"
+    page.write_text(damage, encoding="utf-8")
+    assert not asset.audit(page, [source]).passed
+
+
+def test_without_calls_the_asset_says_what_to_do(settings: Settings) -> None:
+    result = refresh(settings)
+    assert not result.success
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    told = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
+    assert "materialize calls first" in told
+
+
+def test_numbers_that_do_not_add_up_are_told() -> None:
+    facts = dataclasses.replace(FACTS, documents=10, rejected=1)
+    assert pages.provenance([facts], 8)["accounted"].startswith("Mind that the numbers do not add up: 10 documents")
+
+
+def test_refreshes_of_several_windows_are_told_together() -> None:
+    early = dataclasses.replace(FACTS, snapshot_time="2026-03-01T00:00:00+00:00", documents=5)
+    told = pages.provenance([FACTS, early], 0)
+    assert (
+        told["refreshed"] == "Refreshed between 1 March 2026, 01:00 and 29 March 2026, 23:59, time zone Europe/Berlin"
+    )
+    assert told["reasons"][0] == ["The document has no start time.", 10]
+
+
+def test_json_can_not_leave_its_element() -> None:
+    text = pages.embedded_json({"label": "</script><!-- <script>"})
+    assert "<" not in text
+
+
+def test_documents_in_no_partition_are_told() -> None:
+    told = pages.provenance([dataclasses.replace(FACTS, documents=10, rejected=1)], 9, uncovered=4)
+    assert told["accounted"] == (
+        "Every document is accounted for: 14 documents, 9 calls on this page, 1 rejected, 4 that no partition covers."
+    )
+
+
+def test_counts_that_would_make_the_page_too_large_are_made_coarser(
+    calls: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MAX_COUNTS_BYTES", 1)
+    counts = count_calls(lambda columns: [calls.select(list(columns))], labels=12)
+    page = pages.render(counts, [FACTS])
+    assert (page.counts.step, len(page.counts.cubes)) == (60, 2)
+    assert {total.calls for total in pages.totals(page.html)} == {calls.num_rows}

@@ -1,0 +1,230 @@
+"""The charts: what they draw equals DuckDB's counts, in the workbook's colours, and the pictures are small."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import random
+import struct
+import xml.etree.ElementTree as ET
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import vl_convert
+
+from callviz_dagster import charts
+from callviz_dagster.contract import WEEKDAYS
+from callviz_dagster.counts import Counts, count_calls
+from callviz_dagster_tests.made_calls import Call, business, query, table
+
+DAY = dt.date(2026, 3, 2)
+WORKBOOK = Path(__file__).resolve().parent.parent / "tableau" / "callviz.twb"
+
+
+def counted(calls: pa.Table, labels: int = 12) -> Counts:
+    return count_calls(lambda columns: [calls.select(list(columns))], labels=labels)
+
+
+@pytest.fixture(scope="module")
+def calls() -> pa.Table:
+    return table(business())
+
+
+@pytest.fixture(scope="module")
+def counts(calls: pa.Table) -> Counts:
+    return counted(calls)
+
+
+def drawn(counts: Counts, chart: str) -> Counter[tuple[Any, str]]:
+    """Return the length of each drawn part of a bar, by the bar and the call type."""
+    return Counter(
+        {
+            (row.get("label", row.get("from")), counts.types[row["code"]]): row["end"] - row["start"]
+            for row in charts.rows(counts, chart)["rows"]
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("chart", "bar"),
+    [
+        (charts.CALLS_BY_TYPE, "call_type"),
+        (charts.CALLS_BY_STATUS, "status"),
+        (charts.CALLS_BY_WEEKDAY, "call_weekday"),
+        (charts.DURATION_HISTOGRAM, "if(duration_sec < 1800, floor(duration_sec / 60), 30)"),
+    ],
+)
+def test_bars_equal_duckdbs_counts(chart: str, bar: str, counts: Counts, calls: pa.Table) -> None:
+    some = "duration_sec is not null" if chart == charts.DURATION_HISTOGRAM else "true"
+    found = query(f"select {bar}, call_type, count(*) from calls where {some} group by all", calls)
+    assert drawn(counts, chart) == {(value, kind): number for value, kind, number in found}
+
+
+def test_stacked_parts_follow_each_other_without_gaps(counts: Counts) -> None:
+    for chart in (charts.CALLS_BY_STATUS, charts.CALLS_BY_WEEKDAY, charts.DURATION_HISTOGRAM):
+        ends: dict[Any, int] = {}
+        for row in charts.rows(counts, chart)["rows"]:
+            bar = row.get("label", row.get("from"))
+            assert row["start"] == ends.get(bar, 0)
+            ends[bar] = row["end"]
+
+
+def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
+    bars = charts.rows(counts, charts.CALLS_BY_STATUS)["bars"]
+    ((completed,),) = query("select count(*) from calls where status = 'completed'", calls)
+    assert bars[0] == {
+        "label": "completed",
+        "start": 0,
+        "end": completed,
+        "text": f"{completed:,} · {completed / 3000:.1%}",
+    }
+
+
+def lines(counts: Counts) -> dict[str, list[tuple[float, float]]]:
+    """Return the points of Daily Calls in pixels, by call type."""
+    rows = charts.rows(counts, charts.DAILY_CALLS)["rows"]
+    return {counts.types[row["code"]]: [tuple(point) for point in row["geometry"]["coordinates"]] for row in rows}
+
+
+def test_daily_calls_has_a_point_at_0_for_a_day_without_calls() -> None:
+    calls: list[Call] = [("incoming", "completed", DAY, 9, None)] * 4
+    calls += [("missed", "completed", DAY + dt.timedelta(days=1), 9, None)] * 2
+    calls += [("incoming", "completed", DAY + dt.timedelta(days=10), 9, None)] * 1
+    found = lines(counted(table(calls)))
+    width, height = 300, charts.HEIGHT
+    at = [0, width * 0.1, width * 0.2, width * 0.9, width]
+    assert found["incoming"] == [
+        pytest.approx(point) for point in zip(at, [0, height, height, height, height * 0.75], strict=True)
+    ]
+    assert found["missed"] == [
+        pytest.approx(point) for point in zip(at, [height, height / 2, height, height, height], strict=True)
+    ]
+
+
+def test_the_days_of_one_call_in_the_far_past_are_not_all_drawn() -> None:
+    calls: list[Call] = [("incoming", "completed", date, 9, None) for date in (dt.date(1700, 1, 1), DAY)]
+    assert len(lines(counted(table(calls)))["incoming"]) == 4
+
+
+def test_a_single_day_stands_in_the_middle() -> None:
+    data = charts.rows(counted(table([("incoming", "completed", DAY, 9, None)])), charts.DAILY_CALLS)
+    assert data["rows"][0]["geometry"]["coordinates"] == [[150, 0]]
+    assert [point["calls"] for point in data["points"]] == [1]
+
+
+# Colours
+
+
+def workbook_colours() -> dict[str, str]:
+    """Return the colour of each call type in the workbook."""
+    maps = ET.parse(WORKBOOK).iterfind(".//encoding[@attr='color']/map")
+    return {(entry.findtext("bucket") or "").strip('"'): entry.get("to", "") for entry in maps}
+
+
+def test_the_colours_are_those_of_the_workbook() -> None:
+    assert workbook_colours() == charts.COLOURS
+
+
+def test_a_type_keeps_its_colour_whatever_its_rank() -> None:
+    types = ["incoming", "outgoing", "missed", "one of ours", "another", "unknown"]
+    first = dict(zip(types, charts.colours(types), strict=True))
+    random.Random(1).shuffle(types)
+    assert dict(zip(types, charts.colours(types), strict=True)) == first
+    assert first["missed"] == charts.COLOURS["missed"]
+
+
+def test_different_types_have_different_colours() -> None:
+    known = sorted(charts.COLOURS)[:12]
+    assert len(set(charts.colours(known))) == 12
+    assert len(set(charts.colours([f"type {number}" for number in range(12)]))) == 12
+
+
+def test_the_group_of_the_rarest_types_is_grey() -> None:
+    counts = counted(table(business()), labels=2)
+    colours = charts.colours(counts.types, grouped=counts.grouped_types)
+    assert colours[-1] == charts.GREY
+    assert charts.GREY not in colours[:-1]
+
+
+# Words and pictures
+
+
+def test_headline(counts: Counts, calls: pa.Table) -> None:
+    ((completed, median),) = query("select avg((status = 'completed')::int), median(duration_sec) from calls", calls)
+    assert charts.headline(counts) == (
+        f"**3,000** calls · **{completed:.1%}** completed · **{median:,.1f} s** median duration · "
+        "**88** days covered, 1 January 2026 – 29 March 2026"
+    )
+
+
+def test_headline_of_little() -> None:
+    assert charts.headline(counted(table([]))) == "No calls."
+    one = charts.headline(counted(table([("incoming", "answered", DAY, 9, None)])))
+    assert one == "**1** call · **1** day covered, 2 March 2026 – 2 March 2026"
+
+
+def png(markdown: str) -> bytes:
+    """Return the picture in Markdown text."""
+    assert markdown.startswith("![")
+    return base64.b64decode(markdown.split("(data:image/png;base64,")[1].removesuffix(")"))
+
+
+def palette(picture: bytes) -> list[tuple[int, int, int]]:
+    start = picture.index(b"PLTE") + 4
+    (length,) = struct.unpack(">I", picture[start - 8 : start - 4])
+    return [tuple(picture[start + at : start + at + 3]) for at in range(0, length, 3)]  # type: ignore[misc]
+
+
+def test_pictures_are_small_and_in_the_charts_colours(counts: Counts) -> None:
+    for markdown, height in ((charts.daily_calls_picture(counts), 250), (charts.five_pictures(counts), 1000)):
+        picture = png(markdown)
+        width, tall = struct.unpack(">II", picture[16:24])
+        assert 300 <= width <= 420
+        assert tall >= height
+        assert len(markdown) < 60_000
+        found = palette(picture)
+        for colour in charts.colours(counts.types):
+            assert tuple(bytes.fromhex(colour[1:])) in found
+    assert "Daily Calls" in charts.daily_calls_picture(counts)
+
+
+def test_a_picture_with_a_palette_shows_the_same() -> None:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="40" height="20" fill="#0072b2"/>'
+        '<rect x="10" y="5" width="10" height="5" fill="#e69f00"/></svg>'
+    )
+    small = charts._with_palette(vl_convert.svg_to_png(svg))
+    lines = zlib.decompress(small[small.index(b"IDAT") + 4 :])
+    shown = [[palette(small)[index] for index in lines[at + 1 : at + 41]] for at in range(0, len(lines), 41)]
+    blue, orange = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)
+    assert shown == [[orange if 10 <= x < 20 and 5 <= y < 10 else blue for x in range(40)] for y in range(20)]
+
+
+def test_a_picture_that_is_written_otherwise_stays_as_it_is() -> None:
+    lines = zlib.compress(bytes([0, 1, 2, 3, 255]))
+    other = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 1, 1, 8, 6, 0, 0, 0, 0)
+    other += struct.pack(">I4s", len(lines), b"IDAT") + lines
+    assert charts._with_palette(other) == other
+
+
+def test_pictures_of_no_calls_of_one_and_of_any_labels() -> None:
+    assert charts.five_pictures(counted(table([]))) == "No calls to draw."
+    hostile = ["</script>", "__proto__", "'; datum", '"', "\u2028", "a\nb", "x" * 300]
+    made: list[Call] = [(label, label, DAY, 9, 5.0) for label in hostile]
+    for calls in (made[:1], made):
+        assert png(charts.five_pictures(counted(table(calls)))).startswith(b"\x89PNG")
+
+
+def test_specifications_hold_no_data_and_are_understood(counts: Counts) -> None:
+    for spec in charts.specs(counts).values():
+        assert "values" not in str(spec.get("data"))
+        assert vl_convert.vegalite_to_vega(spec, vl_version=charts.VEGA_LITE)["marks"]
+
+
+def test_weekdays_stand_from_monday_to_sunday(counts: Counts) -> None:
+    x = charts.specs(counts)[charts.CALLS_BY_WEEKDAY]["encoding"]["x"]
+    assert x["scale"]["domain"] == list(WEEKDAYS)
