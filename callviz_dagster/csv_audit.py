@@ -31,13 +31,13 @@ def batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
 
 
 def differences(
-    csv: Path, calls: Path, columns: Sequence[Column], zone: str, *, sha256: str, longest: int
+    csv: Path, calls: Iterator[pa.RecordBatch], columns: Sequence[Column], zone: str, *, sha256: str, longest: int
 ) -> list[str]:
     """Return how a CSV file differs from `calls`, in words; empty where it does not.
 
     Args:
         csv: the file, as it is on the disk.
-        calls: the Parquet file that it was made from.
+        calls: the rows that it was made from, read anew.
         columns: the table's columns.
         zone: the time zone of the CSV.
         sha256: the digest of what was written.
@@ -62,8 +62,7 @@ def differences(
         )
         if reader.schema.names != names:
             return [f"the header is {reader.schema.names}, not {names}"]
-        with pq.ParquetFile(calls) as source:
-            return _compare(reader, batches(source), columns, zone)
+        return _compare(reader, calls, columns, zone)
     except pa.ArrowInvalid as error:
         return [str(error).splitlines()[0]]
 

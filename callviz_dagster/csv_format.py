@@ -8,54 +8,62 @@ value (nothing) stay two things.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from callviz_dagster.contract import LEADING, Column, Kind
+from callviz_dagster.times import local_clock as local_microseconds
 from callviz_dagster.values import number_text
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 WHOLE_SECONDS = frozenset(column.name for column in LEADING if column.kind is Kind.DATETIME)
 _HARMLESS = r"^[+-][0-9 ().\-/]*$|^[+-][0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$|^-Infinity$"
+_CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D)}
 _DANGEROUS = np.zeros(256, np.bool_)
 _DANGEROUS[[ord(character) for character in "=@\t\r+-"]] = True
 
 
-def local_datetime_text(milliseconds: int, zone: str) -> str:
-    """Return an instant as `calls.csv` writes it, `YYYY-MM-DD HH:MM:SS.mmm` in the zone.
-
-    Outside the years 1 to 9999 it is Extended JSON, which is exact.
-    """
-    try:
-        moment = (_EPOCH + dt.timedelta(milliseconds=milliseconds)).astimezone(ZoneInfo(zone))
-    except OverflowError:
-        return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
-    return moment.replace(tzinfo=None).isoformat(" ", "milliseconds")
-
-
 def defused(texts: pa.Array) -> tuple[pa.Array, int]:
-    """Put `'` before texts that a spreadsheet would run as a formula; return them and how many there were.
+    """Make texts harmless for spreadsheets; return them and how many were changed.
 
-    These start with `=`, `@`, a tab or a carriage return, or with `+` or `-` unless the text is a number or a phone
-    number (digits, spaces, brackets, dots, hyphens and slashes).
-    Source: OWASP, CSV Injection.
+    A `'` is put before what would be run as a formula: text that starts with `=`, `@`, a tab or a carriage return,
+    or with `+` or `-` unless it is a number or a phone number (digits, spaces, brackets, dots, hyphens and slashes).
+    Control characters that no spreadsheet file can hold, and at which many readers of CSV stop, NUL above all, are
+    shown by the characters that Unicode has for them (`␀`); tab, line feed and carriage return stay.
+    Sources: OWASP, CSV Injection; XML 1.0, 2.2.
     """
+    texts, shown = _controls_shown(texts)
+    texts, marked = _formulas_marked(texts)
+    return texts, int(np.count_nonzero(shown | marked))
+
+
+def _controls_shown(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    changed = np.zeros(len(texts), np.bool_)
+    _, _, characters = texts.buffers()
+    if characters is None or not (np.frombuffer(characters, np.uint8) < 0x20).any():
+        return texts, changed
+    changed = pc.fill_null(pc.match_substring_regex(texts, _CONTROLS), False).to_numpy(zero_copy_only=False)
+    if changed.any():
+        shown = [text.translate(_PICTURES) for text in texts.filter(pa.array(changed)).to_pylist()]
+        texts = pc.replace_with_mask(texts, pa.array(changed), pa.array(shown, pa.string()))
+    return texts, changed
+
+
+def _formulas_marked(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    mask = np.zeros(len(texts), np.bool_)
     suspects = np.flatnonzero(_starts_dangerously(texts))
     if not len(suspects):
-        return texts, 0
+        return texts, mask
     some = texts.take(pa.array(suspects))
     dangerous = suspects[~pc.match_substring_regex(some, _HARMLESS).to_numpy(zero_copy_only=False)]
     if not len(dangerous):
-        return texts, 0
-    mask = np.zeros(len(texts), np.bool_)
+        return texts, mask
     mask[dangerous] = True
     marked = pc.binary_join_element_wise("'", texts.take(pa.array(dangerous)), "")
-    return pc.replace_with_mask(texts, pa.array(mask), marked), len(dangerous)
+    return pc.replace_with_mask(texts, pa.array(mask), marked), mask
 
 
 def _starts_dangerously(texts: pa.Array) -> np.ndarray:
@@ -142,10 +150,10 @@ def _merged(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:
 
 def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Array:
     """Return what the clock in a zone shows at these instants, in whole seconds or milliseconds (both rounded down)."""
-    clock = pc.local_timestamp(instants.cast(pa.timestamp("us", tz=zone))).cast(pa.int64())
+    moments = instants.cast(pa.int64())
     unit, length = ("s", 1_000_000) if whole_seconds else ("ms", 1_000)
-    values = np.floor_divide(clock.fill_null(0).to_numpy(), length)
-    return pa.array(values, mask=~_valid(clock)).cast(pa.timestamp(unit))
+    values = np.floor_divide(local_microseconds(moments.fill_null(0).to_numpy(), zone), length)
+    return pa.array(values, mask=~_valid(moments)).cast(pa.timestamp(unit))
 
 
 def number_texts(numbers: pa.Array) -> pa.Array:

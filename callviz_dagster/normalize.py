@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 from callviz_dagster import elements as el
 from callviz_dagster import times
 from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_schema
-from callviz_dagster.csv_format import local_datetime_text
 from callviz_dagster.elements import Batch, Elements, Ints, Path
-from callviz_dagster.plan import ID, FieldColumn, Plan
+from callviz_dagster.plan import ID, FieldColumn, Plan, PlanError
 from callviz_dagster.settings import PREFIX
 from callviz_dagster.times import Reading
-from callviz_dagster.values import Renderer, dotted, plain_path
+from callviz_dagster.values import Renderer, date_text, dotted, plain_path
 from callviz_dagster.vocabulary import known_label
 
 Mask = NDArray[np.bool_]
@@ -44,7 +43,13 @@ _EXACT = 2**53
 _MOST_QUOTED = 100
 _MOST_LABELS = 1_000
 _SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_HOURS = re.compile(r"(\d+):([0-5]\d):([0-5]\d)(\.\d+)?")
+_HOURS = re.compile(r"(\d{1,9}):([0-5]\d):([0-5]\d)(\.\d+)?")
+_LENIENT = Context(traps=[])
+"""Gives NaN for a number whose exponent is beyond what `Decimal` holds."""
+_SPACES = np.zeros(256, np.bool_)
+_SPACES[: ord(" ") + 1] = True
+_SPACES[[0xC2, 0xE1, 0xE2, 0xE3]] = True
+"""First bytes of the characters that `str.strip` removes, in UTF-8."""
 
 PROBLEMS = {
     "start_missing": "The document has no start time.",
@@ -75,7 +80,7 @@ class Tally:
     fields_used: dict[str, Counter[str]] = field(default_factory=dict)
     """For each role, how many documents each field played it in."""
     labels: dict[str, Counter[str]] = field(default_factory=dict)
-    """For `call_type` and `status`, how many calls have each label."""
+    """For `call_type` and `status`, how many calls have each label; long labels are cut."""
     implausible: Counter[str] = field(default_factory=Counter)
     implausible_examples: dict[str, list[str]] = field(default_factory=dict)
 
@@ -178,7 +183,7 @@ class _Work:
         self.tally = Tally(documents=self.size)
         self.zone = plan.settings.timezone
         self.renderer = Renderer(
-            batch.raw, date_text=lambda ms: local_datetime_text(ms, self.zone), secrets=plan.secrets
+            batch.raw, date_text=lambda ms: times.local_datetime_text(ms, self.zone), secrets=plan.secrets
         )
         self.by_path: dict[Path, list[tuple[int, Elements]]] = {}
         for (path, kind), found in batch.elements.items():
@@ -216,8 +221,9 @@ class _Work:
         repairs = calls.column("repairs")
         tally.repaired_rows = pc.sum(pc.not_equal(repairs, "")).as_py() or 0
         for role in ("call_type", "status"):
-            counts = pc.value_counts(calls.column(role).combine_chunks()).to_pylist()
-            tally.labels[role] = Counter({entry["values"]: entry["counts"] for entry in counts})
+            labels = tally.labels.setdefault(role, Counter())
+            for entry in pc.value_counts(calls.column(role).combine_chunks()).to_pylist():
+                labels[_cut(entry["values"])] += entry["counts"]
         self.implausible(calls)
         return Normalized(calls.cast(arrow_schema(plan.columns)), rejected, tally)
 
@@ -248,7 +254,7 @@ class _Work:
         filled = np.ones(len(found.rows), np.bool_)
         if kind == el.STRING:
             filled = self.batch.int32(found.starts) > 1
-            doubtful = np.flatnonzero(filled & (self.batch.data[found.starts + 4] <= 0x20))
+            doubtful = np.flatnonzero(filled & _SPACES[self.batch.data[found.starts + 4]])
             for index in doubtful:
                 filled[index] = bool((self.renderer.text(kind, int(found.starts[index])) or "").strip())
         return filled
@@ -258,8 +264,7 @@ class _Work:
 
     def quoted(self, kind: int, start: int, path: Path) -> str:
         """Return a value as a note quotes it: text in quotes, long ones cut."""
-        text = self.text_of(kind, start, path)
-        text = text if len(text) <= _MOST_QUOTED else text[: _MOST_QUOTED - 1] + "…"
+        text = _cut(self.text_of(kind, start, path))
         return json.dumps(text, ensure_ascii=False) if kind == el.STRING else text
 
     # Columns of the contract
@@ -272,13 +277,20 @@ class _Work:
         for kind, found in parts:
             self.renderer.invalid_text = False
             for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
-                texts[row] = self.text_of(kind, start, ID) if kind != el.NULL else "null"
+                texts[row] = self.identifier(kind, start)
                 self.note_invalid(row, "_id")
         present = np.zeros(self.size, np.bool_)
         for _, found in parts:
             present[found.rows] = True
         self.notes.add(np.flatnonzero(~present), "_id: missing")
         return pa.array(texts, pa.string())
+
+    def identifier(self, kind: int, start: int) -> str:
+        """Return an `_id` as text; dates in UTC, for on a local clock two of them could read alike."""
+        if kind == el.DATE:
+            return date_text(int(self.batch.int64(np.array([start]))[0]))
+        text = self.renderer.text(kind, start, "_id")
+        return "null" if text is None else text
 
     def object_ids(self, found: Elements) -> pa.Array:
         """Return ObjectIds as 24 hex digits, all at once."""
@@ -324,11 +336,7 @@ class _Work:
         """Read values of one type as instants; yield the index and the problem of each that is none."""
         rows, starts = found.rows, found.starts
         if kind == el.DATE:
-            milliseconds = self.batch.int64(starts)
-            fits = (milliseconds >= times.EARLIEST // 1000) & (milliseconds < times.LATEST // 1000)
-            instants = np.where(fits, milliseconds, 0) * 1000
-            if self.plan.settings.source_dates == "local":
-                instants = self.from_local(role, rows, instants)
+            instants, fits = self.read_dates(role, found)
             into.instants[rows], into.known[rows] = instants, fits
             for index in np.flatnonzero(~fits).tolist():
                 yield index, "out_of_range"
@@ -344,6 +352,23 @@ class _Work:
             notes.setdefault(reading.note, []).append(row)
         for note, noted in notes.items():
             self.notes.add(np.array(noted, np.int64), f"{role}: {note}")
+
+    def read_dates(self, role: str, found: Elements) -> tuple[Ints, Mask]:
+        """Return BSON dates as instants, and which of them lie within the range."""
+        milliseconds = self.batch.int64(found.starts)
+        local = self.plan.settings.source_dates == "local"
+        # A local clock differs from UTC by less than a day; whether the instant fits is known once it is found.
+        margin = _DAY_SECONDS * 1000 if local else 0
+        earliest, latest = times.EARLIEST // 1000, times.LATEST // 1000
+        fits = (milliseconds >= earliest - margin) & (milliseconds < latest + margin)
+        instants = np.where(fits, milliseconds, 0) * 1000
+        if local:
+            wall = instants[fits]
+            instants[fits], doubts = times.from_local_clock(wall, self.plan.settings.source_timezone)
+            for words, places in doubts.items():
+                self.notes.add(found.rows[fits][places], f"{role}: {words}")
+            fits &= (instants >= times.EARLIEST) & (instants < times.LATEST)
+        return np.where(fits, instants, 0), fits
 
     def reader(self, kind: int) -> Callable[[int], Reading]:
         """Return the function that reads the value at a position as a time."""
@@ -362,20 +387,6 @@ class _Work:
             )
         return lambda at: times.UNREADABLE
 
-    def from_local(self, role: str, rows: Ints, wall: Ints) -> Ints:
-        """Turn local clock readings that were stored as if they were UTC into instants."""
-        zone = self.plan.settings.source_timezone
-        clock = pa.array(wall).cast(pa.timestamp("us"))
-        both = [
-            pc.assume_timezone(clock, zone, ambiguous=side, nonexistent=side).cast(pa.int64()).to_numpy().copy()
-            for side in ("earliest", "latest")
-        ]
-        instants = both[0]
-        for index in np.flatnonzero(both[0] != both[1]).tolist():
-            instants[index], note = times.local_wall_to_instant(int(wall[index]), zone)
-            self.notes.add(rows[index : index + 1], f"{role}:{note}")
-        return instants
-
     def durations(self, start: _Times, end: _Times) -> tuple[NDArray[np.float64], Mask]:
         """Return seconds and which rows have them: the document's own, else end − start."""
         seconds = np.zeros(self.size, np.float64)
@@ -390,7 +401,7 @@ class _Work:
             )
             negative = usable & (values < 0)
             infinite = usable & ~np.isfinite(values)
-            huge = usable & ~infinite & (values > _EXACT)
+            huge = usable & ~infinite & (values >= _EXACT)
             for index in np.flatnonzero(~usable | negative | infinite | huge).tolist():
                 words = (
                     "is no duration" if not usable[index] or infinite[index]
@@ -427,9 +438,12 @@ class _Work:
         for index, begin in enumerate(found.starts.tolist()):
             text = self.text_of(kind, begin, path).strip()
             if kind == el.DECIMAL128 or (kind == el.STRING and _SECONDS.fullmatch(text)):
-                values[index] = float(Decimal(text))
+                number = Decimal(text, _LENIENT)
+                values[index] = float("nan") if number.is_nan() else float(number)
                 note = "text read as a number" if kind == el.STRING else ""
-                if np.isfinite(values[index]) and Decimal(repr(float(values[index]))) != Decimal(text):
+                if not np.isfinite(values[index]):
+                    note = ""
+                elif Decimal(repr(float(values[index]))) != number:
                     note = "decimal rounded to a number"
             elif kind == el.STRING and (match := _HOURS.fullmatch(text)):
                 total = int(match[1]) * 3600 + int(match[2]) * 60 + Decimal(match[3] + (match[4] or ""))
@@ -460,12 +474,15 @@ class _Work:
                         kind_of_note = f"{role}: a known spelling written as {label}"
                         if label == trimmed:
                             kind_of_note = f"{role}: spaces around it removed"
-                        shown = json.dumps(text if len(text) <= _MOST_QUOTED else text[:99] + "…", ensure_ascii=False)
                         rows = found.rows[codes == code]
-                        self.notes.add(rows, kind_of_note, [f"{role}: {shown} written as {label}"] * len(rows))
+                        words = f"{role}: {json.dumps(_cut(text), ensure_ascii=False)} written as {_cut(label)}"
+                        self.notes.add(rows, kind_of_note, [words] * len(rows))
                 labels[found.rows] = np.array([*become, ""], dtype=object)[codes]
             else:
-                labels[found.rows] = [self.text_of(kind, at, path).strip() or UNKNOWN for at in found.starts.tolist()]
+                for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+                    self.renderer.invalid_text = False
+                    labels[row] = self.text_of(kind, start, path).strip() or UNKNOWN
+                    self.note_invalid(row, role)
                 self.notes.add(found.rows, f"{role}: {el.TYPE_NAMES[kind]} kept as text")
         return pa.array(labels, pa.string())
 
@@ -494,6 +511,8 @@ class _Work:
             (Kind.DATETIME, el.DATE): lambda starts: self.batch.int64(starts) * 1000,
         }
         for bson_type, found in parts:
+            if (kind, bson_type) not in readers:
+                raise PlanError("The archive does not fit the manifest beside it; materialize raw_calls again.")
             values[found.rows] = readers[kind, bson_type](found.starts)
             mask[found.rows] = False
         array = pa.array(values, mask=mask)
@@ -516,8 +535,7 @@ class _Work:
         for kind, found in parts:
             for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
                 self.renderer.invalid_text = False
-                text = self.renderer.text(kind, start, path)
-                texts[row] = self.plan.secrets.token(text or "") if hidden else text
+                texts[row] = self.renderer.text(kind, start, path)
                 if not hidden:
                     self.note_invalid(row, column.name)
             if column.usual_type is not None and kind != column.usual_type and not hidden:
@@ -609,6 +627,10 @@ class _Work:
                 self.tally.implausible_examples[words] = examples.to_pylist()
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_QUOTED else text[: _MOST_QUOTED - 1] + "…"
+
+
 def _column(role: str) -> str:
     return "duration_sec" if role == "duration" else role
 
@@ -623,7 +645,7 @@ def _constant(text: str, size: int) -> pa.Array:
 
 def _local_parts(start: _Times, zone: str) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Return date, weekday name and hour of the start times in a time zone."""
-    local = local_microseconds(start.instants, zone)
+    local = times.local_clock(start.instants, zone)
     days = np.floor_divide(local, _DAY)
     hours = (local - days * _DAY) // 3_600_000_000
     weekdays = pa.DictionaryArray.from_arrays(((days + 3) % 7).astype(np.int8), pa.array(WEEKDAYS))
@@ -632,14 +654,6 @@ def _local_parts(start: _Times, zone: str) -> tuple[pa.Array, pa.Array, pa.Array
         weekdays.cast(pa.string()),
         pa.array(hours),
     )
-
-
-def local_microseconds(instants: Ints, zone: str) -> Ints:
-    """Return what the clock in a time zone shows at these instants, as microseconds of a zoneless calendar."""
-    if zone == "UTC":
-        return instants
-    moments = pa.array(instants).cast(pa.timestamp("us", tz=zone))
-    return pc.local_timestamp(moments).cast(pa.int64()).to_numpy()
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:

@@ -6,21 +6,23 @@ What belongs elsewhere: known names (`vocabulary.py`), values (`normalize.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from callviz_dagster import elements as el
 from callviz_dagster.contract import CONTRACT_NAMES, Column, Kind, table_columns, widen
+from callviz_dagster.csv_format import header
 from callviz_dagster.elements import Path
 from callviz_dagster.profile import Field, Profile, path_from_json, path_to_json
 from callviz_dagster.settings import PREFIX, ROLES, Settings
 from callviz_dagster.values import Secrets, dotted, field_name, plain_path
-from callviz_dagster.vocabulary import FIELD_NAMES, WRAPPERS, duration_unit, folded
+from callviz_dagster.vocabulary import FIELD_NAMES, LAST_RESORT, WRAPPERS, duration_unit, folded
 
 ID = (b"_id",)
 NO_NAME = "unnamed"
 """Column of a field whose name is empty."""
+_NEARLY_ALL = 0.8
 
 
 class PlanError(ValueError):
@@ -63,12 +65,14 @@ class Plan:
     roles: Mapping[str, tuple[Path, ...]]
     """For each role the fields that may play it, in the order in which they are tried."""
     usual: Mapping[str, Path]
-    """For each role the field that most documents have; taking another is told in `repairs`."""
+    """For each role the field that plays it in most documents; taking another is told in `repairs`."""
     fields: tuple[FieldColumn, ...]
     grouped: tuple[str, ...] = ()
     """Fields that go into `other_fields` together, as dotted paths; the first hundred of them."""
     other_fields: bool = False
     secrets: Secrets = field(default_factory=Secrets)
+    unseen: tuple[str, ...] = ()
+    """Fields that settings drop or pseudonymize and that no document has, as far as is known: perhaps misspelled."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -106,68 +110,116 @@ def make_plan(
     if not roles["start_time"] and profile.documents:
         raise PlanError(_no_start_time(known, profile.documents))
     for role, paths in roles.items():
-        for path in paths:
-            if secrets.hides(plain_path(path)):
-                raise PlanError(
-                    f"{PREFIX}PSEUDONYMIZE names {plain_path(path)}, which is the {role.replace('_', ' ')} of the "
-                    f"calls; leave it out, or name another field with {PREFIX}FIELD_{role.upper()}."
-                )
-    usual = {
-        role: max(paths, key=lambda p: known[p].present if p in known else 0) for role, paths in roles.items() if paths
-    }
+        if paths and secrets.hides(plain_path(paths[0])):
+            raise PlanError(
+                f"{PREFIX}PSEUDONYMIZE names {plain_path(paths[0])}, which is the {role.replace('_', ' ')} of the "
+                f"calls; leave it out, or name another field with {PREFIX}FIELD_{role.upper()}."
+            )
+        roles[role] = tuple(path for path in paths if not secrets.hides(plain_path(path)))
+    usual = {role: _usual_path(paths, known) for role, paths in roles.items() if paths}
     hidden = {ID, *(paths[0] for paths in roles.values() if paths)}
     fields, grouped = _field_columns(known, hidden, settings, published, secrets)
     return Plan(
-        settings, roles, usual, fields, grouped[:100], bool(grouped or profile.forgotten or grouped_before), secrets
+        settings,
+        roles,
+        usual,
+        fields,
+        (*(dotted((*path, b"*")) for path in profile.forgotten), *grouped)[:100],
+        bool(grouped or profile.forgotten or grouped_before),
+        secrets,
+        _unseen(profile, (*settings.drop_fields, *settings.pseudonymize)),
+    )
+
+
+def _unseen(profile: Profile, paths: Iterable[str]) -> tuple[str, ...]:
+    if not profile.documents or profile.forgotten:
+        return ()
+    seen = {plain_path(path) for path in profile.fields}
+    # What is below these is not in the profile.
+    whole = {plain_path(path) for path, found in profile.fields.items() if {el.ARRAY, el.DOCUMENT} & set(found.types)}
+    return tuple(
+        path
+        for path in paths
+        if not any(other == path or other.startswith(path + ".") for other in seen)
+        and not any(path.startswith(other + ".") for other in whole)
     )
 
 
 def _role_paths(
     role: str, known: Mapping[Path, Field], settings: Settings, published: Sequence[FieldColumn]
 ) -> tuple[Path, ...]:
+    """Return the fields that may play a role, in the order in which they are tried."""
     chosen = settings.role_field(role)
     if chosen is not None:
-        literal = (chosen.encode(),)
-        nested = tuple(part.encode() for part in chosen.split("."))
-        for path in (literal, nested):
-            if path in known:
-                return (path,)
-        if known and nested not in {column.path for column in published}:
+        literal, nested = (chosen.encode(),), tuple(part.encode() for part in chosen.split("."))
+        paths = tuple(path for path in dict.fromkeys((literal, nested)) if path in known)
+        if not paths and known and nested not in {column.path for column in published}:
             raise PlanError(
                 f"{PREFIX}FIELD_{role.upper()} names {chosen}, which no document has. "
                 f"The documents' fields are: {_some(dotted(path) for path in known)}."
             )
-        return (nested,)
+        return paths or (nested,)
     ranks: dict[str, int] = {}
     for rank, name in enumerate(FIELD_NAMES[role]):
         ranks.setdefault(folded(name), rank)
-    found: dict[int, list[Path]] = {}
-    nested_found: dict[int, list[Path]] = {}
-    for path in known:
-        place = ranks.get(folded(field_name(path[-1]))) if el.REPEAT not in path[-1] else None
-        if place is None:
-            continue
-        if len(path) == 1:
-            found.setdefault(place, []).append(path)
-        elif len(path) == 2 and folded(field_name(path[0])) in WRAPPERS:
-            nested_found.setdefault(place, []).append(path)
-    if not found and nested_found:
-        best = nested_found[min(nested_found)]
-        if len({path[:-1] for path in best}) > 1:
-            raise PlanError(
-                f"More than one field could be the {role.replace('_', ' ')}: {_some(map(dotted, best))}. "
-                f"Name the one that is with {PREFIX}FIELD_{role.upper()}."
-            )
-        parent = best[0][:-1]
-        found = {rank: [p for p in paths if p[:-1] == parent] for rank, paths in nested_found.items()}
-    names = FIELD_NAMES[role]
-    return tuple(
-        path for rank in sorted(found) for path in sorted(found[rank], key=lambda p: _place(names, field_name(p[-1])))
-    )
+
+    def rank_of(path: Path) -> tuple[int, int]:
+        """Place in the order of the names: first the names as compared, then as they are spelled."""
+        name = field_name(path[-1])
+        spellings = FIELD_NAMES[role]
+        return ranks[folded(name)], spellings.index(name) if name in spellings else len(spellings)
+
+    named = [path for path in known if el.REPEAT not in path[-1] and folded(field_name(path[-1])) in ranks]
+    top = [path for path in named if len(path) == 1]
+    wrapped = [path for path in named if len(path) == 2 and folded(field_name(path[0])) in WRAPPERS]
+    candidates = top + _of_one_wrapper(role, wrapped, top, known, rank_of)
+
+    def place(path: Path) -> tuple[bool, bool, int, tuple[int, int]]:
+        last_resort = folded(field_name(path[-1])) in LAST_RESORT
+        return _mostly_contains(known[path]), last_resort, len(path), rank_of(path)
+
+    return tuple(sorted(candidates, key=place))
 
 
-def _place(names: Sequence[str], name: str) -> int:
-    return names.index(name) if name in names else len(names)
+def _mostly_contains(found: Field) -> bool:
+    """Tell whether most values of a field are documents or arrays, which are not what a role needs."""
+    containers = sum(found.types.get(kind, 0) for kind in (el.FLATTENED, el.DOCUMENT, el.ARRAY))
+    return 2 * containers > found.present
+
+
+def _of_one_wrapper(
+    role: str,
+    wrapped: Sequence[Path],
+    top: Sequence[Path],
+    known: Mapping[Path, Field],
+    rank_of: Callable[[Path], tuple[int, int]],
+) -> list[Path]:
+    """Return those of the nested fields that stand in one document with the one whose name comes first.
+
+    Raises:
+        PlanError: several are named alike, no one of them is in nearly all documents that have any, and at the
+            top level of the documents there is not mostly another.
+    """
+    if not wrapped:
+        return []
+    first = min(rank_of(path)[0] for path in wrapped)
+    best = sorted((path for path in wrapped if rank_of(path)[0] == first), key=lambda path: -known[path].present)
+    counts = {path[:-1]: known[path].present for path in reversed(best)}
+    parent = best[0][:-1]
+    if counts[parent] < _NEARLY_ALL * sum(counts.values()):
+        if max((known[path].present for path in top), default=0) >= sum(counts.values()):
+            return []
+        raise PlanError(
+            f"More than one field could be the {role.replace('_', ' ')}: {_some(map(dotted, sorted(best)))}. "
+            f"Name the one that is with {PREFIX}FIELD_{role.upper()}."
+        )
+    return [path for path in wrapped if path[:-1] == parent]
+
+
+def _usual_path(paths: Sequence[Path], known: Mapping[Path, Field]) -> Path:
+    """Return the field that plays the role in most documents: the first that half of those have that have any."""
+    counts = [known[path].present if path in known else 0 for path in paths]
+    return next(path for path, count in zip(paths, counts, strict=True) if 2 * count >= max(counts))
 
 
 def _no_start_time(known: Mapping[Path, Field], documents: int) -> str:
@@ -211,7 +263,7 @@ def _field_columns(
     new = [path for path, found in known.items() if path not in placed and path not in hidden and _is_value(found)]
     room = max(settings.max_columns - len(columns), 0)
     chosen = set(sorted(new, key=lambda path: -known[path].present)[:room])
-    taken = {name.casefold() for name in CONTRACT_NAMES} | {column.name.casefold() for column in columns}
+    taken = {_compared(name) for name in (*CONTRACT_NAMES, *(column.name for column in columns))}
     for path in new:
         if path in chosen:
             name = _free_name("_".join(field_name(part) for part in path) or NO_NAME, taken)
@@ -231,13 +283,18 @@ def _is_value(found: Field) -> bool:
 
 
 def _free_name(name: str, taken: set[str]) -> str:
-    """Return the name, numbered where another column has it (Tableau takes `Queue` and `queue` for one)."""
+    """Return the name, numbered where another column has it."""
     free, number = name, 1
-    while free.casefold() in taken:
+    while _compared(free) in taken:
         number += 1
         free = f"{name}_{number}"
-    taken.add(free.casefold())
+    taken.add(_compared(free))
     return free
+
+
+def _compared(name: str) -> str:
+    """Return a name as it must not occur twice: in `calls.csv`, and without case (`Queue` is `queue` for Tableau)."""
+    return header([Column(name, Kind.TEXT, "")])[0].casefold()
 
 
 def _kind(path: Path, found: Field | None, secrets: Secrets) -> Kind | None:
@@ -245,6 +302,8 @@ def _kind(path: Path, found: Field | None, secrets: Secrets) -> Kind | None:
     if secrets.hides(plain_path(path)):
         return Kind.TEXT
     types = set(found.types) - {el.NULL, el.UNDEFINED, el.FLATTENED} if found else set()
+    if found and found.partial:
+        return Kind.TEXT
     if not found or not types:
         return None
     if types <= {el.INT32, el.INT64}:

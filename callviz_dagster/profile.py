@@ -6,6 +6,7 @@ names and counts, never values.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from callviz_dagster.elements import Batch, Elements, Path
 from callviz_dagster.values import dotted
 
 MOST_FIELDS = 20_000
-"""More fields than this are not told apart: where a field is used as a map, the rarest are forgotten."""
+"""More fields than this are not told apart: where a document is used as a map, its rarest fields are forgotten."""
 
 _EXACT = 2**53
 _DATES = (-62_135_510_400_000, 253_402_128_000_000)
@@ -32,6 +33,8 @@ class Field:
     types: dict[int, int] = field(default_factory=dict)
     inexact: int = 0
     """Integers beyond 2^53 and dates outside the years 1–9999: values that a number or a datetime column alters."""
+    partial: bool = False
+    """Whether it may have been forgotten before: then it can have had other types too."""
 
     @property
     def present(self) -> int:
@@ -45,35 +48,56 @@ class Profile:
 
     documents: int = 0
     bytes: int = 0
-    forgotten: int = 0
-    """Fields that were dropped from this profile because there were more than `MOST_FIELDS`."""
+    forgotten: dict[Path, int] = field(default_factory=dict)
+    """Nested documents (the empty path: the top level) of whose fields so many were forgotten."""
     fields: dict[Path, Field] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:
         """Count the fields of one more batch."""
         for (path, kind), found in batch.elements.items():
-            first = self.bytes + int(found.starts[0])
-            known = self.fields.setdefault(path, Field(first))
-            known.first = min(known.first, first)
+            known = self._field(path, self.bytes + int(found.starts[0]))
             known.types[kind] = known.types.get(kind, 0) + len(found.rows)
             known.inexact += _inexact(batch, kind, found)
         self.documents += len(batch)
         self.bytes += int(batch.starts[-1])
-        if len(self.fields) > MOST_FIELDS:
-            common = sorted(self.fields.items(), key=lambda item: (-item[1].present, item[1].first))
-            self.forgotten += len(common) - MOST_FIELDS // 2
-            self.fields = dict(common[: MOST_FIELDS // 2])
+        self._forget()
 
     def merge(self, other: Profile) -> None:
         """Add the profile of a later window."""
+        for path, known in self.fields.items():
+            known.partial |= path not in other.fields and other._forgets(path)
         for path, theirs in other.fields.items():
-            ours = self.fields.setdefault(path, Field(self.bytes + theirs.first))
+            ours = self._field(path, self.bytes + theirs.first)
             for kind, count in theirs.types.items():
                 ours.types[kind] = ours.types.get(kind, 0) + count
             ours.inexact += theirs.inexact
+            ours.partial |= theirs.partial
+        for path, count in other.forgotten.items():
+            self.forgotten[path] = self.forgotten.get(path, 0) + count
         self.documents += other.documents
         self.bytes += other.bytes
-        self.forgotten += other.forgotten
+        self._forget()
+
+    def _field(self, path: Path, first: int) -> Field:
+        known = self.fields.get(path)
+        if known is None:
+            known = self.fields[path] = Field(first, partial=self._forgets(path))
+        known.first = min(known.first, first)
+        return known
+
+    def _forgets(self, path: Path) -> bool:
+        return bool(self.forgotten) and any(path[:depth] in self.forgotten for depth in range(len(path)))
+
+    def _forget(self) -> None:
+        """Forget the rarer half of the document with the most fields, and what is below them, until few are left."""
+        while len(self.fields) > MOST_FIELDS:
+            parent, count = Counter(path[:-1] for path in self.fields).most_common(1)[0]
+            depth = len(parent)
+            inside = [path for path in self.fields if path[:depth] == parent and len(path) == depth + 1]
+            inside.sort(key=lambda path: (-self.fields[path].present, self.fields[path].first))
+            rare = set(inside[count // 2 :])
+            self.fields = {path: known for path, known in self.fields.items() if path[: depth + 1] not in rare}
+            self.forgotten[parent] = self.forgotten.get(parent, 0) + len(rare)
 
     def ordered(self) -> list[tuple[Path, Field]]:
         """Return the fields in the order in which they first appear."""
@@ -84,7 +108,7 @@ class Profile:
         return {
             "documents": self.documents,
             "bytes": self.bytes,
-            "forgotten": self.forgotten,
+            "forgotten": [[path_to_json(path), count] for path, count in self.forgotten.items()],
             "fields": [
                 {
                     "field": dotted(path),
@@ -95,6 +119,7 @@ class Profile:
                     },
                     "flattened": known.types.get(el.FLATTENED, 0),
                     "inexact": known.inexact,
+                    "partial": known.partial,
                 }
                 for path, known in self.ordered()
             ],
@@ -104,12 +129,15 @@ class Profile:
     def from_json(cls, data: Mapping[str, Any]) -> Profile:
         """Return the profile that `to_json` described."""
         codes = {name: kind for kind, name in el.TYPE_NAMES.items() if kind != el.FLATTENED}
-        profile = cls(data["documents"], data["bytes"], data["forgotten"])
+        forgotten = {path_from_json(path): count for path, count in data["forgotten"]}
+        profile = cls(data["documents"], data["bytes"], forgotten)
         for entry in data["fields"]:
             types = {codes[name]: count for name, count in entry["types"].items()}
             if entry["flattened"]:
                 types[el.FLATTENED] = entry["flattened"]
-            profile.fields[path_from_json(entry["path"])] = Field(entry["first"], types, entry["inexact"])
+            profile.fields[path_from_json(entry["path"])] = Field(
+                entry["first"], types, entry["inexact"], entry["partial"]
+            )
         return profile
 
 

@@ -1,18 +1,24 @@
-"""Times as documents hold them → instants: text, numbers since 1970, and local clocks.
+"""Times as documents hold them → instants: text, numbers since 1970, and local clocks; and instants → local clocks.
 
-Pure. All instants are microseconds since 1970-01-01T00:00:00Z. Nothing ambiguous is guessed.
+Pure. All instants are microseconds since 1970-01-01T00:00:00Z. Nothing ambiguous is guessed. Time zones are those
+of `zoneinfo` alone: Arrow's own local times know no daylight saving after 2037, and need files of the system.
 What belongs elsewhere: which field holds a time (`vocabulary.py`) and what becomes of a bad one (`normalize.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
 
 EARLIEST = -9_214_560_000_000_000
 """1678-01-01T00:00:00Z."""
@@ -21,28 +27,34 @@ LATEST = 9_214_646_400_000_000
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
-_UNITS = (
-    (10**8, 10**11, 1_000_000, "seconds"),
-    (10**11, 10**14, 1_000, "milliseconds"),
-    (10**14, 10**17, 1, "microseconds"),
-)
-"""A number is seconds, milliseconds or microseconds since 1970 by its magnitude: from, below, factor, name.
+_DAY = 86_400_000_000
+_UNITS = ((8, 10, 10**6, "seconds"), (11, 13, 10**3, "milliseconds"), (14, 16, 1, "microseconds"))
+"""A number is seconds, milliseconds or microseconds since 1970 by its magnitude: powers of ten, factor, name.
 
 So seconds reach from 1973 to the year 5138, and the ranges of the three do not overlap.
 """
 
-_COMPACT = re.compile(r"(19|20)\d{12}")
+_LONGEST = 100
+"""Longer text is no time; what is matched against it could otherwise take for ever."""
+_COMPACT = re.compile(r"(19|20)[0-9]{12}")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _NUMERIC_DATE = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:,?[ T]+(.+))?")
-_YEAR_FIRST = re.compile(r"(\d{4})([/.])(\d{1,2})\2(\d{1,2})(?:,?[ T]+(.+))?")
-_MONTH_WORD = re.compile(
-    r"(?:[A-Za-z]+,?\s+)?(?:(\d{1,2})\s+([A-Za-z]{3,9})\.?|([A-Za-z]{3,9})\.?\s+(\d{1,2})),?\s+(\d{4})(?:,?\s+(.+))?"
+_YEAR_FIRST = re.compile(r"(\d{4})([/.-])(\d{1,2})\2(\d{1,2})(?:,?[ T]+(.+))?")
+_WEEKDAY = r"(?:(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+)?"
+_DAY_MONTH = re.compile(_WEEKDAY + r"(\d{1,2})\s+([a-z]{3,9})\.?,?\s+(\d{4})(?:,?\s+(.+))?", re.IGNORECASE)
+_MONTH_DAY = re.compile(_WEEKDAY + r"([a-z]{3,9})\.?\s+(\d{1,2}),?\s+(\d{4})(?:,?\s+(.+))?", re.IGNORECASE)
+_UNIX_DATE = re.compile(
+    _WEEKDAY + r"([a-z]{3})\s+(\d{1,2})\s+(\d{1,2}:\d{2}:\d{2}(?:\s+(?:UTC|GMT))?)\s+(\d{4})", re.IGNORECASE
 )
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*([AaPp]\.?[Mm]\.?)?"
-    r"\s*(Z|(?:UTC|GMT)?[+-]\d{2}:?\d{2}|UTC|GMT)?(?:\s*\([^)]*\))?"
+    r"\s*(Z|(?:UTC|GMT)?[+-]\d{2}:?\d{2}(?:\s+(?:UTC|GMT))?|UTC|GMT|[A-Z]{2,3})?(?:\s*\([^)]*\))?"
 )
-_ASCTIME = re.compile(r"([A-Za-z]{3}\s+)?([A-Za-z]{3})\s+(\d{1,2})\s+(\d{1,2}:\d{2}:\d{2})\s+(\d{4})")
+_RFC_2822_ZONES = {
+    **{"UT": "Z", "EST": "-0500", "EDT": "-0400", "CST": "-0600", "CDT": "-0500"},
+    **{"MST": "-0700", "MDT": "-0600", "PST": "-0800", "PDT": "-0700"},
+}
+"""Names of zones in mail dates; elsewhere they mean different zones in different countries and are not read."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH_NAMES = (
     "january",
@@ -73,6 +85,7 @@ class Reading:
 UNREADABLE = Reading(None, problem="unreadable")
 AMBIGUOUS = Reading(None, problem="ambiguous")
 OUT_OF_RANGE = Reading(None, problem="out_of_range")
+_LEFT_OUT = ", digits below a microsecond left out"
 
 
 def in_range(instant: int) -> bool:
@@ -85,18 +98,18 @@ def read_number(number: int | float | Decimal) -> Reading:
 
     Below 100,000,000 (1973 in seconds) it is taken for no time at all.
     """
-    if isinstance(number, float):
-        if number != number or number in (float("inf"), float("-inf")):
-            return UNREADABLE
-        number = Decimal(repr(number))
-    elif isinstance(number, Decimal) and not number.is_finite():
+    exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
+    if not exact.is_finite() or not exact:
         return UNREADABLE
-    exact = Decimal(number)
-    for lowest, beyond, factor, unit in _UNITS:
-        if lowest <= abs(exact) < beyond:
-            instant = int((exact * factor).to_integral_value())
-            return Reading(instant, f"read as {unit} since 1970") if in_range(instant) else OUT_OF_RANGE
-    return UNREADABLE if abs(exact) < _UNITS[0][0] else OUT_OF_RANGE
+    # The power of ten of the first digit; arithmetic would overflow on the exponents that text can have.
+    magnitude = exact.adjusted()
+    for lowest, highest, factor, unit in _UNITS:
+        if lowest <= magnitude <= highest:
+            precise = exact * factor
+            instant = precise.to_integral_value(ROUND_FLOOR)
+            note = f"read as {unit} since 1970" + (_LEFT_OUT if instant != precise else "")
+            return Reading(int(instant), note) if in_range(int(instant)) else OUT_OF_RANGE
+    return UNREADABLE if magnitude < _UNITS[0][0] else OUT_OF_RANGE
 
 
 def read_text(text: str, *, zone: str, date_order: str | None = None) -> Reading:
@@ -105,28 +118,24 @@ def read_text(text: str, *, zone: str, date_order: str | None = None) -> Reading
     Understood are ISO 8601 and RFC 3339 (also with a space, `/` or `.`, and as 14 digits), RFC 2822, dates with
     the month as an English word, numbers since 1970, and `day/month/year` dates with a 12- or 24-hour clock.
     Where day and month could change places, `date_order` (`dmy` or `mdy`) decides; without it the text is
-    ambiguous. A date without a time of day is midnight.
+    ambiguous. A date without a time of day is midnight. A zone that is a name, other than UTC, GMT and those of
+    RFC 2822 in a date of that form, is not guessed.
     """
     text = text.strip()
-    if not text:
+    if len(text) > _LONGEST:
         return UNREADABLE
+    if _COMPACT.fullmatch(text):
+        text = f"{text[:8]}T{text[8:]}"
+    if _NUMBER.fullmatch(text) and len(text) != len("20240301"):
+        return read_number(Decimal(text))
     try:
-        moment = dt.datetime.fromisoformat(text)
+        moment = dt.datetime.fromisoformat(text.upper())
     except ValueError:
         return _read_other(text, zone, date_order)
-    if text.isdecimal() and len(text) not in (8, 14):
-        return read_number(int(text))
-    return _reading(moment, zone, _lost_digits(text), date_only=len(text) <= 10)
+    return _reading(moment, zone, _lost_digits(text), date_only=len(text) <= len("2024-03-01"))
 
 
 def _read_other(text: str, zone: str, date_order: str | None) -> Reading:
-    if _COMPACT.fullmatch(text):
-        try:
-            return _reading(dt.datetime.strptime(text, "%Y%m%d%H%M%S"), zone)
-        except ValueError:
-            return UNREADABLE
-    if _NUMBER.fullmatch(text):
-        return read_number(Decimal(text))
     if match := _NUMERIC_DATE.fullmatch(text):
         first, second, year = int(match[1]), int(match[3]), int(match[4])
         possible = [order for order, month in (("dmy", second), ("mdy", first)) if 1 <= month <= 12]
@@ -142,32 +151,23 @@ def _read_other(text: str, zone: str, date_order: str | None) -> Reading:
         return _from_parts(year, month, day, match[5], zone)
     if match := _YEAR_FIRST.fullmatch(text):
         return _from_parts(int(match[1]), int(match[3]), int(match[4]), match[5], zone)
-    if match := _ASCTIME.fullmatch(text):
-        text = f"{match[3]} {match[2]} {match[5]} {match[4]}"
-    if match := _MONTH_WORD.fullmatch(text):
-        word = (match[2] or match[3]).lower()
-        if word in _MONTH_NAMES or word in (*_MONTHS, "sept"):
-            month = _MONTHS.index(word[:3]) + 1
-            reading = _from_parts(int(match[5]), month, int(match[1] or match[4]), match[6], zone)
-            if reading.instant is not None or reading.problem != "unreadable":
-                return reading
-    if re.search(r"\d\s+[A-Za-z]{3}\s+\d{4}\s+\d", text):
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError):
-            return UNREADABLE
-        return _reading(moment, zone)
-    for end in ("UTC", "GMT"):
-        if text.endswith(end) and text[: -len(end)].strip() != text:
-            try:
-                moment = dt.datetime.fromisoformat(text[: -len(end)].strip())
-            except ValueError:
-                return UNREADABLE
-            return _reading(moment.replace(tzinfo=dt.UTC), zone) if moment.tzinfo is None else UNREADABLE
+    if match := _DAY_MONTH.fullmatch(text):
+        return _from_parts(int(match[3]), _month(match[2]), int(match[1]), match[4], zone, mail=True)
+    if match := _MONTH_DAY.fullmatch(text):
+        return _from_parts(int(match[3]), _month(match[1]), int(match[2]), match[4], zone)
+    if match := _UNIX_DATE.fullmatch(text):
+        return _from_parts(int(match[4]), _month(match[1]), int(match[2]), match[3], zone)
     return UNREADABLE
 
 
-def _from_parts(year: int, month: int, day: int, clock: str | None, zone: str) -> Reading:
+def _month(word: str) -> int:
+    """Return the number of a month's English name or its abbreviation; 0, which is no month, for another word."""
+    word = word.lower()
+    known = word in _MONTH_NAMES or word in (*_MONTHS, "sept")
+    return _MONTHS.index(word[:3]) + 1 if known else 0
+
+
+def _from_parts(year: int, month: int, day: int, clock: str | None, zone: str, *, mail: bool = False) -> Reading:
     hour = minute = second = micro = 0
     offset: dt.tzinfo | None = None
     lost = ""
@@ -183,13 +183,17 @@ def _from_parts(year: int, month: int, day: int, clock: str | None, zone: str) -
                 return UNREADABLE
             hour = hour % 12 + (12 if match[5][0] in "Pp" else 0)
         if match[6]:
-            digits = match[6].replace(":", "").removeprefix("UTC").removeprefix("GMT") or "Z"
-            offset = dt.UTC
+            digits = re.sub(r"UTC|GMT|[:\s]", "", match[6]) or "Z"
+            digits = _RFC_2822_ZONES.get(digits, digits) if mail else digits
             if digits[0] in "+-":
                 size = dt.timedelta(hours=int(digits[1:3]), minutes=int(digits[3:5]))
                 if size >= dt.timedelta(days=1):
                     return UNREADABLE
                 offset = dt.timezone(size if digits[0] == "+" else -size)
+            elif digits == "Z":
+                offset = dt.UTC
+            else:
+                return UNREADABLE
     try:
         moment = dt.datetime(year, month, day, hour, minute, second, micro, tzinfo=offset)
     except ValueError:
@@ -204,24 +208,13 @@ def _lost_digits(text: str) -> bool:
 
 
 def _reading(moment: dt.datetime, zone: str, lost: bool = False, *, date_only: bool = False) -> Reading:
-    note = "text read as a time"
-    if date_only:
-        note = "date without a time of day read as midnight"
+    note = "date without a time of day read as midnight" if date_only else "text read as a time"
     if moment.tzinfo is None:
-        local_note = _local_note(moment, zone)
-        try:
-            instant = (moment.replace(tzinfo=ZoneInfo(zone)) - _EPOCH) // _MICROSECOND
-        except OverflowError:
-            return OUT_OF_RANGE
-        note += f" in {zone}{local_note}"
-    else:
-        try:
-            instant = (moment - _EPOCH) // _MICROSECOND
-        except OverflowError:
-            return OUT_OF_RANGE
-    if lost:
-        note += ", digits below a microsecond left out"
-    return Reading(instant, note) if in_range(instant) else OUT_OF_RANGE
+        doubt = _local_note(moment, zone)
+        note += f" in {zone}" + (f" ({doubt})" if doubt else "")
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+    instant = (moment - _EPOCH) // _MICROSECOND
+    return Reading(instant, note + (_LEFT_OUT if lost else "")) if in_range(instant) else OUT_OF_RANGE
 
 
 def _local_note(moment: dt.datetime, zone: str) -> str:
@@ -232,12 +225,101 @@ def _local_note(moment: dt.datetime, zone: str) -> str:
         return ""
     back = first.astimezone(dt.UTC).astimezone(info).replace(tzinfo=None)
     if back != moment:
-        return " (a local time that was skipped when the clocks went forward)"
-    return " (a local time that came twice when the clocks went back: the first was taken)"
+        return "a local time that was skipped when the clocks went forward"
+    return "a local time that came twice when the clocks went back: the first was taken"
+
+
+def local_datetime_text(milliseconds: int, zone: str) -> str:
+    """Return an instant as `YYYY-MM-DD HH:MM:SS.mmm` on the clock of a zone.
+
+    In the hour that comes twice when the clocks go back the offset follows, so no two instants have one text.
+    Outside the years 1 to 9999 it is Extended JSON, which is exact.
+    """
+    try:
+        moment = (_EPOCH + dt.timedelta(milliseconds=milliseconds)).astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
+    if moment.utcoffset() == moment.replace(fold=1 - moment.fold).utcoffset():
+        moment = moment.replace(tzinfo=None)
+    return moment.isoformat(" ", "milliseconds")
+
+
+def local_clock(instants: Ints, zone: str) -> Ints:
+    """Return what the clock in a zone shows at these instants, as microseconds of a calendar without zones."""
+    if zone == "UTC":
+        return instants
+    offsets = _offsets(zone)
+    seconds = offsets.by_day(np.floor_divide(instants, _DAY))
+    local: Ints = instants + seconds.astype(np.int64) * 1_000_000
+    if (changing := seconds == _CHANGES).any():
+        local[changing] = _each_once(instants[changing], offsets.local)
+    return local
+
+
+def from_local_clock(wall: Ints, zone: str) -> tuple[Ints, dict[str, list[int]]]:
+    """Return the instants at which the clock in a zone shows these times, and what is doubtful of which.
+
+    A time that the clock shows twice is taken for the first of the two; one that it skips, as if it had not yet
+    been put forward. Both are told: the words, with the places in `wall`.
+    """
+    offsets = _offsets(zone)
+    days = np.floor_divide(wall, _DAY)
+    seconds = offsets.by_day(days)
+    # The instant may lie on the day before or after the local date.
+    sure = (seconds != _CHANGES) & (offsets.by_day(days - 1) == seconds) & (offsets.by_day(days + 1) == seconds)
+    instants: Ints = wall - seconds.astype(np.int64) * 1_000_000
+    doubts: dict[str, list[int]] = {}
+    for place in np.flatnonzero(~sure).tolist():
+        instants[place], words = _instant_of_local(int(wall[place]), zone)
+        if words:
+            doubts.setdefault(words, []).append(place)
+    return instants, doubts
 
 
 @lru_cache(maxsize=65536)
-def local_wall_to_instant(wall: int, zone: str) -> tuple[int, str]:
-    """Turn a local clock reading that was stored as if it were UTC (microseconds) into the instant, with a note."""
+def _instant_of_local(wall: int, zone: str) -> tuple[int, str]:
     moment = (_EPOCH + dt.timedelta(microseconds=wall)).replace(tzinfo=None)
     return (moment.replace(tzinfo=ZoneInfo(zone)) - _EPOCH) // _MICROSECOND, _local_note(moment, zone)
+
+
+_FIRST_DAY, _LAST_DAY = EARLIEST // _DAY - 3, LATEST // _DAY + 3
+_UNKNOWN, _CHANGES = -(2**31), 2**31 - 1
+
+
+class _Offsets:
+    """A zone's offset from UTC on each day (of UTC) on which it does not change, found when first asked for."""
+
+    def __init__(self, zone: str) -> None:
+        self._info = ZoneInfo(zone)
+        self._seconds = np.full(_LAST_DAY - _FIRST_DAY, _UNKNOWN, np.int32)
+        self._seconds[[0, -1]] = _CHANGES  # stand for all days before and after
+
+    def by_day(self, days: Ints) -> NDArray[np.int32]:
+        """Return seconds for each day since 1970, `_CHANGES` where they change or the day is too far away."""
+        places = np.clip(days - _FIRST_DAY, 0, len(self._seconds) - 1)
+        seconds: NDArray[np.int32] = self._seconds[places]
+        if (unknown := seconds == _UNKNOWN).any():
+            for place in np.unique(places[unknown]).tolist():
+                start = (place + _FIRST_DAY) * _DAY
+                seen = {self.at(start + part * _DAY // 8) for part in range(8)} | {self.at(start + _DAY - 1)}
+                self._seconds[place] = seen.pop() if len(seen) == 1 else _CHANGES
+            seconds = self._seconds[places]
+        return seconds
+
+    def at(self, instant: int) -> int:
+        offset = (_EPOCH + dt.timedelta(microseconds=instant)).astimezone(self._info).utcoffset()
+        return offset // dt.timedelta(seconds=1) if offset is not None else 0
+
+    def local(self, instant: int) -> int:
+        return instant + self.at(instant) * 1_000_000
+
+
+@lru_cache(maxsize=64)
+def _offsets(zone: str) -> _Offsets:
+    return _Offsets(zone)
+
+
+def _each_once(values: Ints, function: Callable[[int], int]) -> Ints:
+    """Return the function's value for each of the values, asked once for those that are the same."""
+    different, places = np.unique(values, return_inverse=True)
+    return np.array([function(value) for value in different.tolist()], np.int64)[places]

@@ -9,6 +9,7 @@ Extended JSON v2: https://github.com/mongodb/specifications/blob/master/source/e
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hmac
 import json
@@ -18,11 +19,10 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from bson import CodecOptions, Decimal128, ObjectId, decode, json_util
-from bson.binary import UuidRepresentation
+from bson import Decimal128
 
 from callviz_dagster import elements as el
-from callviz_dagster.elements import REPEAT, Path, iterate, value_size
+from callviz_dagster.elements import REPEAT, Path, iterate
 
 _int32 = struct.Struct("<i").unpack_from
 _int64 = struct.Struct("<q").unpack_from
@@ -31,6 +31,8 @@ _timestamp = struct.Struct("<II").unpack_from
 
 _MOST_DATE = 253_402_300_800_000
 """Milliseconds at the end of the year 9999; Extended JSON writes dates from 1970 to there as ISO text."""
+_OLD_BINARY = 2
+"""Binary subtype that has its length in it once more."""
 
 
 def decode_text(raw: bytes) -> tuple[str, bool]:
@@ -73,12 +75,17 @@ def number_text(number: float) -> str:
 class Secrets:
     """Which fields are left out and which are replaced by tokens, at any depth.
 
-    A path covers everything below it, and goes through arrays as MongoDB's dotted paths do.
+    A path covers everything below it, and goes through arrays as MongoDB's dotted paths do. Of a document or an
+    array each value is replaced, so that the same value gives the same token wherever it stands; names stay.
     """
 
     dropped: Collection[str] = ()
     pseudonymized: Collection[str] = ()
     key: bytes = b""
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to hide."""
+        return bool(self.dropped or self.pseudonymized)
 
     def drops(self, path: str) -> bool:
         """Tell whether the field is left out."""
@@ -88,13 +95,9 @@ class Secrets:
         """Tell whether the field's value is replaced by a token."""
         return _covers(self.pseudonymized, path)
 
-    def within(self, path: str) -> bool:
-        """Tell whether something below the field is dropped or replaced."""
-        return any(other.startswith(path + ".") for other in (*self.dropped, *self.pseudonymized))
-
     def token(self, text: str) -> str:
         """Return the keyed HMAC-SHA-256 token of a value's text: 32 hex digits."""
-        return hmac.new(self.key, text.encode(errors="surrogatepass"), "sha256").hexdigest()[:32]
+        return hmac.new(self.key, text.encode(), "sha256").hexdigest()[:32]
 
 
 def _covers(paths: Collection[str], path: str) -> bool:
@@ -103,10 +106,10 @@ def _covers(paths: Collection[str], path: str) -> bool:
 
 @dataclass
 class Renderer:
-    """Renders values of raw documents as text and as JSON."""
+    """Renders values of raw documents as text and as JSON; `path` is where a value stands, for the secrets."""
 
     raw: bytes
-    date_text: Callable[[int], str] = lambda milliseconds: _date_json(milliseconds, False)
+    date_text: Callable[[int], str] = lambda milliseconds: date_text(milliseconds)
     secrets: Secrets = field(default_factory=Secrets)
     invalid_text: bool = False
     """Whether text that is not UTF-8 was met; the caller resets it."""
@@ -119,6 +122,10 @@ class Renderer:
         """
         if kind in (el.NULL, el.UNDEFINED):
             return None
+        if kind in (el.DOCUMENT, el.FLATTENED, el.ARRAY):
+            return self.json(kind, start, path)
+        if path and self.secrets.hides(path):
+            return self._token(kind, start)
         if kind in (el.STRING, el.SYMBOL):
             return self._string(start)
         if kind == el.INT32:
@@ -137,100 +144,121 @@ class Renderer:
             return str(Decimal128.from_bid(self.raw[start : start + 16]))
         if kind == el.BINARY and self.raw[start : start + 5] == b"\x10\x00\x00\x00\x04":
             return str(uuid.UUID(bytes=self.raw[start + 5 : start + 21]))
-        return self.json(kind, start, path)
+        return self._scalar(kind, start, path, False)
 
     def json(self, kind: int, start: int, path: str = "", *, canonical: bool = False) -> str:
         """Return a value as Extended JSON on one line, relaxed or canonical."""
-        if path and self.secrets.hides(path):
-            return json.dumps(self.secrets.token(self.text_before_token(kind, start)))
         if kind in (el.DOCUMENT, el.FLATTENED):
             return self.document(start, path, canonical=canonical)
         if kind == el.ARRAY:
-            items = [
-                self.json(k, s, path, canonical=canonical)
-                for _, k, s in iterate(self.raw, start + 4)
-                if not (path and self.secrets.drops(path))
-            ]
+            items = [self.json(k, s, path, canonical=canonical) for _, k, s in iterate(self.raw, start + 4)]
             return f"[{', '.join(items)}]"
-        return self._scalar(kind, start, canonical)
+        if path and kind not in (el.NULL, el.UNDEFINED) and self.secrets.hides(path):
+            return _quoted(self._token(kind, start))
+        return self._scalar(kind, start, path, canonical)
 
     def document(self, start: int, path: str = "", *, canonical: bool = False) -> str:
-        """Return the document that starts there as Extended JSON; `path` is where it stands."""
+        """Return the document that starts there as Extended JSON."""
         parts = []
         for raw_name, kind, value in iterate(self.raw, start + 4):
             name, valid = decode_text(raw_name)
             self.invalid_text |= not valid
-            below = f"{path}.{name}" if path else name
-            if not self.secrets.drops(below):
-                parts.append(f"{_quoted(name)}: {self.json(kind, value, below, canonical=canonical)}")
+            below = ""
+            if self.secrets:
+                below = f"{path}.{name}" if path else name
+                if self.secrets.drops(below):
+                    continue
+            parts.append(f"{_quoted(name)}: {self.json(kind, value, below, canonical=canonical)}")
         return f"{{{', '.join(parts)}}}"
 
-    def text_before_token(self, kind: int, start: int) -> str:
-        """Return the text of which a token is made: the same for the same value, wherever it stands."""
-        open_renderer = Renderer(self.raw)
-        return open_renderer.text(kind, start) or ""
+    def _token(self, kind: int, start: int) -> str:
+        """Return the token of a value: the same for the same value, in every column and at every depth."""
+        return self.secrets.token(Renderer(self.raw).text(kind, start) or "")
 
     def _string(self, start: int) -> str:
         length = _int32(self.raw, start)[0]
-        text, valid = decode_text(self.raw[start + 4 : start + 3 + length])
+        return self._decoded(self.raw[start + 4 : start + 3 + length])
+
+    def _decoded(self, raw: bytes) -> str:
+        text, valid = decode_text(raw)
         self.invalid_text |= not valid
         return text
 
-    def _scalar(self, kind: int, start: int, canonical: bool) -> str:
+    def _scalar(self, kind: int, start: int, path: str, canonical: bool) -> str:
+        raw = self.raw
         if kind == el.STRING:
             return _quoted(self._string(start))
         if kind == el.INT32:
-            number = str(_int32(self.raw, start)[0])
+            number = str(_int32(raw, start)[0])
             return f'{{"$numberInt": "{number}"}}' if canonical else number
         if kind == el.INT64:
-            number = str(_int64(self.raw, start)[0])
+            number = str(_int64(raw, start)[0])
             return f'{{"$numberLong": "{number}"}}' if canonical else number
         if kind == el.DOUBLE:
-            value = _double(self.raw, start)[0]
+            value = _double(raw, start)[0]
             if canonical or not math.isfinite(value):
                 text = number_text(value) if not math.isfinite(value) else repr(value)
                 return f'{{"$numberDouble": "{text}"}}'
             return repr(value)
         if kind == el.BOOLEAN:
-            return "true" if self.raw[start] else "false"
+            return "true" if raw[start] else "false"
         if kind == el.NULL:
             return "null"
         if kind == el.DATE:
-            return _date_json(_int64(self.raw, start)[0], canonical)
+            return _date_json(_int64(raw, start)[0], canonical)
         if kind == el.OBJECT_ID:
-            return f'{{"$oid": "{self.raw[start : start + 12].hex()}"}}'
+            return f'{{"$oid": "{raw[start : start + 12].hex()}"}}'
         if kind == el.DECIMAL128:
-            return f'{{"$numberDecimal": "{Decimal128.from_bid(self.raw[start : start + 16])}"}}'
+            return f'{{"$numberDecimal": "{Decimal128.from_bid(raw[start : start + 16])}"}}'
+        if kind == el.BINARY:
+            size, subtype = _int32(raw, start)[0], raw[start + 4]
+            content = raw[start + 5 : start + 5 + size]
+            if subtype == _OLD_BINARY and size >= 4 and _int32(content, 0)[0] == size - 4:
+                content = content[4:]
+            encoded = base64.b64encode(content).decode()
+            return f'{{"$binary": {{"base64": "{encoded}", "subType": "{subtype:02x}"}}}}'
         if kind == el.TIMESTAMP:
-            increment, seconds = _timestamp(self.raw, start)
+            increment, seconds = _timestamp(raw, start)
             return f'{{"$timestamp": {{"t": {seconds}, "i": {increment}}}}}'
-        if kind == el.UNDEFINED:
-            return '{"$undefined": true}'
+        if kind == el.REGEX:
+            pattern, options, _ = raw[start : raw.index(b"\x00", raw.index(b"\x00", start) + 1) + 1].split(b"\x00")
+            fields = f'"pattern": {_quoted(self._decoded(pattern))}, "options": {_quoted(self._decoded(options))}'
+            return f'{{"$regularExpression": {{{fields}}}}}'
+        if kind == el.CODE:
+            return f'{{"$code": {_quoted(self._string(start))}}}'
+        if kind == el.CODE_WITH_SCOPE:
+            scope = start + 8 + _int32(raw, start + 4)[0]
+            return (
+                f'{{"$code": {_quoted(self._string(start + 4))}, '
+                f'"$scope": {self.document(scope, path, canonical=canonical)}}}'
+            )
         if kind == el.SYMBOL:
             return f'{{"$symbol": {_quoted(self._string(start))}}}'
         if kind == el.DB_POINTER:
-            end = start + 4 + _int32(self.raw, start)[0]
-            identifier = ObjectId(self.raw[end : end + 12])
+            end = start + 4 + _int32(raw, start)[0]
+            identifier = raw[end : end + 12].hex()
             return f'{{"$dbPointer": {{"$ref": {_quoted(self._string(start))}, "$id": {{"$oid": "{identifier}"}}}}}}'
-        return self._by_library(kind, start, canonical)
-
-    def _by_library(self, kind: int, start: int, canonical: bool) -> str:
-        """Let pymongo render the types that it has classes for."""
-        body = bytes([kind]) + b"v\x00" + self.raw[start : start + value_size(self.raw, kind, start)] + b"\x00"
-        options: CodecOptions[dict[str, object]] = CodecOptions(
-            unicode_decode_error_handler="backslashreplace", uuid_representation=UuidRepresentation.UNSPECIFIED
-        )
-        value = decode(struct.pack("<i", len(body) + 4) + body, options)["v"]
-        mode = json_util.CANONICAL_JSON_OPTIONS if canonical else json_util.RELAXED_JSON_OPTIONS
-        return json_util.dumps(value, json_options=mode, ensure_ascii=False)
+        return {
+            el.UNDEFINED: '{"$undefined": true}',
+            el.MIN_KEY: '{"$minKey": 1}',
+            el.MAX_KEY: '{"$maxKey": 1}',
+        }[kind]
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def date_text(milliseconds: int) -> str:
+    """Return a date as ISO 8601 in UTC; outside the years 1 to 9999 as Extended JSON."""
+    try:
+        moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _date_json(milliseconds, True)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
 def _date_json(milliseconds: int, canonical: bool) -> str:
     if canonical or not 0 <= milliseconds < _MOST_DATE:
         return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
-    moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=milliseconds)
-    return f'{{"$date": "{moment.isoformat(timespec="milliseconds")}Z"}}'
+    return f'{{"$date": "{date_text(milliseconds)}"}}'

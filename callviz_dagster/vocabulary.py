@@ -13,10 +13,10 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "start_time": (
         *("start_time", "startTime", "started_at", "startedAt", "call_start_time", "callStartTime"),
         *("call_started_at", "callStartedAt", "call_startedAt", "callStart", "call_start", "timeStart"),
-        *("start_timestamp", "startTimestamp", "start_stamp", "start_uepoch", "start_epoch"),
+        *("start_timestamp", "startTimestamp", "start_stamp", "start_uepoch", "start_epoch", "Received DtTm"),
         *("conversationStart", "InitiationTimestamp", "calldate", "call_date_time", "called_at", "calledAt"),
         *("requestedAt", "requested_at", "start", "dateTime", "datetime", "timestamp", "@timestamp", "time", "date"),
-        *("Received DtTm", "created_at", "createdAt", "date_created"),
+        *("created_at", "createdAt", "date_created"),
     ),
     "end_time": (
         *("end_time", "endTime", "ended_at", "endedAt", "call_end_time", "callEndTime"),
@@ -48,7 +48,10 @@ WRAPPERS = frozenset(
         "variables",
     }
 )
-"""Nested documents in which a role's field is looked for when the top level has none; compared by `folded`."""
+"""Nested documents in which a role's field is looked for behind the top level; compared by `folded`."""
+
+LAST_RESORT = frozenset({"createdat", "datecreated"})
+"""Names that come last wherever they stand, for they tell when a record was made; compared by `folded`."""
 
 _MILLISECONDS = re.compile(r"(ms|msec|millis|milliseconds)$", re.IGNORECASE)
 

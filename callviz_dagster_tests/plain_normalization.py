@@ -1,0 +1,503 @@
+"""The contract of `calls` read once more: each document by itself, one value after the other, as plainly as can be.
+
+What the tests compare `callviz_dagster.normalize` with. It shares no code with it, reads BSON by `raw_bson.py`, lets
+the driver render single values, and knows only the names and labels that the tests use.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import math
+import re
+import struct
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import bson
+from bson import CodecOptions, Decimal128, json_util
+from bson.binary import UuidRepresentation
+
+from callviz_dagster_tests import raw_bson as raw
+
+Path = tuple[tuple[bytes, int], ...]
+"""Names, each with the number of its repetition within its document, from 1."""
+
+FLAT = 0
+"""Type of a nested document whose fields stand for it."""
+
+NAMES = {
+    "start_time": ["start_time", "startedAt", "date", "createdAt"],
+    "end_time": ["end_time", "endedAt"],
+    "duration": ["duration_sec", "duration", "duration_ms"],
+    "call_type": ["call_type", "type", "direction"],
+    "status": ["status", "state"],
+}
+WRAPPER = "call"
+LABELS = {
+    "call_type": {"Incoming": "incoming", "OUT_BOUND": "outbound", "voice mail": "voicemail"},
+    "status": {
+        **{"NO ANSWER": "no-answer", "no_answer": "no-answer", "canceled": "cancelled", "Completed": "completed"},
+        "voice mail": "voicemail",
+    },
+}
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EARLIEST, LATEST = dt.datetime(1678, 1, 1, tzinfo=dt.UTC), dt.datetime(2262, 1, 1, tzinfo=dt.UTC)
+_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    unicode_decode_error_handler="backslashreplace", uuid_representation=UuidRepresentation.UNSPECIFIED
+)
+
+
+@dataclass
+class Row:
+    """A row of `calls`: its cells by column, and which columns `repairs` names."""
+
+    cells: dict[str, Any] = field(default_factory=dict)
+    repaired: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Rejected:
+    """A row of `rejected_calls`."""
+
+    identifier: str
+    reason: str
+    field: str
+    value: str | None
+    document: str
+
+
+@dataclass
+class Table:
+    """What a collection becomes."""
+
+    kinds: dict[str, str] = field(default_factory=dict)
+    """The columns of the documents' other fields."""
+    rows: list[Row | Rejected] = field(default_factory=list)
+
+
+# Reading
+
+
+def decoded(content: bytes) -> str:
+    return content.decode("utf-8", "backslashreplace")
+
+
+def valid(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def string(content: bytes) -> bytes:
+    return content[4:-1]
+
+
+def fields_of(content: bytes, prefix: Path = ()) -> dict[Path, raw.Value]:
+    """Return all fields of a document, nested ones too, in the order in which they stand."""
+    fields: dict[Path, raw.Value] = {}
+    times: Counter[bytes] = Counter()
+    for name, kind, start, end in raw.read_elements(content, 0):
+        times[name] += 1
+        path = (*prefix, (name, times[name]))
+        inner = raw.read_elements(content, start) if kind == raw.DOCUMENT else []
+        if inner and inner[0].name != b"$ref" and len(path) < 8:
+            fields[path] = (FLAT, content[start:end])
+            fields.update(fields_of(content[start:end], path))
+        else:
+            fields[path] = (kind, content[start:end])
+    return fields
+
+
+def shown(name: tuple[bytes, int]) -> str:
+    return decoded(name[0]) + (f"_{name[1]}" if name[1] > 1 else "")
+
+
+def dotted(path: Path) -> str:
+    return ".".join(map(shown, path))
+
+
+def number_text(number: float) -> str:
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    if number.is_integer() and abs(number) < 1e16:
+        return "-0" if str(number) == "-0.0" else str(int(number))
+    return repr(number)
+
+
+def int64(content: bytes) -> int:
+    return int(struct.unpack("<q", content)[0])
+
+
+def as_json(value: raw.Value, canonical: bool = False) -> str:
+    """Return a value as Extended JSON."""
+    kind, content = value
+    if kind in (raw.DOCUMENT, FLAT):
+        parts = [
+            json.dumps(decoded(e.name), ensure_ascii=False)
+            + ": "
+            + as_json((e.kind, content[e.start : e.end]), canonical)
+            for e in raw.read_elements(content, 0)
+        ]
+        return "{" + ", ".join(parts) + "}"
+    if kind == raw.ARRAY:
+        items = [as_json((e.kind, content[e.start : e.end]), canonical) for e in raw.read_elements(content, 0)]
+        return "[" + ", ".join(items) + "]"
+    if kind == raw.CODE_WITH_SCOPE:
+        size = struct.unpack_from("<i", content, 4)[0]
+        code = json.dumps(decoded(content[8 : 7 + size]), ensure_ascii=False)
+        return f'{{"$code": {code}, "$scope": {as_json((raw.DOCUMENT, content[8 + size :]), canonical)}}}'
+    if kind == raw.DATE:
+        milliseconds = int64(content)
+        if canonical or not 0 <= milliseconds < 253_402_300_800_000:
+            return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
+        moment = EPOCH + dt.timedelta(milliseconds=milliseconds)
+        return f'{{"$date": "{moment.strftime("%Y-%m-%dT%H:%M:%S.")}{milliseconds % 1000:03}Z"}}'
+    if kind == raw.BINARY:
+        subtype, inner = content[4], content[5:]
+        if subtype == 2 and len(inner) >= 4 and struct.unpack_from("<i", inner)[0] == len(inner) - 4:
+            inner = inner[4:]
+        return f'{{"$binary": {{"base64": "{base64.b64encode(inner).decode()}", "subType": "{subtype:02x}"}}}}'
+    if kind == raw.UNDEFINED:
+        return '{"$undefined": true}'
+    if kind == raw.SYMBOL:
+        return f'{{"$symbol": {json.dumps(decoded(string(content)), ensure_ascii=False)}}}'
+    if kind == raw.DB_POINTER:
+        name = json.dumps(decoded(string(content[:-12])), ensure_ascii=False)
+        return f'{{"$dbPointer": {{"$ref": {name}, "$id": {{"$oid": "{content[-12:].hex()}"}}}}}}'
+    single = bson.decode(raw.raw_document([("v", value)]), _OPTIONS)["v"]
+    mode = json_util.CANONICAL_JSON_OPTIONS if canonical else json_util.RELAXED_JSON_OPTIONS
+    return json_util.dumps(single, json_options=mode, ensure_ascii=False)
+
+
+def as_text(value: raw.Value, zone: str) -> str | None:
+    """Return a value as a cell of a text column."""
+    kind, content = value
+    if kind in (raw.NULL, raw.UNDEFINED):
+        return None
+    if kind in (raw.STRING, raw.SYMBOL):
+        return decoded(string(content))
+    if kind == raw.INT32:
+        return str(struct.unpack("<i", content)[0])
+    if kind == raw.INT64:
+        return str(int64(content))
+    if kind == raw.DOUBLE:
+        return number_text(struct.unpack("<d", content)[0])
+    if kind == raw.BOOLEAN:
+        return "true" if content != b"\x00" else "false"
+    if kind == raw.DATE:
+        try:
+            moment = (EPOCH + dt.timedelta(milliseconds=int64(content))).astimezone(ZoneInfo(zone))
+        except OverflowError:
+            return as_json(value, canonical=True)
+        written = moment.replace(tzinfo=None).isoformat(" ", "milliseconds")
+        twice = {moment.replace(fold=0).utcoffset(), moment.replace(fold=1).utcoffset()}
+        return written + (moment.isoformat()[-6:] if len(twice) > 1 else "")
+    if kind == raw.OBJECT_ID:
+        return content.hex()
+    if kind == raw.DECIMAL128:
+        return str(Decimal128.from_bid(content))
+    if kind == raw.BINARY and content[4] == 4 and len(content) == 21:
+        return str(uuid.UUID(bytes=content[5:]))
+    return as_json(value)
+
+
+def all_valid(value: raw.Value) -> bool:
+    """Tell whether all text in a value, also in names, is UTF-8."""
+    kind, content = value
+    if kind in (raw.STRING, raw.SYMBOL, raw.CODE):
+        return valid(string(content))
+    if kind == raw.DB_POINTER:
+        return valid(string(content[:-12]))
+    if kind == raw.REGEX:
+        return valid(content)
+    if kind == raw.CODE_WITH_SCOPE:
+        size = struct.unpack_from("<i", content, 4)[0]
+        return valid(content[8 : 7 + size]) and all_valid((raw.DOCUMENT, content[8 + size :]))
+    if kind in (raw.DOCUMENT, FLAT, raw.ARRAY):
+        inner = raw.read_elements(content, 0)
+        return all(
+            (kind == raw.ARRAY or valid(e.name)) and all_valid((e.kind, content[e.start : e.end])) for e in inner
+        )
+    return True
+
+
+# Times, numbers, labels
+
+
+def number_of(value: raw.Value) -> Decimal | None:
+    """Return a number; None for what is none, and NaN for what is not a number."""
+    kind, content = value
+    try:
+        if kind in (raw.INT32, raw.INT64, raw.DECIMAL128):
+            return Decimal(as_text(value, "UTC") or "NaN")
+        if kind == raw.DOUBLE:
+            return Decimal(repr(struct.unpack("<d", content)[0]))
+        if kind == raw.STRING:
+            text = decoded(string(content)).strip()
+            return Decimal(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else None
+    except InvalidOperation:
+        return Decimal("NaN")
+    return None
+
+
+def instant_of(value: raw.Value, zone: str) -> dt.datetime | str:
+    """Return the instant (with microseconds) that a value means, or what is wrong with it."""
+    kind, content = value
+    moment: dt.datetime | None = None
+    try:
+        if kind == raw.DATE:
+            moment = EPOCH + dt.timedelta(milliseconds=int64(content))
+        elif kind == raw.TIMESTAMP:
+            moment = EPOCH + dt.timedelta(seconds=struct.unpack_from("<I", content, 4)[0])
+        elif kind == raw.STRING:
+            text = decoded(string(content)).strip()
+            found = read_text(text)
+            if isinstance(found, str):
+                return found
+            moment = found.replace(tzinfo=found.tzinfo or ZoneInfo(zone)) if found else None
+    except OverflowError:
+        return "out_of_range"
+    written = "" if kind != raw.STRING else decoded(string(content)).strip()
+    number = number_of(value) if kind != raw.STRING or re.fullmatch(r"[+-]?\d+(\.\d+)?", written) else None
+    if moment is None and number is not None:
+        if not number.is_finite() or abs(number) < 10**8:
+            return "unreadable"
+        if abs(number) >= 10**17:
+            return "out_of_range"
+        micros = number * (10**6 if abs(number) < 10**11 else 10**3 if abs(number) < 10**14 else 1)
+        try:
+            moment = EPOCH + dt.timedelta(microseconds=math.floor(micros))
+        except OverflowError:
+            return "out_of_range"
+    if moment is None:
+        return "unreadable"
+    return moment.astimezone(dt.UTC) if EARLIEST <= moment < LATEST else "out_of_range"
+
+
+def read_text(text: str) -> dt.datetime | str | None:
+    """Read the forms of time that the tests write."""
+    for form in (
+        *("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S"),
+        *("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%Y%m%dT%H%M%S%z"),
+    ):
+        try:
+            return dt.datetime.strptime(text, form)
+        except ValueError:
+            pass
+    for form in ("%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M"):
+        try:
+            moment = dt.datetime.strptime(text, form)
+        except ValueError:
+            continue
+        return "ambiguous" if moment.day <= 12 and moment.day != moment.month else moment
+    return None
+
+
+# Documents
+
+
+def order_of(role: str, seen: Mapping[Path, Counter[int]]) -> list[Path]:
+    """Return the fields that play a role, in the order in which they are tried."""
+    ranked = []
+    for path, kinds in seen.items():
+        there = sum(n for kind, n in kinds.items() if kind not in (raw.NULL, raw.UNDEFINED))
+        contain = sum(kinds[kind] for kind in (FLAT, raw.DOCUMENT, raw.ARRAY))
+        name = decoded(path[-1][0])
+        nested = len(path) == 2 and path[0] == (WRAPPER.encode(), 1)
+        if name in NAMES[role] and path[-1][1] == 1 and (len(path) == 1 or nested):
+            ranked.append((2 * contain > there, name == "createdAt", len(path), NAMES[role].index(name), path))
+    return [path for *_, path in sorted(ranked)]
+
+
+def empty(value: raw.Value) -> bool:
+    kind, content = value
+    return kind in (raw.NULL, raw.UNDEFINED) or (kind == raw.STRING and not decoded(string(content)).strip())
+
+
+def normalize_plainly(documents: Sequence[bytes], zone: str, source_zone: str) -> Table:
+    """Return the table that a collection becomes."""
+    every = [fields_of(document) for document in documents]
+    seen: dict[Path, Counter[int]] = {}
+    for fields in every:
+        for path, (kind, _) in fields.items():
+            seen.setdefault(path, Counter())[kind] += 1
+    roles = {role: order_of(role, seen) for role in NAMES}
+    filled = {
+        path: sum(n for kind, n in kinds.items() if kind not in (raw.NULL, raw.UNDEFINED))
+        for path, kinds in seen.items()
+    }
+    usual = {
+        role: next(path for path in paths if 2 * filled[path] >= max(filled[p] for p in paths))
+        for role, paths in roles.items()
+        if paths
+    }
+    columns = _columns(every, seen, {paths[0] for paths in roles.values() if paths})
+    table = Table({name: kind for name, _, kind in columns})
+    for document, fields in zip(documents, every, strict=True):
+        table.rows.append(_row(document, fields, roles, usual, columns, seen, zone, source_zone))
+    return table
+
+
+def _columns(
+    every: Sequence[dict[Path, raw.Value]], seen: dict[Path, Counter[int]], hidden: set[Path]
+) -> list[tuple[str, Path, str]]:
+    columns: list[tuple[str, Path, str]] = []
+    taken = {"_id", "call_type", "status", "start_time", "end_time", "duration_sec", "call_date", "call_weekday"}
+    taken |= {"call_hour", "other_fields", "repairs"}
+    for path, kinds in seen.items():
+        if path in hidden or path == ((b"_id", 1),) or set(kinds) <= {FLAT}:
+            continue
+        plain = "_".join(map(shown, path)) or "unnamed"
+        name, number = plain, 1
+        while _as_header(name) in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(_as_header(name))
+        values = [fields[path] for fields in every if path in fields]
+        columns.append((name, path, _kind({kind for kind in kinds if kind != FLAT}, values)))
+    return columns
+
+
+def _as_header(name: str) -> str:
+    """Return a name as the CSV has it, and as Tableau compares it."""
+    name = "".join(chr(0x2400 + ord(c)) if c < " " and c not in "\t\n\r" else c for c in name)
+    dangerous = name[:1] in ("=", "@", "\t", "\r") or (
+        name[:1] in ("+", "-") and not re.fullmatch(r"[+-][0-9 ().\-/]*|[+-]\d*\.?\d+([eE][+-]?\d+)?", name)
+    )
+    return (("'" if dangerous else "") + name).casefold()
+
+
+def _kind(kinds: set[int], values: Sequence[raw.Value]) -> str:
+    kinds -= {raw.NULL, raw.UNDEFINED}
+    longs = [int64(content) for kind, content in values if kind == raw.INT64]
+    dates = [int64(content) for kind, content in values if kind == raw.DATE]
+    if not kinds:
+        return "text"
+    if kinds <= {raw.INT32, raw.INT64}:
+        return "integer"
+    if kinds <= {raw.INT32, raw.INT64, raw.DOUBLE} and all(abs(number) <= 2**53 for number in longs):
+        return "number"
+    if kinds == {raw.BOOLEAN}:
+        return "boolean"
+    # A day is left at either end, so that the date exists in every time zone.
+    if kinds == {raw.DATE} and all(-62_135_510_400_000 <= date < 253_402_128_000_000 for date in dates):
+        return "datetime"
+    return "text"
+
+
+def _row(
+    document: bytes,
+    fields: dict[Path, raw.Value],
+    roles: dict[str, list[Path]],
+    usual: dict[str, Path],
+    columns: Sequence[tuple[str, Path, str]],
+    seen: dict[Path, Counter[int]],
+    zone: str,
+    source_zone: str,
+) -> Row | Rejected:
+    row = Row()
+    cells, repaired = row.cells, row.repaired
+    chosen: dict[str, tuple[Path, raw.Value]] = {}
+    for role, paths in roles.items():
+        for path in paths:
+            if path in fields and not empty(fields[path]):
+                chosen[role] = path, fields[path]
+                if path != usual[role]:
+                    repaired.add("duration_sec" if role == "duration" else role)
+                break
+
+    identifier = fields.get(((b"_id", 1),))
+    if identifier is None:
+        cells["_id"] = ""
+        repaired.add("_id")
+    else:
+        written = as_text(identifier, "UTC")
+        if identifier[0] == raw.DATE and written is not None and not written.startswith("{"):
+            written = written.replace(" ", "T") + "Z"
+        cells["_id"] = "null" if written is None else written
+        if not all_valid(identifier):
+            repaired.add("_id")
+
+    problem, named, found = "missing", roles["start_time"][0], None
+    if "start_time" in chosen:
+        named, found = chosen["start_time"]
+        start = instant_of(found, source_zone)
+        problem = start if isinstance(start, str) else ""
+    if problem:
+        written = as_text(found, zone) if found is not None else None
+        whole = as_json((raw.DOCUMENT, document), canonical=True)
+        return Rejected(cells["_id"], f"start_{problem}", dotted(named), written, whole)
+    assert isinstance(start, dt.datetime)
+    assert found is not None
+    if found[0] != raw.DATE:
+        repaired.add("start_time")
+    local = start.astimezone(ZoneInfo(zone))
+    cells |= {"start_time": start, "call_date": local.date(), "call_weekday": f"{local:%A}", "call_hour": local.hour}
+
+    end: dt.datetime | str | None = None
+    if "end_time" in chosen:
+        end = instant_of(chosen["end_time"][1], source_zone)
+        if isinstance(end, str) or chosen["end_time"][1][0] != raw.DATE or end < start:
+            repaired.add("end_time")
+    cells["end_time"] = end if isinstance(end, dt.datetime) else None
+
+    cells["duration_sec"] = None
+    if "duration" in chosen:
+        path, value_found = chosen["duration"]
+        number = number_of(value_found)
+        if number is None or not number.is_finite() or not 0 <= number < 2**53:
+            repaired.add("duration_sec")
+        else:
+            cells["duration_sec"] = float(number) / (1000 if dotted(path).endswith("_ms") else 1) + 0.0
+            rounded = value_found[0] == raw.DECIMAL128 and Decimal(repr(float(number))) != number
+            if value_found[0] == raw.STRING or rounded:
+                repaired.add("duration_sec")
+    if cells["duration_sec"] is None and isinstance(end, dt.datetime) and end >= start:
+        cells["duration_sec"] = (end - start) / dt.timedelta(seconds=1)
+
+    for role in ("call_type", "status"):
+        label = "unknown"
+        if role in chosen:
+            kind, content = chosen[role][1]
+            written = as_text((kind, content), zone) or ""
+            trimmed = written.strip()
+            label = LABELS[role].get(trimmed, trimmed) or "unknown"
+            if kind != raw.STRING or label != written or not all_valid((kind, content)):
+                repaired.add(role)
+        cells[role] = label
+
+    for name, path, column in columns:
+        value = fields.get(path, (raw.NULL, b""))
+        cells[name], repair = _cell(value, column, seen[path], zone)
+        if repair:
+            repaired.add(name)
+    return row
+
+
+def _cell(value: raw.Value, column: str, kinds: Counter[int], zone: str) -> tuple[Any, bool]:
+    """Return the cell of a field, and whether it was repaired."""
+    kind, content = value
+    if kind in (raw.NULL, raw.UNDEFINED, FLAT):
+        return None, False
+    if column == "text":
+        types = {kind: n for kind, n in kinds.items() if kind not in (raw.NULL, raw.UNDEFINED)}
+        # Where two types are as frequent, the one with the smaller number; flattened documents come last.
+        most = max(types, key=lambda kind: (types[kind], -(kind or 0x103)))
+        return as_text(value, zone), kind != most or not all_valid(value)
+    if column == "boolean":
+        return content != b"\x00", False
+    if column == "datetime":
+        return EPOCH + dt.timedelta(milliseconds=int64(content)), False
+    number = struct.unpack({raw.INT32: "<i", raw.INT64: "<q", raw.DOUBLE: "<d"}[kind], content)[0]
+    return (float(number) if column == "number" else int(number)), False

@@ -1,0 +1,400 @@
+"""The text of calls.csv: how values are written, what spreadsheets must not run, and who reads it back."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
+from callviz_dagster.csv_audit import differences
+from callviz_dagster.csv_format import csv_lines, defused, header, header_line, local_clock, number_texts
+from callviz_dagster.values import number_text
+from callviz_dagster_tests.raw_bson import examples
+
+LOS_ANGELES = "America/Los_Angeles"
+TEXT = Column("text", Kind.TEXT, "")
+
+
+def batch_of(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> pa.RecordBatch:
+    """Return rows as a batch of these columns."""
+    schema = arrow_schema(columns)
+    arrays = [pa.array([row[place] for row in rows], field.type) for place, field in enumerate(schema)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def written(columns: Sequence[Column], rows: Sequence[Sequence[Any]], zone: str = "UTC") -> bytes:
+    """Return the whole file."""
+    return header_line(columns) + bytes(csv_lines(batch_of(columns, rows), columns, zone)[0])
+
+
+# How values are written
+
+
+def test_every_kind_is_written_as_the_contract_says() -> None:
+    columns = (
+        *(column for column in LEADING if column.name in ("_id", "start_time", "duration_sec", "call_date")),
+        Column("queue", Kind.TEXT, ""),
+        Column("count", Kind.INTEGER, ""),
+        Column("vip", Kind.BOOLEAN, ""),
+        Column("expires", Kind.DATETIME, ""),
+        REPAIRS,
+    )
+    start = dt.datetime(2024, 3, 2, 1, 30, 5, 999_000, dt.UTC)
+    full = ["a", start, 2.5, dt.date(2024, 3, 1), 'say "hi"', 2**63 - 1, True, start, ""]
+    empty = ["b", start, None, dt.date(2024, 3, 1), "", None, None, None, "x"]
+    missing = ["c", start, 5.0, dt.date(2024, 3, 1), None, -1, False, start, ""]
+    assert written(columns, [full, empty, missing], LOS_ANGELES).decode().splitlines() == [
+        '"_id","start_time","duration_sec","call_date","queue","count","vip","expires","repairs"',
+        '"a",2024-03-01 17:30:05,2.5,2024-03-01,"say ""hi""",9223372036854775807,true,2024-03-01 17:30:05.999,""',
+        '"b",2024-03-01 17:30:05,,2024-03-01,"",,,,"x"',
+        '"c",2024-03-01 17:30:05,5,2024-03-01,,-1,false,2024-03-01 17:30:05.999,""',
+    ]
+
+
+def test_an_empty_table_is_a_header() -> None:
+    assert written((TEXT,), []) == b'"text"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a,b", '"a,b"'), ('say "x"', '"say ""x"""'), ("=x", '"\'=x"'), ("+1", '"+1"'), ("a\nb", '"a\nb"'), ("", '""')],
+)
+def test_names_are_quoted_and_defused_like_values(name: str, expected: str) -> None:
+    assert header_line((Column(name, Kind.TEXT, ""),)).decode() == expected + "\n"
+
+
+@examples(200)
+@given(st.lists(st.floats() | st.integers(-(10**17), 10**17).map(float), max_size=30))
+def test_numbers_are_written_one_way_whatever_stands_beside_them(numbers: list[float]) -> None:
+    assert number_texts(pa.array(numbers, pa.float64())).to_pylist() == [number_text(number) for number in numbers]
+
+
+def test_a_line_depends_on_its_row_alone() -> None:
+    columns = (TEXT, Column("number", Kind.NUMBER, ""), Column("at", Kind.DATETIME, ""))
+    start = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+    rows: list[list[Any]] = [
+        ["=1", 1e300, start],
+        ["a\x00", 5.0, None],
+        [None, None, start],
+        ['"', float("nan"), start],
+        ["", 0.1, start],
+    ]
+    alone = b"".join(written(columns, [row]).split(b"\n", 1)[1] for row in rows)
+    assert written(columns, rows).split(b"\n", 1)[1] == alone
+    whole = batch_of(columns, rows * 3)
+    parts = b"".join(bytes(csv_lines(whole.slice(at, 4), columns, "UTC")[0]) for at in range(0, 15, 4))
+    assert parts == bytes(csv_lines(whole, columns, "UTC")[0])
+
+
+@pytest.mark.parametrize(
+    ("instant", "zone", "whole_seconds", "expected"),
+    [
+        ("2024-03-01T10:00:00.999+00:00", "UTC", True, "2024-03-01 10:00:00"),
+        ("2024-03-01T10:00:00.999+00:00", "UTC", False, "2024-03-01 10:00:00.999"),
+        ("1969-12-31T23:59:59.001+00:00", "UTC", True, "1969-12-31 23:59:59"),
+        ("2050-07-01T12:00:00+00:00", LOS_ANGELES, True, "2050-07-01 05:00:00"),
+        ("1678-01-01T00:00:00+00:00", LOS_ANGELES, True, "1677-12-31 16:07:02"),
+        ("9999-12-30T00:00:00+00:00", "Asia/Tokyo", False, "9999-12-30 09:00:00.000"),
+        ("0001-01-02T00:00:00+00:00", LOS_ANGELES, False, "0001-01-01 16:07:02.000"),
+    ],
+)
+def test_times_are_local_rounded_down(instant: str, zone: str, whole_seconds: bool, expected: str) -> None:
+    array = pa.array([dt.datetime.fromisoformat(instant), None], pa.timestamp("us", tz="UTC"))
+    assert local_clock(array, zone, whole_seconds=whole_seconds).cast(pa.string()).to_pylist() == [expected, None]
+
+
+# What a spreadsheet would run
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", '=HYPERLINK("http://x","y")', "@SUM(A1)", "\t=1", "\r=1", "-2+3+cmd|' /C calc'!A0", "+cmd|x!A0"),
+        *("+a", "-a", "-=1", "--x", "+1;2", "+1,5", "+1*2", "-1%", "+A1", "-1e", "+1\n2", "-Infinity2", "+=", "-'1"),
+        *("=", "@", "\t", "\r", "@me", "+١", "-1\x00"),
+    ],
+)
+def test_formulas_get_an_apostrophe_before_them(text: str) -> None:
+    found, count = defused(pa.array([text]))
+    assert (found.to_pylist(), count) == (["'" + text.replace("\x00", "␀")], 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("+15550001234", "+1 555 000 1234", "+1 (555) 000-1234", "+49/30/1234", "+1.555.000.1234", "+", "-", "+-"),
+        *("-1", "+1", "-1.5", "-.5", "+1e10", "-1E-5", "-0", "-Infinity", "Infinity", "NaN", "-12345678901234567890"),
+        *("", "a", "'=1", "1=1", "a@b", " =1", "(+1)", "0044123", "−1", "#x", "a\tb", "a\r\nb", "\n=1", "é=", "📞"),
+    ],
+)
+def test_numbers_phone_numbers_and_all_other_text_stay(text: str) -> None:
+    found, count = defused(pa.array([text]))
+    assert (found.to_pylist(), count) == ([text], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\x00b", "a␀b"),
+        ("\x00", "␀"),
+        ("\x01\x08\x0b\x0c\x0e\x1f", "␁␈␋␌␎␟"),
+        ("\x1b[31m", "␛[31m"),
+        ("=\x00", "'=␀"),
+        ("\t\n\r\x7f\x85\u2028", "'\t\n\r\x7f\x85\u2028"),
+        ("a\t\n\r\x7f\x85\u2028", "a\t\n\r\x7f\x85\u2028"),
+    ],
+)
+def test_control_characters_that_no_spreadsheet_holds_are_shown(text: str, expected: str) -> None:
+    found, count = defused(pa.array([None, text, "other", ""]))
+    assert (found.to_pylist(), count) == ([None, expected, "other", ""], int(text != expected))
+
+
+def test_texts_are_counted_once_also_where_the_array_is_a_part_of_another() -> None:
+    texts = pa.array(["=x", None, "a\x00", "=\x00", "", "b", "@"])
+    assert defused(texts)[1] == 4
+    found, count = defused(texts.slice(2, 4))
+    assert (found.to_pylist(), count) == (["a␀", "'=␀", "", "b"], 2)
+    assert defused(pa.array([], pa.string()))[1] == 0
+    assert defused(pa.array([None, None], pa.string()))[0].to_pylist() == [None, None]
+
+
+# Who reads it back
+
+CELLS = {
+    "plain": "hello",
+    "empty": "",
+    "spaces": "  a  ",
+    "comma and quote": 'a,"b""',
+    "quote alone": '"',
+    "line feed": "a\nb\n",
+    "CR": "a\rb\r",
+    "CRLF": "a\r\nb",
+    "tab": "a\tb",
+    "backslash": "a\\nb\\",
+    "NUL": "a\x00b",
+    "other controls": "\x01\x1b[0m\x0b\x0c",
+    "emoji": "📞👩‍👩‍👧 ☎️",
+    "right to left": "שלום \u202eabc مرحبا",
+    "line separators": "a\x85b\u2028c\u2029d",
+    "byte order mark": "\ufeffa",
+    "words for nothing": "NULL",
+    "number as text": "007",
+    "phone": "+15550001234",
+    "formula": '=HYPERLINK("http://x","y")',
+    "at": "@SUM(1)",
+    "escape of Excel": "a_x000D_b",
+    "long": "x" * 30_000,
+}
+
+
+def as_read(text: str) -> str:
+    """Return what a reader of the CSV must find for a text."""
+    return str(defused(pa.array([text]))[0][0])
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("csv") / "calls.csv"
+    columns = (Column("name", Kind.TEXT, ""), TEXT, Column("end", Kind.INTEGER, ""))
+    path.write_bytes(written(columns, [[name, text, 7] for name, text in CELLS.items()]))
+    return path
+
+
+EXPECTED = [(name, as_read(text), "7") for name, text in CELLS.items()]
+
+
+def test_the_csv_module_reads_it_back(file: Path) -> None:
+    with file.open(newline="", encoding="utf-8") as stream:
+        assert [tuple(row) for row in csv.reader(stream, strict=True)][1:] == EXPECTED
+
+
+@pytest.mark.parametrize("engine", ["c", "python"])
+def test_pandas_reads_it_back(file: Path, engine: Any) -> None:
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False, engine=engine)
+    assert list(frame.itertuples(index=False, name=None)) == EXPECTED
+
+
+def test_arrow_reads_it_back(file: Path) -> None:
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    types = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in ("name", "text", "end")})
+    read = pyarrow.csv.read_csv(file, parse_options=options, convert_options=types)
+    assert [tuple(row.values()) for row in read.to_pylist()] == EXPECTED
+
+
+def test_duckdb_reads_it_back(file: Path) -> None:
+    query = "SELECT * FROM read_csv(?, header=true, all_varchar=true, allow_quoted_nulls=false)"
+    with duckdb.connect() as connection:
+        assert connection.execute(query, [str(file)]).fetchall() == EXPECTED
+
+
+def test_a_missing_value_and_an_empty_text_stay_two_things(tmp_path: Path) -> None:
+    """For readers that can tell: DuckDB, Arrow."""
+    path = tmp_path / "calls.csv"
+    path.write_bytes(written((TEXT, REPAIRS), [[None, "missing"], ["", "empty"]]))
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT text FROM read_csv(?, allow_quoted_nulls=false)", [str(path)]).fetchall()
+    assert rows == [(None,), ("",)]
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+    assert pyarrow.csv.read_csv(path, convert_options=options)["text"].to_pylist() == [None, ""]
+
+
+def test_duckdb_recognizes_the_types_by_itself(tmp_path: Path) -> None:
+    columns = (*LEADING, REPAIRS)
+    start = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)
+    row = ["a", "incoming", "completed", start, start, 5.5, dt.date(2024, 3, 1), "Friday", 10, ""]
+    (tmp_path / "calls.csv").write_bytes(written(columns, [row, [*row[:4], None, None, *row[6:]]]))
+    with duckdb.connect() as connection:
+        types = connection.execute(f"DESCRIBE SELECT * FROM read_csv('{tmp_path / 'calls.csv'}')").fetchall()
+    assert [kind for _, kind, *_ in types] == [
+        *("VARCHAR", "VARCHAR", "VARCHAR", "TIMESTAMP", "TIMESTAMP", "DOUBLE", "DATE", "VARCHAR", "BIGINT", "VARCHAR")
+    ]
+
+
+def test_a_spreadsheet_file_holds_the_cells_as_they_are_read(file: Path, tmp_path: Path) -> None:
+    """Also that no cell becomes a formula when a sheet is made of the file."""
+    book = openpyxl.Workbook()
+    with file.open(newline="", encoding="utf-8") as stream:
+        for row in csv.reader(stream):
+            book.worksheets[0].append(row)
+    book.save(tmp_path / "calls.xlsx")
+    cells = list(openpyxl.load_workbook(tmp_path / "calls.xlsx").worksheets[0].iter_rows(min_row=2))
+    assert [tuple(cell.value or "" for cell in row) for row in cells] == EXPECTED
+    assert "f" not in {cell.data_type for row in cells for cell in row}
+
+
+@pytest.mark.parametrize("character", ["x", '"', "é", "\n", "📞"])
+def test_a_million_characters_are_read_back(character: str, tmp_path: Path) -> None:
+    """By all but spreadsheets, whose cells hold 32,767."""
+    text = character * 1_000_000
+    path = tmp_path / "calls.csv"
+    path.write_bytes(written((TEXT, REPAIRS), [[text, ""], ["short", ""]]))
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            assert next(row for row in csv.reader(stream) if row[0] != "text")[0] == text
+    finally:
+        csv.field_size_limit(limit)
+    assert pd.read_csv(path)["text"][0] == text
+    with duckdb.connect() as connection:
+        query = "SELECT text FROM read_csv(?, header=true, max_line_size=10000000)"
+        row = connection.execute(query, [str(path)]).fetchone()
+    assert row is not None
+    assert row[0] == text
+
+
+_texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
+    list(CELLS.values())[:-1]
+)
+
+
+@examples(100)
+@given(st.lists(st.tuples(_texts, st.none() | _texts), min_size=1, max_size=8))
+def test_any_text_is_read_back(rows: list[tuple[str, str | None]]) -> None:
+    content = written((Column("a", Kind.TEXT, ""), Column("b", Kind.TEXT, "")), rows)
+    expected = [[as_read(a), "" if b is None else as_read(b)] for a, b in rows]
+    assert list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))[1:] == expected
+    frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    assert frame.to_numpy().tolist() == expected
+
+
+@examples(200)
+@given(st.floats(allow_nan=False))
+def test_any_number_is_read_back_exactly(number: float) -> None:
+    content = written((Column("a", Kind.NUMBER, ""),), [[number]])
+    cell = content.decode().splitlines()[1]
+    assert struct.pack("<d", float(cell)) == struct.pack("<d", number)
+    read = pd.read_csv(io.BytesIO(content), dtype=float)["a"][0]
+    assert struct.pack("<d", float(read)) == struct.pack("<d", number)
+
+
+# The audit
+
+AUDITED = (
+    *(TEXT, Column("number", Kind.NUMBER, ""), Column("count", Kind.INTEGER, ""), Column("vip", Kind.BOOLEAN, "")),
+    *(Column("at", Kind.DATETIME, ""), Column("day", Kind.DATE, "")),
+)
+AT = dt.datetime(2024, 3, 1, 10, 0, 0, 123_000, dt.UTC)
+ROWS: list[list[Any]] = [
+    ["a", 1.5, 1, True, AT, dt.date(2024, 3, 1)],
+    ["=x\x00", float("nan"), 2**63 - 1, False, dt.datetime(1, 1, 2, tzinfo=dt.UTC), dt.date(1678, 1, 1)],
+    ['"\n', float("-inf"), None, None, dt.datetime(9999, 12, 29, tzinfo=dt.UTC), dt.date(2261, 12, 31)],
+    ["", -0.0, -(2**63), True, None, None],
+    [None, None, 0, False, AT, dt.date(2024, 3, 1)],
+]
+
+
+def audit(path: Path, content: bytes, rows: Sequence[Sequence[Any]] = ROWS, sha256: str | None = None) -> list[str]:
+    path.write_bytes(content)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield batch_of(AUDITED, rows[:2])
+        yield batch_of(AUDITED, rows[2:])
+
+    digest = sha256 or hashlib.sha256(content).hexdigest()
+    return differences(path, batches(), AUDITED, LOS_ANGELES, sha256=digest, longest=len(content))
+
+
+def test_a_file_that_is_as_it_was_written_has_no_differences(tmp_path: Path) -> None:
+    assert audit(tmp_path / "calls.csv", written(AUDITED, ROWS, LOS_ANGELES)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b'"a",1.5', b'"b",1.5', "row 1 (_id a), column text: 'b' is read, 'a' was written"),
+        (b'"a",1.5', b'"a",1.6', "column number: 1.6 is read, 1.5 was written"),
+        (b"NaN", b"", "column number: None is read, nan was written"),
+        (b"9223372036854775807", b"9223372036854775806", "column count"),
+        (b"9223372036854775807", b"9223372036854775808", "9223372036854775808"),
+        (b"true", b"false", "column vip"),
+        (b"02:00:00.123", b"02:00:00.124", "column at"),
+        (b"2261-12-31", b"2261-12-30", "column day"),
+        (b'"",-0', b",-0", "column text: None is read, '' was written"),
+        (b",-0,", b',"",', "conversion error to double"),
+        (b'"text"', b'"texts"', "the header is"),
+        (b"'=x", b"=x", "column text"),
+        ("␀".encode(), b"\x00", "column text"),
+        (b'"a",1.5', b'"a,1.5', ""),
+        (b'"a",1.5', b'"\xff",1.5', ""),
+    ],
+)
+def test_a_file_that_was_changed_is_found_out(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
+    content = written(AUDITED, ROWS, LOS_ANGELES)
+    assert content.count(old) >= 1
+    found = audit(tmp_path / "calls.csv", content.replace(old, new, 1))
+    assert len(found) == 1
+    assert words in found[0]
+
+
+def test_missing_and_repeated_rows_and_another_digest_are_found_out(tmp_path: Path) -> None:
+    path, content = tmp_path / "calls.csv", written(AUDITED, ROWS, LOS_ANGELES)
+    assert audit(path, written(AUDITED, ROWS[:-1], LOS_ANGELES)) == ["the file has 4 rows, calls has 5"]
+    assert audit(path, written(AUDITED, [*ROWS, ROWS[-1]], LOS_ANGELES)) == [
+        "the file has more rows than calls, which has 5"
+    ]
+    assert audit(path, header_line(AUDITED)) == ["the file has 0 rows, calls has 5"]
+    assert audit(path, content, sha256="0" * 64) == ["the digest of the file is not that of what was written"]
+    assert audit(path, content[:-10]) != []
+
+
+def test_the_header_tells_names_apart_that_only_defusing_makes_alike() -> None:
+    names = header((Column("=a", Kind.TEXT, ""), Column("a\x01", Kind.TEXT, "")))
+    assert json.dumps(names, ensure_ascii=False) == '["\'=a", "a␁"]'
+    assert np.unique(names).size == 2

@@ -1,0 +1,288 @@
+"""Each check guards something: on, it finds a fault and the last good files stay; off, the fault is published."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster import checks, csv_format, files, normalize
+from callviz_dagster.mongo import MongoDB
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests.test_refresh import checks as evaluations
+from callviz_dagster_tests.test_refresh import failure, refresh
+from callviz_dagster_tests.test_refresh import files as all_files
+
+Document = dict[str, Any]
+START = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)
+
+
+def call(number: int, **changed: Any) -> Document:
+    document = {
+        "_id": bson.ObjectId(f"{number:024x}"),
+        "call_type": "incoming",
+        "status": "completed",
+        "start_time": START + dt.timedelta(minutes=number),
+        "end_time": START + dt.timedelta(minutes=number, seconds=90),
+        "duration_sec": 90,
+        "queue": f"queue {number}",
+        "attempts": number,
+    }
+    return {name: found for name, found in (document | changed).items() if found is not None}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong in a refresh, and the check that must find it."""
+
+    check: str
+    asset: str
+    file: str
+    """The file that must not be replaced, below the data or the publish folder."""
+    inject: Callable[[pytest.MonkeyPatch], None] = lambda patch: None
+    documents: tuple[Document, ...] = (call(100),)
+    """What is added to the collection before the refresh."""
+    warns: bool = False
+    """Whether the check only warns."""
+
+
+def _losing_bytes(patch: pytest.MonkeyPatch) -> None:
+    class Losing:
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def write(self, batch: bytes) -> None:
+            self._stream.write(batch[: int.from_bytes(batch[:4], "little")])
+
+        def close(self) -> None:
+            self._stream.close()
+
+    def opened(self: files.BsonArchiveWriter) -> files.BsonArchiveWriter:
+        enter(self)
+        self._stream = Losing(self._stream)
+        return self
+
+    enter = files.BsonArchiveWriter.__enter__
+    patch.setattr(files.BsonArchiveWriter, "__enter__", opened)
+
+
+def _reading_one_document_less(patch: pytest.MonkeyPatch) -> None:
+    def read(self: MongoDB, *arguments: Any, **options: Any) -> Iterator[bytes]:
+        for batch in good(self, *arguments, **options):
+            yield batch[int.from_bytes(batch[:4], "little") :]
+
+    good = MongoDB._read
+    patch.setattr(MongoDB, "_read", read)
+
+
+def _normalizing(
+    change: Callable[[normalize.Normalized], normalize.Normalized],
+) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return a fault in what documents become."""
+
+    def inject(patch: pytest.MonkeyPatch) -> None:
+        good = normalize.normalize
+        patch.setattr(normalize, "normalize", lambda *given, **options: change(good(*given, **options)))
+
+    return inject
+
+
+def _changed(column: str, found: Any) -> Callable[[normalize.Normalized], normalize.Normalized]:
+    def change(rows: normalize.Normalized) -> normalize.Normalized:
+        place = rows.calls.schema.get_field_index(column)
+        field = rows.calls.schema.field(place)
+        array = pa.array([found] * rows.calls.num_rows, field.type)
+        return dataclasses.replace(rows, calls=rows.calls.set_column(place, field, array))
+
+    return change
+
+
+def _one_row_twice(rows: normalize.Normalized) -> normalize.Normalized:
+    """Repeat a row under another `_id`, so that only the count tells."""
+    first = dataclasses.replace(rows, calls=rows.calls.slice(0, 1))
+    return dataclasses.replace(rows, calls=pa.concat_tables([rows.calls, _changed("_id", "zzz")(first).calls]))
+
+
+def _both_calls_and_rejected(rows: normalize.Normalized) -> normalize.Normalized:
+    copy = dict.fromkeys(rows.rejected.schema.names, "x")
+    return dataclasses.replace(
+        rows, rejected=pa.concat_tables([rows.rejected, pa.Table.from_pylist([copy], schema=rows.rejected.schema)])
+    )
+
+
+def _csv(change: Callable[[bytes], bytes]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return a fault in the text of calls.csv."""
+
+    def inject(patch: pytest.MonkeyPatch) -> None:
+        def changed(*given: Any) -> tuple[memoryview, int]:
+            lines, count = good(*given)
+            return memoryview(change(bytes(lines))), count
+
+        good = csv_format.csv_lines
+        patch.setattr(csv_format, "csv_lines", changed)
+
+    return inject
+
+
+CALLS, REJECTED, CSV = "data/calls/all.parquet", "data/rejected_calls/all.parquet", "publish/calls.csv"
+ARCHIVE = "data/raw_calls/all.bson.zst"
+FAULTS = {
+    "the archive holds one document of each batch": Fault("archive_complete", "raw_calls", ARCHIVE, _losing_bytes),
+    "the read ends before the last document": Fault(
+        "archive_complete", "raw_calls", ARCHIVE, _reading_one_document_less
+    ),
+    "a document becomes no row": Fault(
+        *("every_document_accounted_for", "calls", CALLS),
+        _normalizing(lambda rows: dataclasses.replace(rows, calls=rows.calls.slice(1))),
+    ),
+    "a document becomes two rows": Fault(
+        *("every_document_accounted_for", "calls", CALLS),
+        _normalizing(_one_row_twice),
+    ),
+    "a document is in both tables": Fault(
+        "every_document_accounted_for", "calls", CALLS, _normalizing(_both_calls_and_rejected)
+    ),
+    "too many documents have no start time": Fault(
+        *("rejected_within_limit", "calls", CALLS), documents=(call(100, start_time=None), call(101, start_time=None))
+    ),
+    "a duration is negative": Fault("schema_holds", "calls", CALLS, _normalizing(_changed("duration_sec", -1.0))),
+    "a label is blank": Fault("schema_holds", "calls", CALLS, _normalizing(_changed("status", ""))),
+    "a start time is too early": Fault(
+        *("schema_holds", "calls", CALLS),
+        _normalizing(_changed("start_time", dt.datetime(1600, 1, 1, tzinfo=dt.UTC))),
+    ),
+    "calls share an _id": Fault("ids_unique", "calls", CALLS, _normalizing(_changed("_id", "same"))),
+    "a column comes": Fault("columns_stable", "calls", CALLS, documents=(call(100, surprise=1),), warns=True),
+    "a column changes its type": Fault(
+        "columns_stable", "calls", CALLS, documents=(call(100, attempts="twice"),), warns=True
+    ),
+    "a label is new": Fault("labels_known", "calls", CALLS, documents=(call(100, status="teleported"),), warns=True),
+    "a call is in the future": Fault(
+        *("times_plausible", "calls", CALLS),
+        documents=(call(100, start_time=dt.datetime(2200, 1, 1), end_time=None),),
+        warns=True,
+    ),
+    "the CSV lacks a row": Fault("csv_reads_back", "calls_csv", CSV, _csv(lambda lines: lines.split(b"\n", 1)[1])),
+    "a quote in the CSV is not doubled": Fault(
+        *("csv_reads_back", "calls_csv", CSV),
+        _csv(lambda lines: lines.replace(b'""', b'"')),
+        documents=(call(100, queue='say "hi"'),),
+    ),
+    "a formula in the CSV is not defused": Fault(
+        *("csv_reads_back", "calls_csv", CSV),
+        _csv(lambda lines: lines.replace(b"'=", b"=")),
+        documents=(call(100, queue="=1+1"),),
+    ),
+    "a time in the CSV is an hour off": Fault(
+        "csv_reads_back", "calls_csv", CSV, _csv(lambda lines: lines.replace(b" 10:0", b" 11:0"))
+    ),
+}
+
+
+@pytest.fixture
+def good(settings: Settings, collection: Collection[Document]) -> dict[str, bytes]:
+    """Publish tidy calls; return the files."""
+    collection.insert_many([call(number) for number in range(20)])
+    assert refresh(settings).success
+    return _files(settings)
+
+
+def _files(settings: Settings) -> dict[str, bytes]:
+    root = str(settings.data_dir.parent) + "/"
+    return {path.removeprefix(root): content for path, content in all_files(settings).items()}
+
+
+def _off(patch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """Let the check pass, whatever there is."""
+    passed = checks.result(fault.asset, fault.check, True, "not checked")
+    patch.setattr(checks, fault.check, lambda *given, **options: passed)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_check_finds_a_fault_that_would_be_published_without_it(
+    fault: Fault,
+    good: dict[str, bytes],
+    settings: Settings,
+    collection: Collection[Document],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collection.insert_many(fault.documents)
+    fault.inject(monkeypatch)
+
+    result = refresh(settings)
+    found = evaluations(result)[fault.check]
+    assert not found.passed
+    assert found.severity is (dg.AssetCheckSeverity.WARN if fault.warns else dg.AssetCheckSeverity.ERROR)
+    now = _files(settings)
+    if fault.warns:
+        assert result.success
+        assert now[CSV] != good[CSV]
+    else:
+        assert not result.success
+        assert (found.description or "") in failure(result)
+        assert now[fault.file] == good[fault.file]
+        assert now[CSV] == good[CSV]
+        assert not [path for path in now if path.endswith(".tmp")]
+
+    _off(monkeypatch, fault)
+    (settings.data_dir / "calls" / "all.parquet").write_bytes(good[CALLS])
+    up_to = {"raw_calls": ["raw_calls"], "calls": ["raw_calls", "calls", "rejected_calls"], "calls_csv": []}
+    result = refresh(settings, *up_to[fault.asset])
+    assert result.success
+    assert all(check.passed for check in evaluations(result).values())
+    assert _files(settings)[fault.file] != good[fault.file]
+
+
+def test_every_check_of_the_tables_is_tried_here() -> None:
+    specs = (*checks.RAW_CALLS_CHECKS, *checks.CALLS_CHECKS, *checks.CALLS_CSV_CHECKS)
+    elsewhere = {"collection_not_empty", "documents_covered", "start_time_indexed", "collection_accounted_for"}
+    assert {fault.check for fault in FAULTS.values()} == {spec.name for spec in specs} - elsewhere
+
+
+def test_rejected_calls_is_there_to_look_at_when_too_many_were_rejected(
+    good: dict[str, bytes], settings: Settings, collection: Collection[Document]
+) -> None:
+    collection.insert_many([call(number, start_time="yesterday") for number in range(50, 60)])
+    assert not refresh(settings).success
+    reasons = pq.read_table(settings.data_dir / "rejected_calls" / "all.parquet").column("reason")
+    assert pc.value_counts(reasons).to_pylist() == [{"values": "start_unreadable", "counts": 10}]
+    assert _files(settings)[CALLS] == good[CALLS]
+
+
+def test_identifiers_of_two_types_that_read_alike_only_warn(
+    good: dict[str, bytes], settings: Settings, collection: Collection[Document]
+) -> None:
+    collection.insert_many([call(100, _id="7"), call(101, _id=7)])
+    result = refresh(settings)
+    found = evaluations(result)["ids_unique"]
+    assert (result.success, found.passed, found.severity) == (True, False, dg.AssetCheckSeverity.WARN)
+    assert _files(settings)[CSV].count(b'\n"7",') == 2
+
+
+def test_every_check_is_reported_also_when_all_is_well(good: dict[str, bytes], settings: Settings) -> None:
+    result = refresh(settings)
+    specs = (*checks.RAW_CALLS_CHECKS, *checks.CALLS_CHECKS, *checks.CALLS_CSV_CHECKS)
+    assert set(evaluations(result)) == {spec.name for spec in specs}
+    assert all(check.passed and check.description for check in evaluations(result).values())
+
+
+def test_a_failed_check_shows_the_values_and_where_to_look_them_up(
+    good: dict[str, bytes], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _normalizing(_changed("duration_sec", -7.0))(monkeypatch)
+    found = evaluations(refresh(settings))["schema_holds"]
+    (table,) = [value for value in found.metadata.values() if isinstance(value, dg.TableMetadataValue)]
+    first = table.records[0].data
+    assert first["_id"] == f"{0:024x}"
+    assert first["column"] == "duration_sec"
+    assert first["value"] == "-7.0"

@@ -1,0 +1,426 @@
+"""Arbitrary documents: each is accounted for once, as a plain reading of the contract has it; nothing raises."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import math
+import re
+import struct
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bson
+import pyarrow as pa
+import pytest
+from bson import Decimal128
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callviz_dagster import contract
+from callviz_dagster.csv_audit import differences
+from callviz_dagster.csv_format import csv_lines, header_line
+from callviz_dagster.elements import Walker
+from callviz_dagster.normalize import PROBLEMS, Tally, normalize
+from callviz_dagster.plan import Plan, make_plan
+from callviz_dagster.profile import Profile
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests import raw_bson as raw
+from callviz_dagster_tests.plain_normalization import NAMES, Rejected, Row, normalize_plainly
+from callviz_dagster_tests.raw_bson import Value, examples, nested, raw_document, scalars, text, times, value, values
+
+ZONE, SOURCE_ZONE = "America/New_York", "Asia/Kathmandu"
+SETTINGS = Settings(timezone=ZONE, source_timezone=SOURCE_ZONE)
+NOW = 1_709_287_200_000_000
+
+Document = list[tuple[str | bytes, Value]]
+
+
+def normalized(
+    documents: Sequence[bytes], settings: Settings = SETTINGS, sizes: Sequence[int] = ()
+) -> tuple[Plan, pa.Table, pa.Table, Tally]:
+    """Normalize documents in batches of these sizes, the rest in one."""
+    profile, batches, walker = Profile(), [], Walker()
+    left = list(documents)
+    for size in (*sizes, len(left)):
+        batches.append(walker.walk(b"".join(left[:size])))
+        left = left[size:]
+        profile.add(batches[-1])
+    plan = make_plan(profile, settings)
+    parts = [normalize(batch, plan, now=NOW) for batch in batches]
+    tally = Tally()
+    for part in parts:
+        tally.add(part.tally)
+    calls, rejected = (pa.concat_tables([getattr(part, name) for part in parts]) for name in ("calls", "rejected"))
+    return plan, calls, rejected, tally
+
+
+def csv_of(plan: Plan, calls: pa.Table, zone: str = ZONE) -> bytes:
+    lines = [bytes(csv_lines(batch, plan.columns, zone)[0]) for batch in calls.combine_chunks().to_batches()]
+    return header_line(plan.columns) + b"".join(lines)
+
+
+# What documents can be
+
+_odd_numbers = st.sampled_from([0, 5, -1, 2.5, -2.5, float("nan"), float("inf"), 1e300, 2**53 + 1, 90_000, True])
+_odd_durations = st.sampled_from(
+    [
+        *(
+            "125",
+            "2m 5s",
+            " 7 ",
+            "1.5",
+            "-3",
+            "1e400",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            "NaN",
+            "9" * 5_000,
+        ),
+        *(Decimal128("12.5"), Decimal128("0.1234567890123456789"), Decimal128("sNaN"), Decimal128("1E+6144")),
+    ]
+)
+_labels = st.sampled_from(["Incoming", "OUT_BOUND", "voice mail", " busy ", "NO ANSWER", "no_answer", "canceled", "Zz"])
+_ROLE_VALUES: dict[str, st.SearchStrategy[Value]] = {
+    "start_time": times(),
+    "end_time": times(),
+    "duration": st.one_of(_odd_numbers, _odd_durations).map(value),
+    "call_type": _labels.map(value),
+    "status": _labels.map(value),
+}
+_names: st.SearchStrategy[str | bytes] = st.sampled_from(
+    ["", "a", "b", "A", "a.b", "a_b", "$price", "repairs", "_id", "call", "=x", "x y", "名前", b"\xff", "a\n"]
+)
+_any_value = values(_names)
+
+
+@st.composite
+def _elements(draw: st.DrawFn, *, depth: int = 0) -> Document:
+    elements: Document = []
+    for role, names in NAMES.items():
+        for name in draw(st.lists(st.sampled_from(names), max_size=2)):
+            usual = draw(st.integers(0, 4)) > 0
+            elements.append((name, draw(_ROLE_VALUES[role] if usual else _any_value)))
+    elements += draw(st.lists(st.tuples(_names, _any_value), max_size=3))
+    if depth == 0:
+        if draw(st.booleans()):
+            elements.append(("_id", draw(scalars())))
+        if draw(st.integers(0, 4)) == 0:
+            elements.append(("call", nested(draw(_elements(depth=1)))))
+    return list(draw(st.permutations(elements)))
+
+
+_arbitrary = _elements().map(raw_document)
+
+
+def clean(number: int) -> bytes:
+    """Return a document of the tidiest kind."""
+    start = dt.datetime(2024, 3, 1, 10, number)
+    return bson.encode(
+        {
+            "_id": bson.ObjectId(f"{number:024x}"),
+            "call_type": "incoming",
+            "status": "completed",
+            "start_time": start,
+            "end_time": start + dt.timedelta(seconds=90),
+            "duration_sec": 90,
+            "a": number,
+            "b": f"text {number}",
+            "rating": 4.5,
+            "vip": True,
+            "called_back": start,
+        }
+    )
+
+
+# Equal to the plain reading
+
+
+def assert_same_cell(column: str, found: Any, expected: Any) -> None:
+    if isinstance(expected, float) and isinstance(found, float):
+        same = struct.pack("<d", expected) == struct.pack("<d", found) or (math.isnan(expected) and math.isnan(found))
+    else:
+        same = type(found) is type(expected) and found == expected
+    assert same, f"{column}: {found!r}, not {expected!r}"
+
+
+def assert_as_plainly(documents: Sequence[bytes], sizes: Sequence[int] = ()) -> None:
+    plan, calls, rejected, tally = normalized(documents, sizes=sizes)
+    expected = normalize_plainly(documents, ZONE, SOURCE_ZONE)
+    kinds = {column.name: str(column.kind or "text") for column in plan.fields}
+    assert list(kinds.items()) == list(expected.kinds.items())
+
+    rows = [row for row in expected.rows if isinstance(row, Row)]
+    assert calls.num_rows == len(rows)
+    for found, row in zip(calls.to_pylist(), rows, strict=True):
+        assert set(found) == {*row.cells, "repairs"}
+        for column, cell in row.cells.items():
+            assert_same_cell(column, found[column], cell)
+        repaired = {
+            name for name in found if re.search(rf"(^|; ){re.escape(name)}: ", found["repairs"], re.DOTALL) is not None
+        }
+        assert repaired == row.repaired, found["repairs"]
+
+    outcasts = [row for row in expected.rows if isinstance(row, Rejected)]
+    assert rejected.num_rows == len(outcasts)
+    for found, outcast in zip(rejected.to_pylist(), outcasts, strict=True):
+        del found["explanation"]
+        assert list(found.values()) == [
+            *(outcast.identifier, outcast.reason, outcast.field, outcast.value, outcast.document)
+        ]
+
+    assert (tally.documents, tally.calls, tally.rejected) == (len(documents), len(rows), len(outcasts))
+    assert tally.repaired_rows == sum(bool(row.repaired) for row in rows)
+    assert sum(tally.reasons.values()) == len(outcasts)
+    assert set(tally.reasons) <= set(PROBLEMS)
+
+
+@examples(150)
+@given(st.lists(_arbitrary, max_size=4))
+def test_documents_become_what_a_plain_reading_of_the_contract_makes_of_them(arbitrary: list[bytes]) -> None:
+    assert_as_plainly([clean(1), *arbitrary])
+
+
+@examples(40)
+@given(st.lists(_arbitrary, min_size=1, max_size=4), st.data())
+def test_so_they_do_in_large_batches_and_small_ones(arbitrary: list[bytes], data: st.DataObject) -> None:
+    """Where many documents resemble each other they are read together, else one by one."""
+    order = data.draw(st.lists(st.integers(0, len(arbitrary)), min_size=30, max_size=60))
+    documents = [[clean(1), *arbitrary][place] for place in order]
+    assert_as_plainly([clean(0), *documents], data.draw(st.lists(st.integers(0, 40), max_size=3)))
+
+
+@examples(40)
+@given(st.lists(_arbitrary, max_size=6), st.lists(st.integers(0, 3), max_size=4))
+def test_the_rows_do_not_depend_on_the_batches(arbitrary: list[bytes], sizes: list[int]) -> None:
+    documents = [clean(1), *arbitrary, *(clean(n) for n in range(30))]
+    _, calls, rejected, tally = normalized(documents)
+    _, again, rejected_again, tally_again = normalized(documents, sizes=sizes)
+    # Tables are compared as files would be, for NaN is not equal to itself.
+    assert _bytes(calls) == _bytes(again)
+    assert _bytes(rejected) == _bytes(rejected_again)
+    assert tally == tally_again
+
+
+def _bytes(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue()
+
+
+# Clean rows beside awkward ones
+
+
+@examples(80)
+@given(st.lists(_arbitrary, min_size=1, max_size=3))
+def test_clean_rows_come_out_as_they_do_without_awkward_ones(arbitrary: list[bytes]) -> None:
+    """Column by column, as calls.csv has them; columns that only the awkward ones have are empty."""
+    tidy = [clean(n) for n in range(8)]
+    alone, beside = (
+        list(csv.DictReader(io.StringIO(csv_of(plan, calls).decode(), newline="")))
+        for plan, calls, *_ in (normalized(tidy), normalized([*tidy[:5], *arbitrary, *tidy[5:]]))
+    )
+    identifiers = {row["_id"] for row in alone}
+    kept = [row for row in beside if row["_id"] in identifiers and row["b"].startswith("text ")]
+    assert [{name: row.pop(name) for name in expected} for expected, row in zip(alone, kept, strict=True)] == alone
+    assert {cell for row in kept for cell in row.values()} <= {""}
+
+
+# Whatever the settings
+
+
+_settings = st.builds(
+    Settings,
+    timezone=st.sampled_from(["UTC", "Pacific/Kiritimati", "America/St_Johns", "Africa/Casablanca"]),
+    source_timezone=st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "Asia/Kathmandu"]),
+    source_dates=st.sampled_from(["utc", "local"]),
+    date_order=st.sampled_from([None, "dmy", "mdy"]),
+    field_duration_unit=st.sampled_from([None, "s", "ms"]),
+    max_columns=st.sampled_from([1, 3, 200]),
+    drop_fields=st.lists(st.sampled_from(["a", "b.a", "call.a", "$price", "a.b"]), max_size=2).map(tuple),
+    pseudonymize=st.lists(st.sampled_from(["rating", "b", "a.a", "x y"]), max_size=2).map(tuple),
+    pseudonym_key=st.just("k" * 32),
+)
+
+
+@examples(80)
+@given(st.lists(_arbitrary, max_size=4), _settings)
+def test_under_any_settings_each_document_is_accounted_for_once(arbitrary: list[bytes], settings: Settings) -> None:
+    documents = [clean(1), *arbitrary, clean(2)]
+    plan, calls, rejected, tally = normalized(documents, settings)
+    assert calls.num_rows + rejected.num_rows == len(documents) == tally.documents
+    assert calls.schema.names == [column.name for column in plan.columns]
+    contract.pandera_schema((*contract.LEADING, contract.REPAIRS)).validate(
+        contract.to_frame(calls.select([column.name for column in (*contract.LEADING, contract.REPAIRS)])), lazy=True
+    )
+    again = normalized(documents, settings)
+    assert _bytes(calls) == _bytes(again[1])
+    assert _bytes(rejected) == _bytes(again[2])
+    content = csv_of(plan, calls, settings.timezone)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calls.csv"
+        path.write_bytes(content)
+        batches = iter(calls.combine_chunks().to_batches())
+        digest = hashlib.sha256(content).hexdigest()
+        size = len(content)
+        assert differences(path, batches, plan.columns, settings.timezone, sha256=digest, longest=size) == []
+
+
+SECRET = "secret-4711"
+
+
+@examples(60)
+@given(st.lists(_arbitrary, max_size=3), st.sampled_from(["hidden", "a.hidden", "call.hidden"]), _any_value)
+def test_hidden_and_dropped_values_appear_nowhere(arbitrary: list[bytes], path: str, found: Value) -> None:
+    holder = nested([("x", text(SECRET)), ("y", raw.array([text(SECRET), found, nested([("z", text(SECRET))])]))])
+    secrets: Document = [("hidden", text(SECRET)), ("hidden", holder), ("hidden", raw.array([holder, text(SECRET)]))]
+    *outer, _ = path.split(".")
+    inside: Document = [(outer[0], nested(secrets)), (outer[0], raw.array([nested(secrets)]))] if outer else secrets
+    bare: Document = [("start_time", text("no time"))]
+    documents = [
+        clean(1),
+        raw_document([("start_time", value(bson.DatetimeMS(0))), *inside]),
+        raw_document(bare + inside),
+    ]
+    for settings in (
+        Settings(drop_fields=(path,), max_columns=200),
+        Settings(drop_fields=(path,), max_columns=1),
+        Settings(pseudonymize=(path,), pseudonym_key="k" * 32, max_columns=200),
+        Settings(pseudonymize=(path,), pseudonym_key="k" * 32, max_columns=1),
+    ):
+        plan, calls, rejected, tally = normalized([*documents, *arbitrary], settings)
+        assert SECRET not in f"{calls.to_pylist()}{rejected.to_pylist()}{tally}"
+        assert SECRET not in csv_of(plan, calls).decode()
+
+
+# Values that broke it once
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "cell"),
+    [
+        ("duration_sec", value(Decimal128("sNaN")), None),
+        ("duration_sec", value(Decimal128("-sNaN")), None),
+        ("duration_sec", value(Decimal128("9.9E+6144")), None),
+        ("duration_sec", value(Decimal128("1E-6176")), 0.0),
+        ("duration_sec", text("1e9999999999999999999"), None),
+        ("duration_sec", text("1e-9999999999999999999"), None),
+        ("duration_sec", text("9" * 5_000 + ":00:00"), None),
+        ("duration_sec", text("9" * 1_000_001), None),
+        ("duration_sec", text("1:02:03.5"), 3723.5),
+        ("duration_sec", text("١٢"), 12.0),
+        ("call_type", text("\u00a0"), "unknown"),
+        ("call_type", text("\u3000\u2003"), "unknown"),
+        ("status", text("\u00a0busy\u00a0"), "busy"),
+        ("status", (raw.SYMBOL, text(" ")[1]), "unknown"),
+        ("status", text("あ"), "あ"),
+        ("end_time", text("\u00a0"), None),
+        ("end_time", value(Decimal128("sNaN")), None),
+        ("end_time", text("9" * 1_000_001), None),
+    ],
+)
+def test_odd_values_of_a_role(name: str, found: Value, cell: Any) -> None:
+    base: Document = [("_id", value("x")), ("start_time", value(dt.datetime(2024, 3, 1)))]
+    _, calls, _, _ = normalized([raw_document([*base, (name, found)])])
+    assert calls.column(name).to_pylist() == [cell]
+
+
+def test_a_document_without_names_or_values_is_rejected() -> None:
+    _, calls, rejected, _ = normalized([clean(1), raw_document([]), raw_document([("", value(None))])])
+    assert calls.num_rows == 1
+    assert [row["reason"] for row in rejected.to_pylist()] == ["start_missing"] * 2
+    assert [row["document"] for row in rejected.to_pylist()] == ["{}", '{"": null}']
+
+
+def test_no_documents_give_no_rows() -> None:
+    _, calls, rejected, tally = normalized([])
+    assert (calls.num_rows, rejected.num_rows, tally.documents) == (0, 0, 0)
+
+
+def test_a_million_characters_and_many_long_texts_stay_whole() -> None:
+    long = "📞" * 250_000
+    documents = [
+        raw_document([("start_time", value(dt.datetime(2024, 3, 1))), ("note", text(long))]) for _ in range(15)
+    ]
+    _, calls, _, _ = normalized(documents)
+    assert set(calls.column("note").to_pylist()) == {long}
+
+
+def test_a_label_of_any_length_is_kept_but_counted_by_its_beginning() -> None:
+    _, calls, _, tally = normalized(
+        [raw_document([("start_time", value(dt.datetime(2024, 3, 1))), ("status", text("x" * 10_000))])]
+    )
+    assert calls.column("status").to_pylist() == ["x" * 10_000]
+    assert list(tally.labels["status"]) == ["x" * 99 + "…"]
+
+
+def test_calls_that_are_hard_to_believe_are_counted_with_examples() -> None:
+    start = dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC)
+    second, day = dt.timedelta(seconds=1), dt.timedelta(days=1)
+    documents = [
+        {"_id": "now", "start_time": start, "end_time": start + day},
+        {"_id": "future", "start_time": start + second},
+        {"_id": "old", "start_time": dt.datetime(1989, 12, 31, 23, 59, 59)},
+        {"_id": "1990", "start_time": dt.datetime(1990, 1, 1)},
+        {"_id": "long", "start_time": start, "duration": 86_401},
+        {"_id": "longer", "start_time": start - 3 * day, "end_time": start - day},
+    ]
+    _, _, _, tally = normalized([bson.encode(document) for document in documents], sizes=[2, 2])
+    assert tally.implausible == {"starts after the snapshot": 1, "starts before 1990": 1, "longer than a day": 2}
+    assert tally.implausible_examples == {
+        "starts after the snapshot": ["future"],
+        "starts before 1990": ["old"],
+        "longer than a day": ["long", "longer"],
+    }
+
+
+def test_documents_that_the_plan_was_not_made_for_are_an_error_in_one_sentence() -> None:
+    profile, walker = Profile(), Walker()
+    profile.add(walker.walk(clean(1)))
+    plan = make_plan(profile, SETTINGS)
+    other = walker.walk(bson.encode({"start_time": dt.datetime(2024, 3, 1), "a": "no number"}))
+    with pytest.raises(ValueError, match="materialize raw_calls again"):
+        normalize(other, plan, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("wall", "zone", "expected"),
+    [
+        ("1678-01-01T00:30:00", "Asia/Tokyo", None),
+        ("1677-12-31T23:30:00", "America/New_York", "1678-01-01T04:26:02+00:00"),
+        ("2261-12-31T23:30:00", "America/New_York", None),
+        ("2262-01-01T05:00:00", "Asia/Tokyo", "2261-12-31T20:00:00+00:00"),
+        ("2024-07-01T10:00:00", "America/New_York", "2024-07-01T14:00:00+00:00"),
+        ("2050-07-01T10:00:00", "America/New_York", "2050-07-01T14:00:00+00:00"),
+    ],
+)
+def test_a_local_clock_that_was_stored_as_utc_is_turned_into_instants_within_the_range(
+    wall: str, zone: str, expected: str | None
+) -> None:
+    settings = Settings(source_dates="local", source_timezone=zone)
+    documents = [bson.encode({"start_time": dt.datetime.fromisoformat(wall)})]
+    _, calls, rejected, _ = normalized(documents, settings)
+    if expected is None:
+        assert rejected.column("reason").to_pylist() == ["start_out_of_range"]
+    else:
+        assert calls.column("start_time").to_pylist() == [dt.datetime.fromisoformat(expected)]
+
+
+def test_a_doubtful_local_time_is_told_in_its_own_row_alone() -> None:
+    settings = Settings(source_dates="local", source_timezone="America/New_York")
+    moments = [dt.datetime(2024, 11, 3, 0, 30), dt.datetime(2024, 11, 3, 1, 30), dt.datetime(2024, 3, 10, 2, 30)]
+    documents = [bson.encode({"start_time": m}) for m in moments] + [
+        bson.encode({"start_time": bson.DatetimeMS(2**62)})
+    ]
+    _, calls, rejected, _ = normalized(documents, settings)
+    assert calls.column("repairs").to_pylist() == [
+        "_id: missing",
+        "_id: missing; start_time: a local time that came twice when the clocks went back: the first was taken",
+        "_id: missing; start_time: a local time that was skipped when the clocks went forward",
+    ]
+    assert rejected.num_rows == 1
