@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DOCUMENTS ?= 50000
 PORT ?= 3000
+SOAK_SECONDS ?= 300
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
@@ -14,7 +15,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrad
 BUILD := hatchling\neditables\n
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint lock clean
+.PHONY: help demo dev test soak lint lock clean
 
 help: ## print what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ dev: $(VENV)/.demo ## the same MongoDB, with calls coming in, and the Dagster UI
 
 test: $(VENV)/.dev ## run all tests, with coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term
+
+soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster runs (SOAK_SECONDS=n)
+	@$(BIN)/python -m callviz_dagster_tests.soak --seconds $(SOAK_SECONDS)
 
 lint: $(VENV)/.dev ## check style, formatting and types
 	@$(BIN)/ruff check .

@@ -61,7 +61,7 @@ def refresh(settings: Settings) -> list[Step]:
     manifest, _ = timed("raw_calls", lambda: archive_window(MongoDB(settings), WHOLE, settings.data_dir, LOG))
     timed("calls", lambda: make_window(WHOLE, settings, LOG))
     calls, csv = WHOLE.calls(settings.data_dir), settings.publish_dir / FILE
-    timed("calls_csv", lambda: publish_csv(calls, csv, settings.timezone, LOG))
+    timed("calls_csv", lambda: publish_csv([calls], csv, settings.timezone, LOG))
     for step in steps:
         step.documents = manifest.documents
     return steps

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from callviz_dagster.manifest import Coverage
 from callviz_dagster.normalize import PROBLEMS, Tally
 from callviz_dagster.plan import FieldColumn, Plan
 from callviz_dagster.vocabulary import STATUSES, TYPES
@@ -26,6 +27,13 @@ def _spec(asset: str, name: str, description: str) -> dg.AssetCheckSpec:
 RAW_CALLS_CHECKS = (
     _spec("raw_calls", "archive_complete", "The archive, read back, holds every document that the server counted."),
     _spec("raw_calls", "collection_not_empty", "The collection holds documents; warns where it is plainly empty."),
+    _spec(
+        "raw_calls",
+        "documents_covered",
+        "Every document is in a partition. Those that are in none (no date as start time, before the first partition, "
+        "in the future) are counted; too many without a usable start time stop the refresh.",
+    ),
+    _spec("raw_calls", "start_time_indexed", "With partitions, an index finds the documents of each."),
 )
 CALLS_CHECKS = (
     _spec(
@@ -50,6 +58,11 @@ CALLS_CSV_CHECKS = (
         "calls_csv",
         "csv_reads_back",
         "calls.csv, parsed again, equals calls value for value, and its digest is the one recorded.",
+    ),
+    _spec(
+        "calls_csv",
+        "collection_accounted_for",
+        "Rows of calls.csv + rejected documents + documents that no partition covers = documents of the collection.",
     ),
 )
 
@@ -95,6 +108,112 @@ def collection_not_empty(documents: int, source: str) -> dg.AssetCheckResult:
     """Warn of an empty collection."""
     words = f"{documents:,} documents." if documents else f"{source} is empty: tables without rows are published."
     return result("raw_calls", "collection_not_empty", documents > 0, words, warn=True)
+
+
+def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckResult:
+    """Warn of documents that are in no window; fail where more have no usable start time than may be rejected."""
+    if coverage is None:
+        return result("raw_calls", "documents_covered", True, "No partitions: every document is read.", warn=True)
+    kinds = [
+        (
+            "no date",
+            coverage.no_date,
+            "whose start time is missing or no date; store it as a date, or refresh with CALLVIZ_PARTITIONS=none",
+        ),
+        ("before", coverage.before, "before the first partition; set CALLVIZ_PARTITIONS_START to an earlier date"),
+        ("ahead", coverage.ahead, "in the future, which are covered when their day comes"),
+    ]
+    words = "; ".join(
+        f"{count:,} {why} (for example _id {', '.join(coverage.examples.get(kind, [])[:3])})"
+        for kind, count, why in kinds
+        if count
+    )
+    share = coverage.no_date / coverage.documents if coverage.documents else 0.0
+    total = f"{coverage.documents:,} documents = {coverage.covered:,} in partitions + {coverage.uncovered:,} in none."
+    metadata = {
+        "documents": coverage.documents,
+        "in partitions": coverage.covered,
+        "no date as start time": coverage.no_date,
+        "before the first partition": coverage.before,
+        "in the future": coverage.ahead,
+        "examples": rows_table(
+            {"kind": kind, "_id": identifier} for kind, some in coverage.examples.items() for identifier in some
+        ),
+    }
+    if share > limit:
+        words += f". That is {share:.2%} without a usable start time; the limit CALLVIZ_MAX_REJECTED is {limit:.2%}"
+    return result(
+        "raw_calls",
+        "documents_covered",
+        not coverage.uncovered,
+        f"{total} {'In none: ' + words + '.' if words else ''}".strip(),
+        metadata,
+        warn=share <= limit,
+    )
+
+
+def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
+    """Warn where no index finds the documents of a partition."""
+    if coverage is None:
+        words = "No partitions: no index is needed."
+    elif coverage.create_index:
+        words = (
+            f"No index finds the start times, so each partition is searched for in the whole collection. Create "
+            f"one in mongosh: {coverage.create_index}"
+        )
+    else:
+        words = "An index finds the documents of each partition."
+    return result("raw_calls", "start_time_indexed", not (coverage and coverage.create_index), words, warn=True)
+
+
+def collection_accounted_for(
+    calls: int, rejected: int, coverage: Coverage | None, documents: int
+) -> dg.AssetCheckResult:
+    """Compare what all files hold with what the collection held."""
+    uncovered = coverage.uncovered if coverage else 0
+    there = coverage.documents if coverage else documents
+    difference = there - calls - rejected - uncovered
+    words = f"{there:,} documents = {calls:,} calls + {rejected:,} rejected"
+    words += f" + {uncovered:,} that no partition covers." if coverage else "."
+    if difference:
+        words = (
+            f"{there:,} documents in the collection, but {calls:,} calls + {rejected:,} rejected + {uncovered:,} that "
+            f"no partition covers in the files: {abs(difference):,} came or went since their partitions were read. The "
+            "sensor calls_changed or a refresh of all partitions catches up."
+        )
+    counts = {"documents": there, "calls": calls, "rejected": rejected, "uncovered": uncovered}
+    return result("calls_csv", "collection_accounted_for", not difference, words, counts, warn=True)
+
+
+def nothing_to_do(asset: str, name: str) -> dg.AssetCheckResult:
+    """Return the result of a check where there was nothing to check."""
+    return result(asset, name, True, "Nothing had changed.")
+
+
+def over_windows(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg.AssetCheckResult:
+    """Return the results of one check in several partitions as one; counts are added up."""
+    if len(results) == 1:
+        return results[0][1]
+    failed = [(key, one) for key, one in results if not one.passed]
+    worst = next((one for _, one in failed if one.severity is dg.AssetCheckSeverity.ERROR), None)
+    shown = failed[:EXAMPLES] or results[-1:]
+    words = f"{len(failed):,} of {len(results):,} partitions: " if failed else f"All {len(results):,} partitions; "
+    words += " ".join(f"{key}: {one.description}" for key, one in shown)
+    totals: dict[str, Any] = {}
+    for _, one in results:
+        for name, value in one.metadata.items():
+            if isinstance(value, dg.IntMetadataValue):
+                totals[name] = totals.get(name, 0) + (value.value or 0)
+    first = (worst or shown[0][1]).metadata if failed else {}
+    base = results[0][1]
+    return dg.AssetCheckResult(
+        asset_key=base.asset_key,
+        check_name=base.check_name,
+        passed=not failed,
+        severity=(worst or (failed or results)[0][1]).severity,
+        description=words,
+        metadata={**first, **totals},
+    )
 
 
 def every_document_accounted_for(*, documents: int, archived: int, calls: int, rejected: int) -> dg.AssetCheckResult:

@@ -1,4 +1,4 @@
-"""The one place where assets, checks, jobs and resources meet.
+"""The one place where assets, checks, jobs, the sensor, the schedule and resources meet.
 
 What belongs elsewhere: everything that they do.
 """
@@ -16,27 +16,45 @@ from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.assets.raw_calls import raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
 from callviz_dagster.mongo import MongoDB
-from callviz_dagster.refresh import refresh_calls
+from callviz_dagster.refresh import build_calls_changed, build_nightly_refresh, refresh_calls
 from callviz_dagster.settings import Settings
+from callviz_dagster.windows import Partitioning
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the code location for these settings."""
+    made = [
+        raw_calls,
+        calls,
+        calls_csv,
+        *hyper_assets(settings),
+        build_callviz_workbook(settings.workbook_source),
+        call_dashboard,
+    ]
     return dg.Definitions(
-        assets=[
-            mongodb_calls(settings),
-            raw_calls,
-            calls,
-            calls_csv,
-            *hyper_assets(settings),
-            build_callviz_workbook(settings.workbook_source),
-            call_dashboard,
-            *workbook_specs(settings),
-        ],
+        assets=[mongodb_calls(settings), *(_as_set(asset, settings) for asset in made), *workbook_specs(settings)],
         jobs=[refresh_calls],
+        sensors=[build_calls_changed(settings)],
+        schedules=[build_nightly_refresh(settings)],
         executor=dg.in_process_executor,
         resources={"mongo": MongoDB(settings), "settings": settings},
     )
+
+
+def _as_set(asset: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefinition:
+    """Return an asset with the partitions and the freshness that the settings ask for.
+
+    A range of partitions is refreshed in one run, with what is made from all of them, so each asset says so.
+    """
+    partitions = Partitioning.of(settings).definition()
+    freshness = dg.FreshnessPolicy.time_window(settings.fresh_within) if settings.fresh_within else None
+
+    def placed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if spec.key in (raw_calls.key, *calls.keys):
+            return spec.replace_attributes(partitions_def=partitions)
+        return spec.replace_attributes(freshness_policy=freshness) if spec.key == calls_csv.key else spec
+
+    return asset.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(placed)
 
 
 @dg.definitions

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from callviz_dagster.contract import widen
 from callviz_dagster.plan import FieldColumn
 from callviz_dagster.profile import Profile
+from callviz_dagster.windows import COVERAGE, Window
 
 FACTS_KEY = b"callviz"
 """Key of the facts in the schema metadata of the Parquet files."""
@@ -39,6 +41,8 @@ class Manifest:
     """Digest of all documents, end to end, uncompressed."""
     resumed: int
     profile: Profile
+    span: str = ""
+    """The documents that the window takes, see `Window.span`."""
 
     def to_json(self) -> str:
         """Return the manifest as JSON text for people and programs."""
@@ -73,6 +77,8 @@ class Facts:
     other_fields: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings that changed what is in the file."""
+    span: str = ""
+    """The documents that the window takes, see `Window.span`."""
 
     def to_json(self) -> str:
         """Return the facts as JSON text."""
@@ -85,6 +91,86 @@ class Facts:
         data = json.loads(text)
         fields = tuple(FieldColumn.from_json(column) for column in data["fields"])
         return cls(**data | {"fields": fields, "present": tuple(data["present"])})
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many documents of the collection are in the windows, and how many in none, at one instant."""
+
+    partitioning: str
+    documents: int
+    covered: int
+    no_date: int
+    """Documents whose start time is missing or no date (text, a number, a list, null)."""
+    before: int
+    """Documents whose start time lies before the first window."""
+    ahead: int
+    """Documents whose start time lies after the last window, in the future."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """Documents in windows that were not made yet, by stretch of windows."""
+    examples: Mapping[str, list[str]] = field(default_factory=dict)
+    """Some `_id` of each kind that is in no window."""
+    create_index: str = ""
+    """The command that creates the index on the start time; empty where there is one."""
+    snapshot_time: str = ""
+
+    @property
+    def uncovered(self) -> int:
+        """Documents that are in no window."""
+        return self.no_date + self.before + self.ahead
+
+    def to_json(self) -> str:
+        """Return it as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Coverage:
+        """Return what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def published_coverage(data_dir: Path) -> Coverage | None:
+    """Return how many documents were in no window at the last refresh; None where that was never counted."""
+    path = data_dir / "raw_calls" / COVERAGE
+    return Coverage.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def made_windows(windows: Sequence[Window], data_dir: Path) -> dict[Window, Facts]:
+    """Return the windows that have a `calls` file made from just their documents, in time order, with its facts."""
+    found = {window: published_facts(window.calls(data_dir)) for window in windows}
+    return {window: facts for window, facts in found.items() if facts and facts.span == window.span}
+
+
+def merged(every: Iterable[Facts]) -> Facts | None:
+    """Return what the files of all windows say together: every column with the kind that holds all its values.
+
+    Columns keep the places that they had first, for each refresh starts from the columns published before it.
+    """
+    known = sorted(every, key=lambda facts: facts.snapshot_time)
+    if not known:
+        return None
+    columns: dict[str, FieldColumn] = {}
+    labels: dict[str, list[str]] = {}
+    present: dict[str, None] = {}
+    for facts in known:
+        for column in facts.fields:
+            before = columns.setdefault(column.name, column)
+            if column.kind is not None and before.kind is not column.kind:
+                kind = widen(before.kind, column.kind) if before.kind else column.kind
+                columns[column.name] = dataclasses.replace(before, kind=kind)
+        for role, seen in facts.labels.items():
+            labels[role] = sorted({*labels.get(role, []), *seen})
+        present |= dict.fromkeys(facts.present)
+    return dataclasses.replace(
+        known[-1],
+        documents=sum(facts.documents for facts in known),
+        calls=sum(facts.calls for facts in known),
+        rejected=sum(facts.rejected for facts in known),
+        labels=labels,
+        fields=tuple(columns.values()),
+        present=tuple(present),
+        other_fields=any(facts.other_fields for facts in known),
+    )
 
 
 def published_facts(path: Path) -> Facts | None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection as Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +35,9 @@ from pymongo.errors import (
 )
 
 from callviz_dagster.elements import document_starts, iterate, value_size
+from callviz_dagster.manifest import Coverage
 from callviz_dagster.settings import Settings, redact
-from callviz_dagster.windows import Window
+from callviz_dagster.windows import Partitioning, Window, between, stretches, told
 
 BATCH = 20_000
 """Documents a batch; the server ends a batch at 16 MB too."""
@@ -43,7 +46,19 @@ ANSWER_SECONDS = 8
 """How long to wait for a server that does not answer, unless the connection string says otherwise."""
 
 _RESUMES = 6
+_EXAMPLES = 10
+_LOOKS = 5
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+_NOT_ON_A_VIEW = 166
+_HISTORY_LOST = {9, 136, 234, 260, 280, 286, 40585, 40649, 50811}
+"""FailedToParse (the token), CappedPositionLost, RetryChangeStream, InvalidResumeToken, ChangeStreamFatalError,
+ChangeStreamHistoryLost and three of resume tokens that have no name."""
+_ENDS = {
+    "drop": "dropped",
+    "rename": "renamed, or another was renamed to its name",
+    "dropDatabase": "dropped with its database",
+    "invalidate": "dropped or renamed",
+}
 _SNAPSHOT_GONE = {239, 246}
 _INTERRUPTED = {
     *(6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436),  # not primary, shutting down, network
@@ -58,6 +73,44 @@ class MongoError(RuntimeError):
 
 class SnapshotTooOldError(MongoError):
     """The server no longer keeps the instant that was being read; read again from the start."""
+
+
+class HistoryLostError(MongoError):
+    """What has changed since the last look cannot be known. The message says why, in words."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One document that was inserted, updated, replaced or deleted."""
+
+    kind: str
+    identifier: Any
+    start: Any
+    """The start time that it has now; None where it is deleted or has none."""
+    moved: bool
+    """Whether its start time may have been another before."""
+    at: tuple[int, int]
+    """Cluster time."""
+
+
+@dataclass(frozen=True)
+class ChangeFeed:
+    """The changes since a resume token, and where to go on."""
+
+    changes: list[Change]
+    token: Mapping[str, Any] | None
+    more: bool
+    """Whether there is more to read: the bounds in time or number were reached."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the sensor needs to know of the server."""
+
+    change_streams: bool
+    process: str
+    """Changes when another process answers: after a restart or an election."""
+    documents: int
 
 
 @dataclass
@@ -114,7 +167,13 @@ class MongoDB:
 
     @contextlib.contextmanager
     def snapshot(self, window: Window, log: logging.Logger) -> Iterator[SnapshotRead]:
-        """Open a read of a window at one instant; iterate over it inside the `with` block.
+        """Open a read of one window at one instant; iterate over it inside the `with` block. See `instant`."""
+        with self.instant(log) as instant:
+            yield instant.read(window)
+
+    @contextlib.contextmanager
+    def instant(self, log: logging.Logger) -> Iterator[Instant]:
+        """Open the collection as it is at one instant, to read windows of it inside the `with` block.
 
         A connection that drops, a primary that steps down or a server that restarts is read on from the last
         document, in the same snapshot.
@@ -128,12 +187,115 @@ class MongoDB:
             self._require_collection(collection)
             sharded = hello.get("msg") == "isdbgrid"
             with collection.database.client.start_session(snapshot="setName" in hello or sharded) as session:
-                read = self._open(collection, window, session, hello)
-                read._batches = self._read(collection, window, session, read, log, exhaust=not sharded)
-                yield read
+                yield Instant(self, collection, session, hello, log)
+
+    def look(self) -> Server:
+        """Return whether the server has change streams, which process answers, and about how many documents there are.
+
+        Raises:
+            MongoError: see `collection`.
+        """
+        with self.collection() as collection, self._explained():
+            self._require_collection(collection)
+            hello = collection.database.client.admin.command("hello")
+            process = f"{hello.get('topologyVersion', {}).get('processId', '')} {hello.get('electionId', '')}"
+            return Server(
+                "setName" in hello or hello.get("msg") == "isdbgrid",
+                process.strip(),
+                collection.estimated_document_count(),
+            )
+
+    def changes(
+        self, after: Mapping[str, Any] | None, field: str = "", *, seconds: float = 10.0, most: int = 100_000
+    ) -> ChangeFeed:
+        """Read the changes up to now after a resume token, or until time or number is up.
+
+        Args:
+            after: the resume token; None starts now, and reads nothing.
+            field: the start time's field (dotted path); empty where it does not matter.
+            seconds: when to stop reading.
+            most: how many changes to read at most.
+
+        Raises:
+            HistoryLostError: the token is no longer known to the server, or the collection was dropped or renamed.
+            MongoError: see `collection`.
+        """
+        shown: dict[str, Any] = {"operationType": 1, "clusterTime": 1}
+        if field:
+            shown |= {"documentKey": 1, f"fullDocument.{field}": 1, "updateDescription": 1}
+        changes: list[Change] = []
+        with self.collection() as collection, self._explained():
+            codec: CodecOptions[dict[str, Any]] = CodecOptions(
+                uuid_representation=UuidRepresentation.UNSPECIFIED,
+                datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO,
+            )
+            deadline = time.monotonic() + seconds
+            now: Timestamp | None = collection.database.client.admin.command("hello").get("operationTime")
+            try:
+                with collection.with_options(codec_options=codec).watch(
+                    [{"$project": shown}],
+                    full_document="updateLookup" if field else None,
+                    resume_after=after,
+                    max_await_time_ms=200,
+                    batch_size=10_000,
+                ) as stream:
+                    while len(changes) < most and time.monotonic() < deadline:
+                        found = stream.try_next()
+                        if found is None:
+                            return ChangeFeed(changes, stream.resume_token, more=False)
+                        kind = found["operationType"]
+                        if kind in _ENDS:
+                            raise HistoryLostError(f"The collection {collection.full_name} was {_ENDS[kind]}.")
+                        changes.append(_change(found, field))
+                        if now is not None and found["clusterTime"] > now:
+                            # Calls that keep coming must not keep the others waiting.
+                            return ChangeFeed(changes, stream.resume_token, more=False)
+                    return ChangeFeed(changes, stream.resume_token, more=True)
+            except OperationFailure as error:
+                if error.code in _HISTORY_LOST:
+                    raise HistoryLostError(
+                        "The server no longer knows what has changed since the last look: its oplog has rolled over, "
+                        "or it was restored from a backup."
+                    ) from None
+                raise
+
+    def still_knows(self, at: tuple[int, int]) -> bool:
+        """Tell whether the server still has the change of a cluster time; one restored from a backup does not.
+
+        It would go on from any later time as if nothing had been lost.
+        """
+        with self.collection() as collection, self._explained():
+            try:
+                with collection.watch(
+                    [{"$project": {"clusterTime": 1}}], start_at_operation_time=Timestamp(*at), max_await_time_ms=200
+                ) as stream:
+                    for _ in range(_LOOKS):
+                        if found := stream.try_next():
+                            return bool(found["clusterTime"] == Timestamp(*at))
+            except OperationFailure as error:
+                if error.code not in _HISTORY_LOST:
+                    raise
+        return False
+
+    def watermark(self) -> tuple[int, Any]:
+        """Return about how many documents there are and the newest `_id`, for servers without change streams."""
+        with self.collection() as collection, self._explained():
+            newest = collection.find_one({}, {"_id": 1}, sort=[("_id", -1)])
+            return collection.estimated_document_count(), newest["_id"] if newest else None
+
+    def starts_after(self, identifier: Any, field: str) -> list[Any]:
+        """Return the start times of documents with a greater `_id` of the same type."""
+        with self.collection() as collection, self._explained():
+            found = collection.find({"_id": {"$gt": identifier}}, {field: 1})
+            return [_value(document, field) for document in found]
 
     def _open(
-        self, collection: Collection[Any], window: Window, session: ClientSession, hello: Mapping[str, Any]
+        self,
+        collection: Collection[Any],
+        window: Window,
+        session: ClientSession,
+        hello: Mapping[str, Any],
+        index: str | None,
     ) -> SnapshotRead:
         client = collection.database.client
         reply = collection.database.command(
@@ -144,6 +306,7 @@ class MongoDB:
             else [{"$count": "documents"}],
             cursor={},
             session=session,
+            hint=index or {},
         )
         counted = reply["cursor"]["firstBatch"]
         at: Timestamp | None = reply["cursor"].get("atClusterTime")
@@ -171,20 +334,28 @@ class MongoDB:
         log: logging.Logger,
         *,
         exhaust: bool,
+        index: str | None,
     ) -> Iterator[bytes]:
         latest = b""
         failures = 0
         while True:
             last = _last_document(latest) if latest else None
+            condition = window.filter()
+            if last is not None and condition:
+                # {_id: {$gt: last}} would skip identifiers of other BSON types; an expression compares all of them.
+                condition = condition | {"$expr": {"$gt": ["$_id", {"$literal": _identifier(last)}]}}
             try:
                 cursor = collection.find_raw_batches(
-                    window.filter(),
+                    condition,
                     session=session,
                     batch_size=BATCH,
                     sort=[("_id", 1)],
                     cursor_type=CursorType.EXHAUST if exhaust else CursorType.NON_TAILABLE,
+                    allow_disk_use=True if condition else None,
                 )
-                if last is not None:
+                if index:
+                    cursor = cursor.hint(index)
+                if last is not None and not condition:
                     # `min` also goes on to identifiers of other BSON types; {$gt: last} would skip them.
                     cursor = cursor.hint([("_id", 1)]).min([("_id", _identifier(last))])
                 with contextlib.closing(cursor):
@@ -275,6 +446,135 @@ class MongoDB:
                 )
             detail = redact(str((error.details or {}).get("errmsg", error)), self._settings.mongo_uri)
         return MongoError(f"MongoDB could not be read: {detail}")
+
+
+class Instant:
+    """The collection as it is at one instant; made by `MongoDB.instant`."""
+
+    def __init__(
+        self,
+        mongo: MongoDB,
+        collection: Collection[Any],
+        session: ClientSession,
+        hello: Mapping[str, Any],
+        log: logging.Logger,
+    ) -> None:
+        self._mongo, self._collection, self._session, self._hello, self._log = mongo, collection, session, hello, log
+        self._indexes: dict[str, tuple[str | None, bool]] = {}
+
+    def read(self, window: Window) -> SnapshotRead:
+        """Open a read of one window; iterate over it."""
+        index = self._index(window.field)[0] if window.field else None
+        read = self._mongo._open(self._collection, window, self._session, self._hello, index)
+        exhaust = self._hello.get("msg") != "isdbgrid"
+        read._batches = self._mongo._read(
+            self._collection, window, self._session, read, self._log, exhaust=exhaust, index=index
+        )
+        return read
+
+    def coverage(self, partitioning: Partitioning, windows: Sequence[Window], made: Set[Window]) -> Coverage:
+        """Count the documents that are in no window, and those in windows that are not `made` yet."""
+        field = partitioning.field
+        index, lists = self._index(field)
+        first, end = windows[0].start, windows[-1].end
+
+        def count(start: dt.datetime | None, before: dt.datetime | None) -> int:
+            condition = between(field, start, before, lists=lists)
+            return int(self._collection.count_documents(condition, session=self._session, **hint))
+
+        hint: dict[str, Any] = {"hint": index} if index else {}
+        documents = int(self._collection.count_documents({}, session=self._session, hint="_id_"))
+        covered, before, ahead = count(first, end), count(None, first), count(end, None)
+        waiting = {}
+        for stretch in stretches([window for window in windows if window not in made], windows):
+            if found := count(stretch[0].start, stretch[-1].end):
+                waiting[told(stretch, windows)] = found
+        no_date = documents - covered - before - ahead
+        conditions = {
+            "no date": {"$nor": [between(field, None, None)]} if no_date else None,
+            "before": between(field, None, first) if before else None,
+            "ahead": between(field, end, None) if ahead else None,
+        }
+        examples = {
+            name: [str(found["_id"]) for found in self._examples(condition)]
+            for name, condition in conditions.items()
+            if condition
+        }
+        name = self._collection.name
+        return Coverage(
+            partitioning=str(partitioning),
+            documents=documents,
+            covered=covered,
+            no_date=no_date,
+            before=before,
+            ahead=ahead,
+            waiting=waiting,
+            examples=examples,
+            create_index=""
+            if index
+            else f"db.getCollection({json.dumps(name)}).createIndex({{{json.dumps(field)}: 1}})",
+        )
+
+    def _examples(self, condition: Mapping[str, Any]) -> list[dict[str, Any]]:
+        options: CodecOptions[dict[str, Any]] = CodecOptions(
+            uuid_representation=UuidRepresentation.UNSPECIFIED, datetime_conversion=bson.DatetimeConversion.DATETIME_MS
+        )
+        found = self._collection.with_options(codec_options=options).find(
+            condition, {"_id": 1}, session=self._session, limit=_EXAMPLES
+        )
+        return list(found)
+
+    def _index(self, field: str) -> tuple[str | None, bool]:
+        """Return an index that finds dates of a field, if there is one, and whether the field may hold lists."""
+        if field not in self._indexes:
+            self._indexes[field] = self._look_for_index(field)
+        return self._indexes[field]
+
+    def _look_for_index(self, field: str) -> tuple[str | None, bool]:
+        try:
+            indexes = self._collection.index_information()
+        except OperationFailure as error:
+            if error.code != _NOT_ON_A_VIEW:
+                raise
+            return None, True
+        for name, facts in indexes.items():
+            if facts["key"][0][0] == field and facts["key"][0][1] in (1, -1, 1.0, -1.0):
+                if facts.keys() & {"partialFilterExpression", "hidden", "collation"}:
+                    continue
+                plan = self._collection.find(between(field, None, None, lists=False)).hint(name).explain()
+                return name, _multikey(plan)
+        return None, True
+
+
+def _multikey(plan: Any) -> bool:
+    """Tell whether a plan, as the server explains it, reads an index of lists."""
+    if isinstance(plan, Mapping):
+        return bool(plan.get("isMultiKey")) or any(map(_multikey, plan.values()))
+    return isinstance(plan, list) and any(map(_multikey, plan))
+
+
+def _change(event: Mapping[str, Any], field: str) -> Change:
+    at = event["clusterTime"]
+    description = event.get("updateDescription") or {}
+    touched = [*(description.get("updatedFields") or {}), *(description.get("removedFields") or ())]
+    touched += [array["field"] for array in description.get("truncatedArrays") or ()]
+    kind = event["operationType"]
+    return Change(
+        kind,
+        (event.get("documentKey") or {}).get("_id"),
+        _value(event.get("fullDocument") or {}, field),
+        kind in ("delete", "replace")
+        or any(f"{name}.".startswith(f"{field}.") or f"{field}.".startswith(f"{name}.") for name in touched),
+        (at.time, at.inc),
+    )
+
+
+def _value(document: Any, field: str) -> Any:
+    for part in field.split("."):
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(part)
+    return document
 
 
 def _has(names: list[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
-from callviz_dagster.contract import pandera_schema, table_columns, to_frame
-from callviz_dagster.manifest import published_facts
+from callviz_dagster.contract import arrow_schema, pandera_schema, to_frame
+from callviz_dagster.manifest import made_windows, merged
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WHOLE
+from callviz_dagster.windows import Partitioning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +28,17 @@ def load_calls(settings: Settings | None = None) -> pd.DataFrame:
         FileNotFoundError: calls has not been materialized yet.
         pandera.errors.SchemaErrors: the file does not hold to the contract.
     """
-    import pyarrow.parquet as pq
+    import pyarrow as pa
+
+    from callviz_dagster.tables import columns_of, rows
 
     settings = settings or Settings.load()
-    path = WHOLE.calls(settings.data_dir)
-    facts = published_facts(path)
+    made = made_windows(Partitioning.of(settings).windows(dt.datetime.now(dt.UTC)), settings.data_dir)
+    facts = merged(made.values())
     if facts is None:
-        raise FileNotFoundError(f"{path.absolute()} is not there: materialize calls first.")
-    columns = table_columns([field.column for field in facts.fields], other_fields=facts.other_fields)
-    return pandera_schema(columns).validate(to_frame(pq.read_table(path)), lazy=True)
+        folder = (settings.data_dir / "calls").absolute()
+        raise FileNotFoundError(f"There are no calls in {folder}: materialize calls first.")
+    columns = columns_of(facts)
+    paths = [window.calls(settings.data_dir) for window in made]
+    table = pa.Table.from_batches(rows(paths, columns, settings.timezone), schema=arrow_schema(columns))
+    return pandera_schema(columns).validate(to_frame(table), lazy=True)

@@ -7,6 +7,7 @@ What belongs elsewhere: what a setting does.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import difflib
 import os
 import re
@@ -58,6 +59,26 @@ def _count(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise ValueError("a whole number from 1")
     return int(value)
+
+
+def _date(value: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("a date, for example 2024-01-01") from None
+
+
+def _clock(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("a time of day, for example 03:00")
+    return value
+
+
+def _span(value: str) -> dt.timedelta:
+    found = re.fullmatch(r"(\d+)\s*([mhd])", value)
+    if not found or int(found[1]) < 1:
+        raise ValueError("a number of minutes, hours or days, for example 90m, 24h or 2d")
+    return dt.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[found[2]]: int(found[1])})
 
 
 def _switch(value: str) -> bool:
@@ -256,6 +277,48 @@ class Settings:
         default=12,
         parse=_count,
     )
+    partitions: str = _setting(
+        "PARTITIONS",
+        "how the intermediate files are cut by start time: `none`, `daily`, `weekly` (from Monday) or `monthly`; "
+        "anything but `none` needs `CALLVIZ_PARTITIONS_START` and `CALLVIZ_FIELD_START_TIME`",
+        default="none",
+        parse=_one_of("none", "daily", "weekly", "monthly"),
+    )
+    partitions_start: dt.date | None = _setting(
+        "PARTITIONS_START",
+        "first date that is covered; moved back to its Monday or to the first of its month",
+        default=None,
+        parse=_date,
+        shown_default="none",
+    )
+    watch: bool = _setting(
+        "WATCH",
+        "whether the sensor `calls_changed` is on from the start; it can be switched in the UI either way",
+        default=False,
+        parse=_switch,
+        shown_default="`false`",
+    )
+    min_refresh_seconds: int = _setting(
+        "MIN_REFRESH_SECONDS",
+        "the sensor starts no refresh sooner than so many seconds after the last one",
+        default=60,
+        parse=_count,
+    )
+    nightly: str | None = _setting(
+        "NIGHTLY",
+        "time of day, in `CALLVIZ_TIMEZONE`, at which the schedule `nightly_refresh` refreshes everything; where it is "
+        "not set the schedule is off and can be switched on in the UI for 03:00",
+        default=None,
+        parse=_clock,
+        shown_default="none: off",
+    )
+    fresh_within: dt.timedelta | None = _setting(
+        "FRESH_WITHIN",
+        "how old `calls.csv` may be before the UI shows it as not fresh, for example `90m`, `24h` or `2d`",
+        default=None,
+        parse=_span,
+        shown_default="none: not watched",
+    )
     data_dir: Path = _setting("DATA_DIR", "folder of the intermediate files", default=Path(".callviz"), parse=Path)
     publish_dir: Path = _setting("PUBLISH_DIR", "folder of the published files", default=Path("tableau"), parse=Path)
 
@@ -300,6 +363,15 @@ class Settings:
                 '`python -c "import secrets; print(secrets.token_hex(32))"` and keep it, for the same key '
                 "gives the same tokens."
             )
+        if self.partitions != "none":
+            for name, value, example in (
+                ("CALLVIZ_PARTITIONS_START", self.partitions_start, "2024-01-01, the first date that is covered"),
+                ("CALLVIZ_FIELD_START_TIME", self.field_start_time, "start_time, the field that windows are cut by"),
+            ):
+                if not value:
+                    raise MissingSettingError(
+                        f"CALLVIZ_PARTITIONS={self.partitions} needs {name}, for example {example}."
+                    )
         roles = {path for role in ROLES if (path := self.role_field(role))}
         for name, paths in (
             ("CALLVIZ_PSEUDONYMIZE", self.pseudonymize),

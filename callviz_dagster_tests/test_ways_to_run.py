@@ -62,6 +62,20 @@ def test_dagster_job_execute_from_another_folder(
     assert (settings.publish_dir / "calls.csv").exists()
 
 
+def test_a_range_of_partitions_from_the_command_line(settings: Settings, environment: dict[str, str]) -> None:
+    daily = environment | {
+        "CALLVIZ_PARTITIONS": "daily",
+        "CALLVIZ_PARTITIONS_START": "2024-05-01",
+        "CALLVIZ_FIELD_START_TIME": "start_time",
+    }
+    command = ["dagster", "asset", "materialize", "-m", "callviz_dagster.definitions", "--select", "*"]
+    done = run([*command, "--partition-range", "2024-05-01...2024-05-04"], daily)
+    assert done.returncode == 0, done.stderr
+    assert len((settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()) == 4
+    names = sorted(path.name for path in (settings.data_dir / "calls").glob("*.parquet"))
+    assert names == [f"2024-05-0{day}.parquet" for day in range(1, 5)]
+
+
 def test_dg_launch(settings: Settings, environment: dict[str, str]) -> None:
     done = run(["dg", "launch", "--assets", "raw_calls"], environment)
     assert done.returncode == 0, done.stderr

@@ -1,9 +1,11 @@
 """`calls` and `rejected_calls`: the archive's documents as a table, and those that are not in it, with the reason."""
 
+import contextlib
 import datetime as dt
+import errno
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,24 +14,33 @@ import dagster as dg
 
 from callviz_dagster import checks
 from callviz_dagster.assets.common import (
+    POOL,
     Refused,
+    Run,
     column_lineage,
     file_metadata,
     preview,
+    record,
     require,
+    require_windows,
     snapshot_metadata,
+    tell,
+    tell_kept,
     told_in_a_sentence,
+    windows_of_run,
 )
 from callviz_dagster.contract import LEADING, REJECTED, REPAIRS, table_columns, table_schema
-from callviz_dagster.files import FileFacts, facts, parquet_writer, read_archive, staged
-from callviz_dagster.manifest import FACTS_KEY, Facts, Manifest, published_facts
+from callviz_dagster.files import FileError, FileFacts, facts, parquet_writer, read_archive, staged
+from callviz_dagster.lock import one_at_a_time
+from callviz_dagster.manifest import FACTS_KEY, Facts, Manifest, made_windows, merged
 from callviz_dagster.normalize import Tally
 from callviz_dagster.pipeline import ahead
 from callviz_dagster.plan import Plan, make_plan
+from callviz_dagster.profile import Profile
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.values import dotted
-from callviz_dagster.windows import WHOLE, Window
+from callviz_dagster.windows import Window, leftovers
 
 ROW_GROUP = 100_000
 ROW_GROUP_BYTES = 128 << 20
@@ -72,24 +83,52 @@ years 1678 to 2261. Look here when a call is missed, or when a refresh failed be
         ),
     ],
     check_specs=checks.CALLS_CHECKS,
+    pool=POOL,
 )
 def calls(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Normalize the archive into `calls` and `rejected_calls`, audit both, and swap them in."""
-    with told_in_a_sentence():
-        made = make_window(WHOLE, settings, context.log)
-    rejected: dg.MaterializeResult[Any] = dg.MaterializeResult(
-        asset_key="rejected_calls", metadata=_rejected_metadata(made)
-    )
-    if made.calls is None:
-        yield from made.results
-        yield rejected
-        raise Refused(made.results).failure("The last good calls")
-    yield dg.MaterializeResult(
-        asset_key="calls", metadata=_calls_metadata(made, made.calls), check_results=made.results
-    )
-    yield rejected
+    run = windows_of_run(context, settings)
+    done: list[tuple[Window, Made]] = []
+    with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
+        if run.windows:
+            tables = plan_tables(run.every, settings)
+            done = [(window, make_window(window, settings, context.log, tables)) for window in run.windows]
+    tell_kept(context, run, "calls", "rejected_calls")
+    results = [
+        checks.over_windows([(window.key, made.result(spec.name)) for window, made in done])
+        if done
+        else checks.nothing_to_do("calls", spec.name)
+        for spec in checks.CALLS_CHECKS
+    ]
+    good = [(window, _calls_metadata(made, made.calls)) for window, made in done if made.calls]
+    for window, made in done:
+        tell(context, "rejected_calls", window, _rejected_metadata(made))
+    if len(good) < len(done):
+        yield from results
+        yield dg.MaterializeResult(asset_key="rejected_calls")
+        record(context, "calls", good)
+        raise Refused(results).failure("The last good calls")
+    removed = remove_leftovers(run, settings)
+    if removed:
+        context.log.info(f"Removed {len(removed)} files of windows that are cut otherwise now: {', '.join(removed)}.")
+    for window, metadata in good:
+        told = {"files of another partitioning removed": ", ".join(removed)} if removed else {}
+        tell(context, "calls", window, metadata | told)
+    yield dg.MaterializeResult(asset_key="calls", check_results=results)
+    yield dg.MaterializeResult(asset_key="rejected_calls")
+
+
+def remove_leftovers(run: Run, settings: Settings) -> list[str]:
+    """Remove files of windows that there are no more, once the windows that there are hold all calls."""
+    with contextlib.suppress(dg.Failure):
+        require_windows(settings)
+        paths = leftovers(settings.data_dir, run.every)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return [f"{path.parent.name}/{path.name}" for path in paths]
+    return []
 
 
 @dataclass
@@ -106,8 +145,46 @@ class Made:
     calls_preview: dg.MetadataValue
     rejected_preview: dg.MetadataValue
 
+    def result(self, check: str) -> dg.AssetCheckResult:
+        """Return the result of one check."""
+        (found,) = (result for result in self.results if result.check_name == check)
+        return found
 
-def make_window(window: Window, settings: Settings, log: logging.Logger) -> Made:
+
+@dataclass(frozen=True)
+class Tables:
+    """The one table that all windows are made as."""
+
+    plan: Plan
+    before: Facts | None
+    """What was published before, over all windows."""
+    present: tuple[str, ...]
+    """Names of the field columns that some document has."""
+
+
+def plan_tables(every: Sequence[Window], settings: Settings) -> Tables:
+    """Plan one table for all windows, from the profiles of their archives and what was published before.
+
+    Raises:
+        PlanError: roles are ambiguous or not recognized.
+    """
+    before = merged(made_windows(every, settings.data_dir).values())
+    profile = Profile()
+    for window in every:
+        path = window.manifest(settings.data_dir)
+        if path.exists():
+            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+            if len(every) == 1:
+                profile = manifest.profile
+            elif manifest.span == window.span:
+                profile.merge(manifest.profile)
+    plan = make_plan(
+        profile, settings, before.fields if before else (), grouped_before=bool(before and before.other_fields)
+    )
+    return Tables(plan, before, tuple(column.name for column in plan.fields if column.path in profile.fields))
+
+
+def make_window(window: Window, settings: Settings, log: logging.Logger, tables: Tables | None = None) -> Made:
     """Normalize a window's archive, audit the tables and swap them in.
 
     `rejected_calls` is swapped in even where the audit forbids `calls`, so that there is something to look at.
@@ -119,20 +196,21 @@ def make_window(window: Window, settings: Settings, log: logging.Logger) -> Made
     archive = require(window.archive(settings.data_dir), "raw_calls")
     text = require(window.manifest(settings.data_dir), "raw_calls").read_text(encoding="utf-8")
     manifest = Manifest.from_json(text)
-    before = published_facts(window.calls(settings.data_dir))
-    plan = make_plan(
-        manifest.profile,
-        settings,
-        before.fields if before else (),
-        grouped_before=bool(before and before.other_fields),
-    )
+    if manifest.span != window.span:
+        raise FileError(
+            errno.EINVAL,
+            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {window.span}; "
+            "materialize raw_calls again.",
+        )
+    tables = tables or plan_tables([window], settings)
+    plan = tables.plan
     calls_path, rejected_path = window.calls(settings.data_dir), window.rejected_calls(settings.data_dir)
     published = None
     with staged(rejected_path) as rejected_file:
         try:
             with staged(calls_path) as calls_file:
-                written = write_tables(archive, manifest, plan, before, calls_file, rejected_file, log)
-                results = audit(written, manifest, plan, before, calls_file, rejected_file)
+                written = write_tables(archive, manifest, tables, calls_file, rejected_file, log)
+                results = audit(written, manifest, tables, calls_file, rejected_file)
                 if checks.blocking(results):
                     raise Refused(results)
             published = facts(calls_path)
@@ -171,8 +249,7 @@ class Written:
 def write_tables(
     archive: Path,
     manifest: Manifest,
-    plan: Plan,
-    before: Facts | None,
+    tables: Tables,
     calls_file: Path,
     rejected_file: Path,
     log: logging.Logger,
@@ -184,6 +261,7 @@ def write_tables(
     from callviz_dagster.elements import Walker
     from callviz_dagster.normalize import normalize
 
+    plan = tables.plan
     instant = dt.datetime.fromisoformat(manifest.snapshot_time)
     now = (instant - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
     progress = Progress(log, "Normalizing", manifest.documents)
@@ -220,7 +298,7 @@ def write_tables(
             progress.add(rows.tally.documents)
         if waiting:
             write_group()
-        said = facts_of(manifest, plan, written.tally, before).to_json()
+        said = facts_of(manifest, tables, written.tally).to_json()
         calls_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
         rejected_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
     written.digest = digest.hexdigest()
@@ -267,12 +345,12 @@ def _follow_ids(rows: Any, last: str, written: Written) -> str:
 
 
 def audit(
-    written: Written, manifest: Manifest, plan: Plan, before: Facts | None, calls_file: Path, rejected_file: Path
+    written: Written, manifest: Manifest, tables: Tables, calls_file: Path, rejected_file: Path
 ) -> list[dg.AssetCheckResult]:
     """Read the staged tables back and decide every check of `calls`."""
     import pyarrow.parquet as pq
 
-    tally = written.tally
+    tally, plan, before = written.tally, tables.plan, tables.before
     rows = pq.read_metadata(calls_file).num_rows
     whole = written.digest == manifest.documents_sha256
     repeated, repetitions = ([], 0) if written.ascending else _repeated_ids(calls_file)
@@ -287,7 +365,7 @@ def audit(
         checks.rejected_within_limit(tally, plan.settings.max_rejected),
         checks.schema_holds(rows, written.failures, written.failed_values),
         checks.columns_stable(
-            before.fields if before else None, before.present if before else (), plan, present_fields(manifest, plan)
+            before.fields if before else None, before.present if before else (), plan, tables.present
         ),
         checks.labels_known(tally, before.labels if before else {}),
         checks.times_plausible(tally),
@@ -319,13 +397,9 @@ def _repeated_ids(path: Path, at_once: int = 1_000_000) -> tuple[list[str], int]
     return examples, repeated
 
 
-def present_fields(manifest: Manifest, plan: Plan) -> list[str]:
-    """Return the names of the field columns that some document has."""
-    return [column.name for column in plan.fields if column.path in manifest.profile.fields]
-
-
-def facts_of(manifest: Manifest, plan: Plan, tally: Tally, before: Facts | None) -> Facts:
+def facts_of(manifest: Manifest, tables: Tables, tally: Tally) -> Facts:
     """Return what the file says of the refresh that made it."""
+    plan, before = tables.plan, tables.before
     labels = {
         role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
         for role, counts in tally.labels.items()
@@ -342,8 +416,9 @@ def facts_of(manifest: Manifest, plan: Plan, tally: Tally, before: Facts | None)
         repairs=dict(tally.repairs),
         labels=labels,
         fields=plan.fields,
-        present=tuple(present_fields(manifest, plan)),
+        present=tables.present,
         other_fields=plan.other_fields,
+        span=manifest.span,
     )
 
 

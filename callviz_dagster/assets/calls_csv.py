@@ -9,24 +9,27 @@ from typing import Any
 
 import dagster as dg
 
-from callviz_dagster import checks
+from callviz_dagster import charts, checks
 from callviz_dagster.assets.common import (
+    POOL,
     PREVIEW_ROWS,
     Refused,
     column_lineage,
     file_metadata,
     preview,
-    require,
+    require_windows,
     snapshot_metadata,
     told_in_a_sentence,
 )
 from callviz_dagster.contract import Column, table_columns, table_schema
+from callviz_dagster.counts import count_files
 from callviz_dagster.files import FileFacts, open_for_writing, staged
-from callviz_dagster.manifest import Facts, published_facts
+from callviz_dagster.lock import one_at_a_time
+from callviz_dagster.manifest import Facts, merged, published_coverage, published_facts
 from callviz_dagster.pipeline import ahead
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WHOLE
+from callviz_dagster.windows import Partitioning
 
 FILE = "calls.csv"
 
@@ -37,6 +40,7 @@ FILE = "calls.csv"
     kinds={"csv"},
     check_specs=checks.CALLS_CSV_CHECKS,
     metadata={"dagster/column_schema": table_schema(table_columns(()))},
+    pool=POOL,
 )
 def calls_csv(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
@@ -48,24 +52,34 @@ def calls_csv(
     give the same bytes, columns keep their places, and the file is replaced whole or not at all.
     """
     try:
-        with told_in_a_sentence():
-            path = require(WHOLE.calls(settings.data_dir), "calls")
-            made = publish_csv(path, settings.publish_dir / FILE, settings.timezone, context.log)
+        with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
+            windows = require_windows(settings)
+            paths = [window.calls(settings.data_dir) for window in windows]
+            made = publish_csv(paths, settings.publish_dir / FILE, settings.timezone, context.log)
     except Refused as refused:
         yield from refused.results
         raise refused.failure("The last good calls.csv") from None
+    counted = count_files(paths, labels=settings.dashboard_labels)
+    coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
     yield dg.MaterializeResult(
         metadata={
+            "headline": dg.MetadataValue.md(charts.headline(counted)),
+            "daily calls": dg.MetadataValue.md(charts.daily_calls_picture(counted)),
             **file_metadata(made.file, rows=made.rows, documents=made.rows, seconds=made.seconds),
             **snapshot_metadata(made.facts.snapshot_time, made.facts.source),
             "rejected": made.facts.rejected,
             "time zone": settings.timezone,
             "texts defused": made.defused,
+            **({"partitions": len(paths)} if coverage else {}),
+            **made.changes,
             "preview": made.preview,
             "dagster/column_schema": table_schema(made.columns),
             "dagster/column_lineage": column_lineage({c.name: [("calls", c.name)] for c in made.columns}),
         },
-        check_results=[made.check],
+        check_results=[
+            made.check,
+            checks.collection_accounted_for(made.rows, made.facts.rejected, coverage, made.facts.documents),
+        ],
     )
 
 
@@ -81,34 +95,33 @@ class MadeCsv:
     seconds: float
     check: dg.AssetCheckResult
     preview: dg.MetadataValue
+    changes: dict[str, Any]
+    """What changed since the last one."""
 
 
-def publish_csv(calls: Path, csv: Path, zone: str, log: logging.Logger) -> MadeCsv:
-    """Write a `calls` file as CSV, read it back, and swap it in.
+def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger) -> MadeCsv:
+    """Write the `calls` files of all windows as one CSV, read it back, and swap it in.
 
     Raises:
         Refused: the CSV does not read back as it was written.
         FileError: it cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from callviz_dagster.csv_audit import batches, differences
+    from callviz_dagster.csv_audit import differences
     from callviz_dagster.csv_format import csv_lines, header_line
+    from callviz_dagster.tables import columns_of
+    from callviz_dagster.tables import rows as rows_of
 
-    facts = published_facts(calls)
-    if facts is None or facts.timezone != zone:
-        raise dg.Failure(
-            description="CALLVIZ_TIMEZONE has changed since calls was made: materialize calls again.",
-            allow_retries=False,
-        )
-    columns = table_columns([field.column for field in facts.fields], other_fields=facts.other_fields)
+    facts = merged(known for path in calls if (known := published_facts(path)))
+    assert facts is not None, "require_windows has found them"
+    columns = columns_of(facts)
     progress = Progress(log, "Writing calls.csv", facts.calls)
     digest = hashlib.sha256()
     rows = defused = size = longest = 0
     first: pa.Table | None = None
     with staged(csv) as temporary:
-        with pq.ParquetFile(calls) as source, open_for_writing(temporary) as file:
+        with open_for_writing(temporary) as file:
 
             def write(text: bytes | memoryview) -> None:
                 nonlocal size
@@ -117,7 +130,9 @@ def publish_csv(calls: Path, csv: Path, zone: str, log: logging.Logger) -> MadeC
                 size += len(text)
 
             write(header_line(columns))
-            for batch, (lines, some) in ahead((b, csv_lines(b, columns, zone)) for b in ahead(batches(source))):
+            for batch, (lines, some) in ahead(
+                (b, csv_lines(b, columns, zone)) for b in ahead(rows_of(calls, columns, zone))
+            ):
                 write(lines)
                 first = first or pa.Table.from_batches([batch.slice(0, PREVIEW_ROWS)])
                 rows += batch.num_rows
@@ -125,10 +140,11 @@ def publish_csv(calls: Path, csv: Path, zone: str, log: logging.Logger) -> MadeC
                 longest = max(longest, len(lines))
                 progress.add(batch.num_rows)
         sha256 = digest.hexdigest()
-        found = differences(temporary, calls, columns, zone, sha256=sha256, longest=longest)
+        found = differences(temporary, rows_of(calls, columns, zone), columns, zone, sha256=sha256, longest=longest)
         check = checks.csv_reads_back(rows, found, sha256)
         if not check.passed:
             raise Refused([check])
+        changes = _changes(csv, temporary, longest, log)
     return MadeCsv(
         FileFacts(csv.absolute(), size, sha256),
         facts,
@@ -138,4 +154,22 @@ def publish_csv(calls: Path, csv: Path, zone: str, log: logging.Logger) -> MadeC
         progress.seconds,
         check,
         preview(first) if first is not None else dg.MetadataValue.text("no rows"),
+        changes,
     )
+
+
+def _changes(old: Path, new: Path, longest: int, log: logging.Logger) -> dict[str, Any]:
+    """Return what changed since the last `calls.csv` as metadata."""
+    import pyarrow as pa
+
+    from callviz_dagster.csv_changes import count_changes
+
+    if not old.exists():
+        return {}
+    try:
+        found = count_changes(old, new, longest=longest)
+    except pa.ArrowInvalid as error:
+        log.warning(f"The last calls.csv cannot be read, so what changed since is not told: {error}")
+        return {}
+    counts = {"rows added": found.added, "rows changed": found.changed, "rows removed": found.removed}
+    return counts | ({"columns that came or went": ", ".join(found.columns)} if found.columns else {})

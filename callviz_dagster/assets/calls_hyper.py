@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.common import file_metadata, told_in_a_sentence
+from callviz_dagster.assets.common import file_metadata, require_windows, told_in_a_sentence
 from callviz_dagster.contract import LEADING, Column, Kind, arrow_type, widen
 from callviz_dagster.files import facts, staged
 from callviz_dagster.settings import Settings, SettingsError
@@ -69,6 +69,8 @@ def calls_hyper(
     to the configured time zone, as in `calls.csv`. Written from the Parquet files in pieces, whole or not at all.
     """
     start = time.perf_counter()
+    if settings.partitions != "none":
+        require_windows(settings)
     paths = sorted((settings.data_dir / "calls").glob("*.parquet"))
     if not paths:
         folder = (settings.data_dir / "calls").absolute()

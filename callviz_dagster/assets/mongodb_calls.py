@@ -16,6 +16,7 @@ def mongodb_calls(settings: Settings) -> dg.AssetSpec:
         description=(
             f"The calls as the application keeps them: the MongoDB collection "
             f"`{settings.database}.{settings.mongo_collection}`. callviz reads it and never writes to it. Each "
-            "refresh notes here how many documents it found and at which instant."
+            "refresh notes here how many documents it found and at which instant, and the sensor calls_changed how "
+            "many calls were inserted, updated and deleted since it last looked."
         ),
     )

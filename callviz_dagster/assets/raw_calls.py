@@ -1,25 +1,40 @@
 """The archive: every document of the collection, byte for byte, as it was at one instant."""
 
+import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from callviz_dagster import checks
-from callviz_dagster.assets.common import Refused, column_lineage, file_metadata, snapshot_metadata, told_in_a_sentence
+from callviz_dagster.assets.common import (
+    POOL,
+    Refused,
+    Run,
+    column_lineage,
+    file_metadata,
+    record,
+    snapshot_metadata,
+    tell,
+    tell_kept,
+    told_in_a_sentence,
+    windows_of_run,
+)
 from callviz_dagster.elements import FLATTENED, NULL, TYPE_NAMES, Batch, Walker
-from callviz_dagster.files import BsonArchiveWriter, digest_of_archive, facts, staged, write_text
-from callviz_dagster.manifest import Manifest
-from callviz_dagster.mongo import MongoDB, SnapshotTooOldError
+from callviz_dagster.files import BsonArchiveWriter, FileFacts, digest_of_archive, facts, staged, write_text
+from callviz_dagster.lock import one_at_a_time
+from callviz_dagster.manifest import Coverage, Manifest, made_windows
+from callviz_dagster.mongo import Instant, MongoDB, SnapshotTooOldError
 from callviz_dagster.pipeline import ahead
 from callviz_dagster.profile import Profile
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.values import dotted
-from callviz_dagster.windows import WHOLE, Window
+from callviz_dagster.windows import COVERAGE, Window
 
 _READS = 3
 """How often a read starts again because its snapshot became too old."""
@@ -31,6 +46,7 @@ _MOST_FIELDS_SHOWN = 200
     group_name="calls",
     kinds={"mongodb", "bson"},
     check_specs=checks.RAW_CALLS_CHECKS,
+    pool=POOL,
 )
 def raw_calls(
     context: dg.AssetExecutionContext, mongo: dg.ResourceParam[MongoDB], settings: dg.ResourceParam[Settings]
@@ -42,80 +58,154 @@ def raw_calls(
     `mongorestore` and `bsondump` read. The columns are the documents' fields, with their BSON types and how many
     documents have them.
     """
-    try:
-        with told_in_a_sentence():
-            manifest, seconds = archive_window(mongo, WHOLE, settings.data_dir, context.log)
-            file = facts(WHOLE.archive(settings.data_dir))
-    except Refused as refused:
-        yield from refused.results
-        raise refused.failure("The last good archive") from None
+    run = windows_of_run(context, settings)
+    archived: list[Archived] = []
+    with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
+        try:
+            coverage = check_coverage(mongo, run, settings, context.log)
+            for made in archive_windows(mongo, run.windows, settings.data_dir, context.log):
+                archived.append(made)
+                tell(context, "raw_calls", made.window, _metadata(made))
+        except Refused as refused:
+            yield from refused.results
+            record(context, "raw_calls", [(made.window, _metadata(made)) for made in archived])
+            raise refused.failure("The last good archive") from None
+    tell_kept(context, run, "raw_calls")
+    if archived:
+        documents = sum(made.manifest.documents for made in archived)
+        context.log_event(
+            dg.AssetObservation(
+                asset_key="mongodb_calls",
+                metadata={
+                    "documents": coverage.documents if coverage else documents,
+                    **({"documents read": documents} if coverage else {}),
+                    "server": archived[-1].manifest.server,
+                    **snapshot_metadata(archived[-1].manifest.snapshot_time, archived[-1].manifest.source),
+                },
+            )
+        )
+    results = [
+        checks.over_windows([(made.window.key, checks.archive_complete(**made.counts)) for made in archived])
+        if archived
+        else checks.nothing_to_do("raw_calls", "archive_complete"),
+        checks.collection_not_empty(
+            coverage.documents if coverage else sum(made.manifest.documents for made in archived),
+            archived[-1].manifest.source if archived else "The collection",
+        ),
+        checks.documents_covered(coverage, settings.max_rejected),
+        checks.start_time_indexed(coverage),
+    ]
+    yield dg.MaterializeResult(check_results=results)
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A window that was read."""
+
+    window: Window
+    manifest: Manifest
+    seconds: float
+    file: FileFacts
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What `archive_complete` compares."""
+        return {
+            "counted": self.manifest.counted,
+            "archived": self.manifest.documents,
+            "same_bytes": True,
+            "point_in_time": self.manifest.point_in_time,
+        }
+
+
+def _metadata(made: Archived) -> dict[str, Any]:
+    manifest = made.manifest
     fields = [
         (dotted(path), known) for path, known in manifest.profile.ordered() if set(known.types) - {FLATTENED, NULL}
     ][:_MOST_FIELDS_SHOWN]
-    context.log_event(
-        dg.AssetObservation(
-            asset_key="mongodb_calls",
-            metadata={
-                "documents": manifest.documents,
-                "server": manifest.server,
-                **snapshot_metadata(manifest.snapshot_time, manifest.source),
-            },
-        )
-    )
-    yield dg.MaterializeResult(
-        metadata={
-            **file_metadata(file, rows=manifest.documents, documents=manifest.documents, seconds=seconds),
-            **snapshot_metadata(manifest.snapshot_time, manifest.source),
-            "server": manifest.server,
-            "all documents of one instant": manifest.point_in_time,
-            "bytes uncompressed": manifest.bytes,
-            "interruptions survived": manifest.resumed,
-            "dagster/column_schema": dg.TableSchema(
-                columns=[
-                    dg.TableColumn(
-                        name,
-                        type="|".join(sorted({TYPE_NAMES[kind] for kind in known.types})),
-                        description=f"In {known.present:,} of {manifest.documents:,} documents.",
-                    )
-                    for name, known in fields
-                ]
-            ),
-            "dagster/column_lineage": column_lineage({name: [("mongodb_calls", name)] for name, _ in fields}),
-        },
-        check_results=[
-            checks.archive_complete(
-                counted=manifest.counted,
-                archived=manifest.documents,
-                same_bytes=True,
-                point_in_time=manifest.point_in_time,
-            ),
-            checks.collection_not_empty(manifest.documents, manifest.source),
-        ],
-    )
+    return {
+        **file_metadata(made.file, rows=manifest.documents, documents=manifest.documents, seconds=made.seconds),
+        **snapshot_metadata(manifest.snapshot_time, manifest.source),
+        "server": manifest.server,
+        "all documents of one instant": manifest.point_in_time,
+        "bytes uncompressed": manifest.bytes,
+        "interruptions survived": manifest.resumed,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(
+                    name,
+                    type="|".join(sorted({TYPE_NAMES[kind] for kind in known.types})),
+                    description=f"In {known.present:,} of {manifest.documents:,} documents.",
+                )
+                for name, known in fields
+            ]
+        ),
+        "dagster/column_lineage": column_lineage({name: [("mongodb_calls", name)] for name, _ in fields}),
+    }
 
 
-def archive_window(mongo: MongoDB, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
-    """Read a window into its archive and manifest; return the manifest and the seconds that the read took.
+def check_coverage(mongo: MongoDB, run: Run, settings: Settings, log: logging.Logger) -> Coverage | None:
+    """Count the documents that no window has, and keep the counts; None where one window is the whole collection.
 
     Raises:
-        MongoError: the collection cannot be read, or its snapshot was lost again and again.
-        FileError: the archive cannot be written.
+        Refused: more documents have no usable start time than may be rejected.
     """
-    for attempt in range(1, _READS + 1):
+    if not run.partitioning.partitioned:
+        return None
+    made = set(made_windows(run.every, settings.data_dir))
+    with mongo.instant(log) as instant:
+        coverage = instant.coverage(run.partitioning, run.every, made | {*run.windows})
+    coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
+    if coverage.create_index:
+        log.warning(
+            f"No index finds the start times, so each window is searched for in the whole collection. Create "
+            f"one: {coverage.create_index}"
+        )
+    result = checks.documents_covered(coverage, settings.max_rejected)
+    if checks.blocking([result]):
+        raise Refused([result])
+    write_text(settings.data_dir / "raw_calls" / COVERAGE, coverage.to_json())
+    return coverage
+
+
+def archive_windows(
+    mongo: MongoDB, windows: Sequence[Window], data_dir: Path, log: logging.Logger
+) -> Iterator[Archived]:
+    """Read windows into their archives, all of one instant while the server keeps it; yield each when it is there.
+
+    Raises:
+        MongoError: the collection cannot be read, or a snapshot was lost again and again.
+        FileError: an archive cannot be written.
+    """
+    waiting = list(windows)
+    attempt = 1
+    while waiting:
         try:
-            return _archive_once(mongo, window, data_dir, log)
+            with mongo.instant(log) as instant:
+                while waiting:
+                    manifest, seconds = _archive_once(instant, waiting[0], data_dir, log)
+                    window = waiting.pop(0)
+                    attempt = 1
+                    yield Archived(window, manifest, seconds, facts(window.archive(data_dir)))
         except SnapshotTooOldError as error:
             if attempt == _READS:
                 raise
+            attempt += 1
             log.warning(f"{error} The read starts again from the first document.")
-    raise AssertionError("the loop returns or raises")
 
 
-def _archive_once(mongo: MongoDB, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
+def archive_window(mongo: MongoDB, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
+    """Read one window into its archive and manifest; return the manifest and the seconds that the read took."""
+    (made,) = archive_windows(mongo, [window], data_dir, log)
+    return made.manifest, made.seconds
+
+
+def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
     path = window.archive(data_dir)
     profile, walker = Profile(), Walker()
     with staged(path, mode=0o600) as temporary:
-        with mongo.snapshot(window, log) as read, BsonArchiveWriter(temporary) as archive:
+        with BsonArchiveWriter(temporary) as archive:
+            read = instant.read(window)
             log.info(f"Reading {read.documents:,} documents of {read.source} ({read.server}).")
             progress = Progress(log, "Reading", read.documents)
             for documents in ahead(read):
@@ -145,6 +235,7 @@ def _archive_once(mongo: MongoDB, window: Window, data_dir: Path, log: logging.L
         documents_sha256=archive.sha256,
         resumed=read.resumed,
         profile=profile,
+        span=window.span,
     )
     write_text(window.manifest(data_dir), manifest.to_json())
     return manifest, seconds

@@ -196,8 +196,9 @@ def _source(documents: int) -> Iterator[Source]:
     """Give the user's own collection where one is set, else an embedded MongoDB with so many sample calls."""
     from dotenv import dotenv_values
 
-    # The sample calls' opening hours are those of Berlin; whoever sets a time zone gets theirs.
-    defaults = {"CALLVIZ_TIMEZONE": "Europe/Berlin"}
+    # The sample calls' opening hours are those of Berlin, and `make dev` shows the sensor alive; whoever sets another
+    # time zone or turns the sensor off gets theirs.
+    defaults = {"CALLVIZ_TIMEZONE": "Europe/Berlin", "CALLVIZ_WATCH": "true"}
     stored = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
     own = Settings.load({**stored, **os.environ})
     home = _dagster_home()
@@ -214,8 +215,8 @@ def _source(documents: int) -> Iterator[Source]:
         _say(f"MongoDB started on {server.address} ({time.monotonic() - began:.1f} s)")
         _seed(server.uri, settings, documents)
         _close_dead_runs(home)
-        changes = {"CALLVIZ_MONGO_URI": server.uri, "CALLVIZ_TIMEZONE": settings.timezone}
-        yield Source(settings, {**environment, **changes}, embedded=True)
+        changes = {"CALLVIZ_MONGO_URI": server.uri}
+        yield Source(settings, {**defaults, **stored, **environment, **changes}, embedded=True)
 
 
 def _seed(uri: str, settings: Settings, documents: int) -> None:

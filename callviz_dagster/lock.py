@@ -1,0 +1,91 @@
+"""One refresh at a time, whoever started it: a lock on a file in the data folder.
+
+Dagster's concurrency pools hold within one Dagster instance; a refresh from the command line may use another. The
+operating system frees the lock when the process that holds it ends, however it ends.
+What belongs elsewhere: what is done under the lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE = ".refresh.lock"
+WAIT_SECONDS = 600.0
+_TELL_SECONDS = 30.0
+_PAUSE_SECONDS = 0.2
+
+
+class BusyError(RuntimeError):
+    """Another process is refreshing the same files. The message says which."""
+
+
+@contextlib.contextmanager
+def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | None = None) -> Iterator[None]:
+    """Hold the lock of a data folder; wait for whoever has it, and say so.
+
+    Raises:
+        BusyError: the other one is not done after `wait_seconds` (default: `WAIT_SECONDS`).
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / FILE
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    began = told = time.monotonic()
+    limit = WAIT_SECONDS if wait_seconds is None else wait_seconds
+    try:
+        while not _locked(handle):
+            now = time.monotonic()
+            if now - began >= limit:
+                raise BusyError(
+                    f"Process {_owner(path)} is refreshing the files in {data_dir.absolute()} and was not done after "
+                    f"{limit:.0f} s. Refresh again when it has ended."
+                )
+            if now - told >= _TELL_SECONDS or now - began < _PAUSE_SECONDS:
+                told = now
+                log.info(f"Waiting for process {_owner(path)}, which is refreshing the same files.")
+            time.sleep(_PAUSE_SECONDS)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, f"{os.getpid():<20}".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_held(data_dir: Path) -> bool:
+    """Tell whether a process on this machine is refreshing the files of a data folder."""
+    try:
+        with one_at_a_time(data_dir, logging.getLogger(__name__), wait_seconds=0):
+            return False
+    except BusyError:
+        return True
+
+
+def _locked(handle: int) -> bool:
+    """Try to take the lock; return whether it was taken."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            raise
+        return False
+    return True
+
+
+def _owner(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="ascii").strip() or "unknown"
+    return "unknown"

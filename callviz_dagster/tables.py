@@ -1,0 +1,52 @@
+"""The windows of `calls` read as one table: the same columns from the first row to the last, in time order.
+
+What belongs elsewhere: which windows there are (`windows.py`), and what their files say (`manifest.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
+from callviz_dagster.csv_audit import batches
+from callviz_dagster.csv_format import plain_texts
+from callviz_dagster.manifest import Facts
+
+
+def columns_of(facts: Facts) -> tuple[Column, ...]:
+    """Return the columns of the table that `manifest.merged` facts describe."""
+    return table_columns([field.column for field in facts.fields], other_fields=facts.other_fields)
+
+
+def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `calls` files in bounded batches, each with all of `columns`.
+
+    A column that a file does not have is empty. Where a file has a narrower kind than the table, its values are
+    written as that kind would write them: whole numbers as numbers, anything else as the text it is in `calls.csv`.
+    """
+    schema = arrow_schema(columns)
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            same = file.schema_arrow.equals(schema)
+            for batch in batches(file):
+                yield batch if same else _widened(batch, columns, schema, zone)
+
+
+def _widened(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema, zone: str) -> pa.RecordBatch:
+    kinds = {arrow_type(kind): kind for kind in Kind}
+    there = set(batch.schema.names)
+    arrays = []
+    for column, field in zip(columns, schema, strict=True):
+        if column.name not in there:
+            arrays.append(pa.nulls(batch.num_rows, field.type))
+            continue
+        array = batch.column(column.name)
+        kind = kinds[array.type]
+        if kind is not column.kind and column.kind is Kind.TEXT:
+            array = plain_texts(array, Column(column.name, kind, ""), zone)
+        arrays.append(array.cast(field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,25 @@
+"""The table of faults names tests that exist, and every fault has one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROWS = [
+    line
+    for line in (HERE.parent / "docs" / "faults.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| ") and not line.startswith("| fault")
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip()[:40])
+def test_every_fault_is_backed_by_a_test_that_exists(row: str) -> None:
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row.split("|")[-2])
+    assert named
+    for file, test in named:
+        tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
+        assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"

@@ -1,0 +1,99 @@
+"""One refresh at a time: the second waits, says for whom, and goes on even where the first was killed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster.assets.calls import calls
+from callviz_dagster.assets.calls_csv import calls_csv
+from callviz_dagster.assets.common import POOL
+from callviz_dagster.assets.raw_calls import raw_calls
+from callviz_dagster.lock import BusyError, one_at_a_time
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests.test_refresh import failure, refresh, some_calls
+
+LOG = logging.getLogger("test")
+HOLD = (
+    "import logging, sys, pathlib\n"
+    "from callviz_dagster.lock import one_at_a_time\n"
+    "with one_at_a_time(pathlib.Path(sys.argv[1]), logging.getLogger()):\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
+
+
+def holder(folder: Path) -> subprocess.Popen[str]:
+    """Start another process that holds the lock of a folder until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_waits_until_the_first_is_done_and_says_for_whom(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = holder(tmp_path)
+    assert first.stdin is not None
+    threading.Timer(0.5, first.stdin.close).start()
+    with one_at_a_time(tmp_path, LOG):
+        assert first.wait() == 0
+    assert f"Waiting for process {first.pid}, which is refreshing the same files" in caplog.text
+
+
+def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
+    first = holder(tmp_path)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    with one_at_a_time(tmp_path, LOG, wait_seconds=30):
+        pass
+
+
+def test_folders_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    with one_at_a_time(tmp_path / "a", LOG), one_at_a_time(tmp_path / "b", LOG, wait_seconds=0):
+        pass
+
+
+def test_whoever_waits_too_long_is_told_who_is_at_it(tmp_path: Path) -> None:
+    first = holder(tmp_path)
+    try:
+        with (
+            pytest.raises(BusyError, match=f"Process {first.pid} is refreshing the files in"),
+            one_at_a_time(tmp_path, LOG, wait_seconds=0.1),
+        ):
+            pass
+    finally:
+        first.communicate()
+
+
+def test_a_refresh_that_cannot_start_says_why(
+    settings: Settings, collection: Collection[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some_calls(collection)
+    monkeypatch.setattr("callviz_dagster.lock.WAIT_SECONDS", 0.1)
+    first = holder(settings.data_dir)
+    try:
+        told = failure(refresh(settings, "raw_calls"))
+    finally:
+        first.communicate()
+    assert f"Process {first.pid} is refreshing the files in {settings.data_dir.absolute()}" in told
+    assert refresh(settings, "raw_calls").success
+
+
+@pytest.mark.parametrize("asset", [raw_calls, calls, calls_csv], ids=["raw_calls", "calls", "calls_csv"])
+def test_assets_that_write_shared_files_are_in_one_pool(asset: dg.AssetsDefinition) -> None:
+    assert asset.op.pool == POOL

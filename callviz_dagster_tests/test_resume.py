@@ -1,0 +1,116 @@
+"""A read that is disturbed by a replica set of three real servers equals an undisturbed one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import bson
+import pytest
+from pymongo import MongoClient
+
+from callviz_dagster.demo.mongod import Server, running_replica_set
+from callviz_dagster.mongo import MongoDB
+from callviz_dagster.settings import Settings
+from callviz_dagster.windows import WHOLE, Window, between
+
+LOG = logging.getLogger("test")
+Document = dict[str, Any]
+NUMBER = 20_000
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """Run three servers with calls that all of them have."""
+    with running_replica_set(tmp_path_factory.mktemp("set")) as servers:
+        with MongoClient[Document](servers[0].uri, w=3) as client:
+            client.shop.calls.insert_many([{"_id": n, "n": n, "filler": "x" * 300} for n in range(NUMBER)])
+            client.shop.calls.create_index("n")
+        yield servers
+
+
+def primary(servers: list[Server]) -> Server:
+    with MongoClient[Document](servers[0].uri) as client:
+        client.admin.command("ping")
+        address = client.primary
+        assert address is not None
+    return next(server for server in servers if server.port == address[1])
+
+
+def step_down(servers: list[Server]) -> None:
+    """Let another member become primary, and end the read on the one that was."""
+    before = primary(servers)
+    with MongoClient[Document](servers[0].uri) as client:
+        client.admin.command("replSetStepDown", 20, secondaryCatchUpPeriodSecs=5)
+    assert primary(servers) != before
+    end_reads(before)
+
+
+def cut_connections(servers: list[Server]) -> None:
+    end_reads(primary(servers))
+
+
+def end_reads(server: Server) -> None:
+    """End what is read on a server, as an administrator would."""
+    with MongoClient[Document]("127.0.0.1", server.port, directConnection=True) as client:
+        for operation in client.admin.aggregate([{"$currentOp": {"idleCursors": True, "allUsers": True}}]):
+            database, _, name = operation.get("ns", "").partition(".")
+            if database == "shop":
+                if cursor := operation.get("cursor", {}).get("cursorId"):
+                    client.shop.command("killCursors", name, cursors=[cursor])
+                if "opid" in operation:
+                    client.admin.command("killOp", op=operation["opid"])
+
+
+def kill_and_start_again(servers: list[Server]) -> None:
+    server = primary(servers)
+    server.kill()
+    threading.Timer(1.0, server.start).start()
+
+
+@pytest.mark.parametrize("disturb", [step_down, cut_connections, kill_and_start_again])
+def test_a_disturbed_read_equals_an_undisturbed_one(
+    members: list[Server], disturb: Callable[[list[Server]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    settings = Settings(mongo_uri=members[0].uri, mongo_database="shop")
+    documents: list[Document] = []
+    with MongoDB(settings).snapshot(WHOLE, LOG) as read:
+        assert read.point_in_time
+        for number, batch in enumerate(read):
+            documents += bson.decode_all(batch)
+            if number == 3:
+                with MongoClient[Document](members[0].uri, w="majority") as client:
+                    client.shop.calls.update_many({"_id": {"$gte": NUMBER - 50}}, {"$inc": {"n": 1}})
+                disturb(members)
+    assert read.resumed >= 1, "the test must have interrupted the read"
+    assert [document["_id"] for document in documents] == list(range(NUMBER))
+    with MongoClient[Document](members[0].uri) as client:
+        now = {document["_id"]: document["n"] for document in client.shop.calls.find({"_id": {"$gte": NUMBER - 50}})}
+    assert {d["_id"]: d["n"] + 1 for d in documents[-50:]} == now, "all documents are of the instant before the update"
+
+
+def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type(
+    members: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 50)
+    identifiers: list[Any] = [*range(200), *(f"call-{n:03d}" for n in range(200)), *({"n": n} for n in range(50))]
+    day = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+    window = Window("w", "w", "start", day, day + dt.timedelta(1))
+    with MongoClient[Document](members[0].uri, w=3) as client:
+        client.shop.days.create_index("start")
+        client.shop.days.insert_many([{"_id": i, "start": day, "filler": "x" * 30_000} for i in identifiers])
+        client.shop.days.insert_many([{"start": day + dt.timedelta(1)} for _ in range(100)])
+    settings = Settings(mongo_uri=members[0].uri, mongo_database="shop", mongo_collection="days")
+    documents: list[Document] = []
+    assert window.filter() == between("start", window.start, window.end)
+    with MongoDB(settings).snapshot(window, LOG) as read:
+        for number, batch in enumerate(read):
+            documents += bson.decode_all(batch)
+            if number in (1, 6):
+                cut_connections(members)
+    assert read.resumed >= 1
+    assert [document["_id"] for document in documents] == identifiers

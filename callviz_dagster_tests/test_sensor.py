@@ -1,0 +1,510 @@
+"""The sensor on a real replica set: its ticks, the runs that it asks for, and what is published in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import duckdb
+import pytest
+from bson import ObjectId
+from dagster._core.events import DagsterEvent, DagsterEventType
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+from callviz_dagster import refresh
+from callviz_dagster.definitions import build_definitions
+from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.lock import one_at_a_time
+from callviz_dagster.mongo import HistoryLostError, MongoDB, MongoError
+from callviz_dagster.settings import Settings
+from callviz_dagster.watch import Cursor
+
+Document = dict[str, Any]
+LOG = logging.getLogger("test")
+# A zone in which it is about noon, so that no test runs over midnight.
+ZONE = f"Etc/GMT{dt.datetime.now(dt.UTC).hour - 12:+d}"
+TODAY = dt.datetime.combine(dt.datetime.now(ZoneInfo(ZONE)).date(), dt.time(), ZoneInfo(ZONE))
+DAYS = [f"{TODAY - dt.timedelta(6 - n):%Y-%m-%d}" for n in range(7)]
+
+
+def at(day: int, hour: int = 0) -> dt.datetime:
+    return TODAY - dt.timedelta(6 - day) + dt.timedelta(hours=hour)
+
+
+class Daemon:
+    """Does what Dagster's daemon does with the sensor, at times of the test's choosing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.cursor: str | None = None
+        self.now = dt.datetime.now(dt.UTC)
+        self.requested: list[dg.RunRequest] = []
+        self.observed: list[dict[str, Any]] = []
+        definitions = build_definitions(settings)
+        selection = dg.AssetSelection.assets("raw_calls", "calls", "rejected_calls", "calls_csv")
+        job = dg.define_asset_job("refresh_calls", selection=selection, executor_def=dg.in_process_executor)
+        self.job = dg.Definitions(
+            assets=definitions.assets, jobs=[job], resources=definitions.resources
+        ).resolve_job_def("refresh_calls")
+
+    def tick(self, *, later: float = 61) -> str:
+        """Tick so many seconds later; return the reason for doing nothing, or an empty text."""
+        self.now += dt.timedelta(seconds=later)
+        result = refresh.tick(self.cursor, self.instance, MongoDB(self.settings), self.settings, self.now)
+        self.cursor = result.cursor
+        self.requested += result.run_requests or []
+        for event in result.asset_events:
+            self.observed.append({name: value.value for name, value in event.metadata.items()})
+        return str(result.skip_reason.skip_message) if result.skip_reason else ""
+
+    def run(self) -> bool:
+        """Execute the run that was requested last."""
+        request = self.requested[-1]
+        done = self.job.execute_in_process(instance=self.instance, tags=dict(request.tags), raise_on_error=False)
+        return done.success
+
+    def refresh(self) -> None:
+        assert self.tick() == ""
+        assert self.run()
+
+    @property
+    def partitions(self) -> str:
+        tags = self.requested[-1].tags
+        first, last = (tags[f"dagster/asset_partition_range_{bound}"] for bound in ("start", "end"))
+        return tags.get("callviz/partitions") or (first if first == last else f"{first}...{last}")
+
+
+def ids(settings: Settings) -> list[str]:
+    path = settings.publish_dir / "calls.csv"
+    return sorted(row[0] for row in duckdb.execute(f"select _id from read_csv('{path}', all_varchar=true)").fetchall())
+
+
+@pytest.fixture
+def daemon(settings: Settings, collection: Collection[Document]) -> Daemon:
+    """Give a daemon over seven calls, one a day, that has refreshed once."""
+    collection.insert_many([{"_id": f"c{day}", "start_time": at(day), "status": "ringing"} for day in range(7)])
+    daemon = Daemon(settings)
+    daemon.refresh()
+    return daemon
+
+
+@pytest.fixture
+def daily(settings: Settings, collection: Collection[Document]) -> Daemon:
+    """Give the same with a partition a day."""
+    collection.create_index("start_time")
+    collection.insert_many([{"_id": f"c{day}", "start_time": at(day), "status": "ringing"} for day in range(7)])
+    daemon = Daemon(
+        dataclasses.replace(
+            settings, partitions="daily", timezone=ZONE, partitions_start=at(0).date(), field_start_time="start_time"
+        )
+    )
+    daemon.refresh()
+    assert daemon.partitions == f"{DAYS[0]}...{DAYS[6]}"
+    return daemon
+
+
+def test_the_first_look_refreshes_everything_and_the_next_nothing(daemon: Daemon) -> None:
+    assert daemon.requested[0].tags["callviz/reason"] == "the first look at the collection"
+    assert daemon.tick().startswith("no changes since ")
+    assert daemon.tick().endswith(", 7 calls")
+    assert len(daemon.requested) == 1
+
+
+def test_a_new_call_is_published_by_one_refresh(daemon: Daemon, collection: Collection[Document]) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    collection.update_one({"_id": "c0"}, {"$set": {"status": "completed"}})
+    collection.delete_one({"_id": "c1"})
+    daemon.refresh()
+    assert daemon.tick().startswith("no changes")
+    assert "new" in ids(daemon.settings)
+    assert "c1" not in ids(daemon.settings)
+    told = daemon.observed[-1]
+    assert (told["inserted"], told["updated"], told["deleted"]) == (1, 1, 1)
+    assert dt.datetime.fromisoformat(told["since"]) < daemon.now
+
+
+def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    collection.insert_one({"_id": "first", "start_time": at(6)})
+    assert daemon.tick() == ""
+    waiting = daemon.instance.create_run_for_job(daemon.job, tags=dict(daemon.requested[-1].tags))
+    for status, event in (
+        ("not_started", None),
+        ("starting", DagsterEventType.RUN_STARTING),
+        ("started", DagsterEventType.RUN_START),
+    ):
+        if event:
+            daemon.instance.report_dagster_event(DagsterEvent(event.value, "refresh_calls"), waiting.run_id)
+        collection.insert_one({"_id": f"while {status}", "start_time": at(6)})
+        assert f"is {status}; changes wait for its end" in daemon.tick()
+    assert len(daemon.requested) == 2
+    daemon.instance.delete_run(waiting.run_id)
+    assert daemon.run()
+    assert daemon.tick().startswith("no changes"), "the run has read them all, so they ask for no other"
+    collection.insert_one({"_id": "after", "start_time": at(6)})
+    daemon.refresh()
+    assert {"first", "while not_started", "while starting", "while started", "after"} <= {*ids(daemon.settings)}
+
+
+def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection: Collection[Document]) -> None:
+    other = daemon.instance.create_run_for_job(daemon.job, status=dg.DagsterRunStatus.STARTED)
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert other.run_id[:8] in daemon.tick()
+    daemon.instance.delete_run(other.run_id)
+    daemon.refresh()
+
+
+def test_a_failed_run_is_tried_again_with_its_partitions(
+    daily: Daemon, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(2)})
+    assert daily.tick() == ""
+    with monkeypatch.context() as broken:
+        broken.setattr("callviz_dagster.assets.calls_csv.publish_csv", lambda *given: 1 / 0)
+        assert not daily.run()
+    for pause in (60, 120, 240):
+        told = daily.tick(later=5)
+        assert "was a failure); 1 partition will be tried again at" in told
+        assert "will be tried again" in daily.tick(later=pause - 10)
+        assert daily.tick(later=10) == ""
+        assert daily.partitions == DAYS[2]
+        with monkeypatch.context() as broken:
+            broken.setattr("callviz_dagster.assets.calls_csv.publish_csv", lambda *given: 1 / 0)
+            assert not daily.run()
+    daily.tick(later=5)
+    assert daily.tick(later=480) == ""
+    assert daily.run()
+    assert "new" in ids(daily.settings)
+    assert daily.tick().startswith("no changes")
+
+
+def test_a_run_that_was_never_started_is_asked_for_again(daemon: Daemon, collection: Collection[Document]) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick() == ""
+    assert "the run was never started" in daemon.tick(later=5)
+    daemon.refresh()
+    assert "new" in ids(daemon.settings)
+
+
+def test_a_run_whose_process_is_gone_is_not_waited_for_without_end(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    """After a power cut nobody tells Dagster that the run has ended."""
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick() == ""
+    run = daemon.instance.create_run_for_job(daemon.job, tags=dict(daemon.requested[-1].tags))
+    daemon.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "refresh_calls"), run.run_id)
+    with one_at_a_time(daemon.settings.data_dir, LOG):
+        assert "is started; changes wait for its end" in daemon.tick(later=1000)
+    assert f"run {run.run_id[:8]} was a failure" in daemon.tick(later=1)
+    daemon.refresh()
+    assert "new" in ids(daemon.settings)
+
+
+def test_only_the_touched_partitions_are_requested(daily: Daemon, collection: Collection[Document]) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(1, 5)})
+    collection.update_one({"_id": "c5"}, {"$set": {"status": "completed"}})
+    assert daily.tick() == ""
+    assert daily.partitions == f"{DAYS[1]}, {DAYS[5]}"
+    assert daily.observed[-1]["partitions"] == f"{DAYS[1]}, {DAYS[5]}"
+    assert daily.run()
+    assert daily.tick().startswith("no changes")
+
+
+def test_a_deleted_call_is_traced_to_its_partition(daily: Daemon, collection: Collection[Document]) -> None:
+    collection.delete_one({"_id": "c3"})
+    assert daily.tick() == ""
+    assert daily.partitions == DAYS[3]
+    assert daily.run()
+    assert "c3" not in ids(daily.settings)
+
+
+@pytest.mark.parametrize("how", ["update", "replace", "pipeline"])
+def test_a_call_that_moves_to_another_day_touches_both(
+    daily: Daemon, collection: Collection[Document], how: str
+) -> None:
+    if how == "update":
+        collection.update_one({"_id": "c1"}, {"$set": {"start_time": at(4, 3)}})
+    elif how == "replace":
+        collection.replace_one({"_id": "c1"}, {"start_time": at(4, 3)})
+    else:
+        collection.update_one({"_id": "c1"}, [{"$set": {"start_time": at(4, 3)}}])
+    assert daily.tick() == ""
+    assert daily.partitions == f"{DAYS[1]}, {DAYS[4]}"
+    assert daily.run()
+    assert ids(daily.settings) == [f"c{day}" for day in range(7)]
+
+
+def test_a_call_that_loses_its_start_time_leaves_its_partition(daily: Daemon, collection: Collection[Document]) -> None:
+    daily.settings = dataclasses.replace(daily.settings)
+    collection.insert_many([{"_id": f"more{n}", "start_time": at(0, n)} for n in range(20)])
+    daily.refresh()
+    collection.update_one({"_id": "c2"}, {"$unset": {"start_time": 1}})
+    daily.refresh()
+    assert daily.partitions == DAYS[2]
+    assert "c2" not in ids(daily.settings)
+
+
+def test_calls_with_object_ids_are_traced(daily: Daemon, collection: Collection[Document]) -> None:
+    identifier = ObjectId()
+    collection.insert_one({"_id": identifier, "start_time": at(2)})
+    daily.refresh()
+    collection.delete_one({"_id": identifier})
+    daily.refresh()
+    assert daily.partitions == DAYS[2]
+    assert ids(daily.settings) == [f"c{day}" for day in range(7)]
+
+
+def test_a_deleted_call_that_cannot_be_traced_refreshes_everything(
+    daily: Daemon, collection: Collection[Document]
+) -> None:
+    collection.insert_one({"_id": {"tenant": 1}, "start_time": at(2)})
+    daily.refresh()
+    collection.delete_one({"_id": {"tenant": 1}})
+    daily.refresh()
+    assert daily.partitions == f"{DAYS[0]}...{DAYS[6]}"
+    assert "cannot be looked up" in daily.requested[-1].tags["callviz/reason"]
+    assert ids(daily.settings) == [f"c{day}" for day in range(7)]
+
+
+def test_a_trickle_starts_no_run_before_its_time(daemon: Daemon, collection: Collection[Document]) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    daemon.now = dt.datetime.now(dt.UTC)
+    told = daemon.tick(later=0)
+    assert "changes waiting until" in told
+    assert "CALLVIZ_MIN_REFRESH_SECONDS=60" in told
+    assert daemon.tick(later=60) == ""
+
+
+def test_a_burst_costs_one_refresh(daemon: Daemon, collection: Collection[Document]) -> None:
+    collection.insert_many([{"_id": f"b{n}", "start_time": at(n % 7)} for n in range(100_000)])
+    ticks = 0
+    while daemon.tick(later=60):
+        ticks += 1
+        assert ticks < 20
+    assert daemon.run()
+    assert daemon.tick().endswith(", 100,007 calls")
+    assert len(daemon.requested) == 2
+    assert len(ids(daemon.settings)) == 100_007
+
+
+def test_calls_that_keep_coming_do_not_keep_the_others_waiting(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.001):
+            collection.insert_one({"start_time": at(6)})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert daemon.tick() == ""
+    finally:
+        stop.set()
+        thread.join()
+    assert daemon.run()
+
+
+def test_mongodb_away_is_one_redacted_line_and_the_next_tick_catches_up(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    settings, cursor = daemon.settings, daemon.cursor
+    daemon.settings = dataclasses.replace(
+        settings, mongo_uri="mongodb://bob:hunter22@127.0.0.1:9/?serverSelectionTimeoutMS=300"
+    )
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    with pytest.raises(MongoError, match=r"^MongoDB did not answer: 127\.0\.0\.1:9") as caught:
+        daemon.tick()
+    assert "hunter22" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert daemon.cursor == cursor
+    daemon.settings = settings
+    daemon.refresh()
+    assert "new" in ids(settings)
+
+
+def test_a_dropped_collection_is_an_error_and_its_return_one_full_refresh(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    collection.drop()
+    with pytest.raises(MongoError, match="has no"):
+        daemon.tick()
+    collection.insert_one({"_id": "again", "start_time": at(6)})
+    daemon.refresh()
+    assert daemon.requested[-1].tags["callviz/reason"].endswith("was dropped.")
+    assert ids(daemon.settings) == ["again"]
+    assert daemon.tick().startswith("no changes")
+
+
+def test_a_renamed_collection_is_one_full_refresh(daemon: Daemon, collection: Collection[Document]) -> None:
+    collection.rename("old_calls")
+    collection.database["calls"].insert_one({"_id": "other", "start_time": at(6)})
+    daemon.refresh()
+    assert "was renamed" in daemon.requested[-1].tags["callviz/reason"]
+    assert ids(daemon.settings) == ["other"]
+
+
+def test_a_cursor_of_another_partitioning_or_collection_refreshes_everything(
+    daily: Daemon, collection: Collection[Document]
+) -> None:
+    assert daily.cursor is not None
+    cursor = Cursor.from_json(daily.cursor)
+    daily.cursor = dataclasses.replace(cursor, partitioning="monthly from 2024-01-01 in UTC by start_time").to_json()
+    daily.refresh()
+    assert "instead of monthly" in daily.requested[-1].tags["callviz/reason"]
+    daily.cursor = dataclasses.replace(cursor, source="shop.calls").to_json()
+    daily.refresh()
+    assert "is read instead of shop.calls" in daily.requested[-1].tags["callviz/reason"]
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Iterator[tuple[Settings, Path]]:
+    """Give settings of a server of its own, and the folder of its data."""
+    yield (
+        Settings(mongo_database="shop", data_dir=tmp_path / "data", publish_dir=tmp_path / "publish"),
+        tmp_path / "mongod",
+    )
+
+
+def test_a_server_restored_from_a_backup_is_one_full_refresh(backup: tuple[Settings, Path], tmp_path: Path) -> None:
+    settings, folder = backup
+    with running_mongod(folder) as server, MongoClient[Document](server.uri) as client:
+        client.shop.calls.insert_many([{"_id": n, "start_time": at(n)} for n in range(3)])
+    shutil.copytree(folder, tmp_path / "copy")
+    with running_mongod(folder) as server, MongoClient[Document](server.uri) as client:
+        daemon = Daemon(dataclasses.replace(settings, mongo_uri=server.uri))
+        daemon.refresh()
+        client.shop.calls.insert_one({"_id": "after the backup", "start_time": at(3)})
+        daemon.refresh()
+        assert len(ids(settings)) == 4
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    with running_mongod(folder) as server:
+        daemon.settings = dataclasses.replace(settings, mongo_uri=server.uri)
+        daemon.job = Daemon(daemon.settings).job
+        daemon.refresh()
+        assert "restored from a backup" in daemon.requested[-1].tags["callviz/reason"]
+        assert ids(settings) == ["0", "1", "2"]
+
+
+def test_an_oplog_that_has_rolled_over_is_one_full_refresh(backup: tuple[Settings, Path]) -> None:
+    """The server answers as it does when the place to go on from is no longer in its oplog."""
+    settings, folder = backup
+    lost = {"failCommands": ["aggregate"], "errorCode": 286}
+    with (
+        running_mongod(folder, parameters={"enableTestCommands": 1}) as server,
+        MongoClient[Document](server.uri) as client,
+    ):
+        client.shop.calls.insert_many([{"_id": n, "start_time": at(n)} for n in range(3)])
+        daemon = Daemon(dataclasses.replace(settings, mongo_uri=server.uri))
+        daemon.refresh()
+        client.shop.calls.insert_one({"_id": "unseen", "start_time": at(3)})
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=lost)
+        daemon.refresh()
+        assert "its oplog has rolled over" in daemon.requested[-1].tags["callviz/reason"]
+        assert "unseen" in ids(settings)
+        assert daemon.tick().startswith("no changes")
+
+
+def test_a_restarted_server_loses_no_change(backup: tuple[Settings, Path]) -> None:
+    settings, folder = backup
+    with running_mongod(folder) as server, MongoClient[Document](server.uri) as client:
+        client.shop.calls.insert_many([{"_id": n, "start_time": at(n)} for n in range(3)])
+        daemon = Daemon(dataclasses.replace(settings, mongo_uri=server.uri))
+        daemon.refresh()
+        client.shop.calls.insert_one({"_id": "seen", "start_time": at(3)})
+        daemon.refresh()
+        client.shop.calls.insert_one({"_id": "unseen", "start_time": at(3)})
+        server.kill()
+        server.start()
+        daemon.refresh()
+        assert "callviz/reason" not in daemon.requested[-1].tags, "no full refresh"
+        assert "unseen" in ids(settings)
+        assert daemon.tick().startswith("no changes")
+
+
+def test_without_change_streams_new_and_deleted_calls_are_seen(standalone_uri: str, tmp_path: Path) -> None:
+    settings = Settings(
+        mongo_uri=standalone_uri, mongo_database=f"test_{uuid.uuid4().hex[:12]}", data_dir=tmp_path / "data",
+        publish_dir=tmp_path / "publish", partitions="daily", timezone=ZONE, partitions_start=at(0).date(),
+        field_start_time="start_time",
+    )  # fmt: skip
+    with MongoClient[Document](standalone_uri) as client:
+        calls = client[settings.database].calls
+        try:
+            calls.insert_many([{"_id": n, "start_time": at(n)} for n in range(7)])
+            daemon = Daemon(settings)
+            daemon.refresh()
+            assert daemon.tick().startswith("no changes")
+            calls.insert_one({"_id": 8, "start_time": at(5)})
+            daemon.refresh()
+            assert daemon.partitions == DAYS[5]
+            calls.delete_one({"_id": 2})
+            daemon.refresh()
+            assert daemon.partitions == f"{DAYS[0]}...{DAYS[6]}"
+            assert ids(settings) == ["0", "1", "3", "4", "5", "6", "8"]
+            assert daemon.tick().startswith("no changes")
+        finally:
+            client.drop_database(settings.database)
+
+
+def test_the_sensor_is_what_dagster_evaluates(daemon: Daemon, collection: Collection[Document]) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    settings = dataclasses.replace(daemon.settings, min_refresh_seconds=0)
+    repository = build_definitions(settings).get_repository_def()
+    sensor = repository.get_sensor_def("calls_changed")
+    context = dg.build_sensor_context(
+        instance=daemon.instance, cursor=daemon.cursor, resources={"mongo": MongoDB(settings)},
+        repository_def=repository,
+    )  # fmt: skip
+    data = sensor.evaluate_tick(context)
+    assert [request.job_name or "refresh_calls" for request in data.run_requests or []] == ["refresh_calls"]
+    assert data.cursor is not None
+    assert Cursor.from_json(data.cursor).requested is not None
+    assert [event.asset_key for event in data.asset_events] == [dg.AssetKey("mongodb_calls")]
+
+
+def test_a_token_that_the_server_cannot_know_is_lost_history(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    collection.insert_one({"_id": 1})
+    with pytest.raises(HistoryLostError):
+        MongoDB(settings).changes({"_data": "no token"})
+
+
+@pytest.mark.parametrize(
+    ("given", "sensor", "schedule"),
+    [({}, "STOPPED", "STOPPED"), ({"watch": True, "nightly": "01:15"}, "RUNNING", "RUNNING")],
+    ids=["by default", "as set"],
+)
+def test_sensor_and_schedule_are_on_where_the_settings_say(given: Document, sensor: str, schedule: str) -> None:
+    repository = build_definitions(Settings(timezone="Europe/Berlin", **given)).get_repository_def()
+    assert repository.get_sensor_def("calls_changed").default_status.value == sensor
+    nightly = repository.get_schedule_def("nightly_refresh")
+    assert nightly.default_status.value == schedule
+    assert nightly.execution_timezone == "Europe/Berlin"
+    assert nightly.cron_schedule == ("15 1 * * *" if given else "0 3 * * *")
+
+
+def test_the_schedule_refreshes_every_partition(daily: Daemon) -> None:
+    repository = build_definitions(daily.settings).get_repository_def()
+    night = dt.datetime.now(dt.UTC)
+    context = dg.build_schedule_context(instance=daily.instance, scheduled_execution_time=night)
+    (request,) = repository.get_schedule_def("nightly_refresh").evaluate_tick(context).run_requests or []
+    daily.requested.append(request)
+    assert daily.partitions == f"{DAYS[0]}...{DAYS[6]}"
+    assert daily.run()

@@ -1,0 +1,183 @@
+"""Windows: they cover every date once, in every zone, and are Dagster's partitions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymongo.collection import Collection
+
+from callviz_dagster.settings import MissingSettingError, Settings, SettingsError
+from callviz_dagster.windows import WHOLE, Partitioning, between, chosen, leftovers, stretches, told
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "America/Sao_Paulo", "Africa/Cairo"]
+KINDS = ["daily", "weekly", "monthly"]
+NOW = dt.datetime(2025, 3, 31, 22, 30, tzinfo=dt.UTC)
+
+
+def partitioning(kind: str = "daily", zone: str = "Europe/Berlin", first: str = "2024-03-20") -> Partitioning:
+    start = dt.date.fromisoformat(first)
+    return Partitioning.of(
+        Settings(partitions=kind, partitions_start=start, timezone=zone, field_start_time="start_time")
+    )
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_are_dagsters_partitions(kind: str, zone: str) -> None:
+    ours = partitioning(kind, zone, "2017-01-05")
+    theirs = ours.definition()
+    assert theirs is not None
+    now = dt.datetime(2025, 3, 31, 23, 30, tzinfo=dt.UTC)
+    assert [window.key for window in ours.windows(now)] == list(theirs.get_partition_keys(current_time=now))
+    for window in ours.windows(now):
+        span = theirs.time_window_for_partition_key(window.key)
+        assert (window.start, window.end) == (span.start.astimezone(dt.UTC), span.end.astimezone(dt.UTC))
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "Pacific/Apia", "America/St_Johns"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_follow_each_other_without_gap_and_their_names_are_in_time_order(kind: str, zone: str) -> None:
+    windows = partitioning(kind, zone, "2009-06-17").windows(NOW)
+    for before, after in itertools.pairwise(windows):
+        assert before.end == after.start
+    names = [window.name for window in windows]
+    assert names == sorted(set(names))
+
+
+def test_days_of_23_and_25_hours_are_whole() -> None:
+    days = partitioning()
+    lengths = {}
+    for key in ("2024-03-31", "2024-10-27", "2024-05-01"):
+        window = days.window(key)
+        assert window.start is not None
+        assert window.end is not None
+        lengths[key] = (window.end - window.start) / dt.timedelta(hours=1)
+    assert lengths == {"2024-03-31": 23, "2024-10-27": 25, "2024-05-01": 24}
+
+
+@given(
+    st.datetimes(dt.datetime(2009, 1, 1), dt.datetime(2025, 12, 31), timezones=st.just(dt.UTC)),
+    st.sampled_from([*ZONES, "Pacific/Apia", "America/St_Johns"]),
+    st.sampled_from(KINDS),
+    st.sampled_from([None, "Europe/Berlin", "America/New_York"]),
+)
+def test_every_date_is_in_the_window_that_its_key_names(
+    stored: dt.datetime, zone: str, kind: str, source_zone: str | None
+) -> None:
+    scheme = Partitioning(
+        kind, dt.date(2000, 1, 3) if kind == "weekly" else dt.date(2000, 1, 1), zone, "s", source_zone
+    )
+    key = scheme.key_of(stored)
+    assert key is not None
+    window = scheme.window(key)
+    assert window.start is not None
+    assert window.end is not None
+    assert window.start <= stored < window.end
+
+
+def test_a_call_is_in_the_window_of_its_local_date() -> None:
+    late = dt.datetime(2024, 5, 1, 22, 30, tzinfo=dt.UTC)
+    assert late.astimezone(ZoneInfo("Europe/Berlin")).date() == dt.date(2024, 5, 2)
+    assert partitioning("daily").key_of(late) == "2024-05-02"
+    assert partitioning("weekly").key_of(late) == "2024-04-29"
+    assert partitioning("monthly").key_of(late) == "2024-05-01"
+
+
+@pytest.mark.parametrize("value", [None, "2024-05-01", 1714600000, dt.datetime(2024, 3, 19, 20), dt.datetime.max])
+def test_what_is_no_date_or_before_the_start_is_in_no_window(value: object) -> None:
+    if value == dt.datetime.max:
+        assert partitioning("daily").key_of(value) is None
+    else:
+        assert partitioning().key_of(value) is None
+
+
+def test_a_stored_local_clock_is_cut_at_its_own_midnight() -> None:
+    clock = Partitioning("daily", dt.date(2024, 1, 1), "Europe/Berlin", "s", "Europe/Berlin")
+    assert clock.window("2024-03-31").start == dt.datetime(2024, 3, 31, tzinfo=dt.UTC)
+    assert clock.window("2024-03-31").end == dt.datetime(2024, 4, 1, tzinfo=dt.UTC)
+
+
+def test_without_partitions_the_one_window_is_the_whole_collection() -> None:
+    none = Partitioning.of(Settings())
+    assert none.windows(NOW) == [WHOLE]
+    assert none.window("") == WHOLE
+    assert none.key_of("anything") == ""
+    assert none.definition() is None
+    assert WHOLE.filter() == {}
+
+
+def test_the_start_is_moved_back_to_a_whole_window() -> None:
+    assert partitioning("weekly", first="2024-03-20").windows(NOW)[0].key == "2024-03-18"
+    assert partitioning("monthly", first="2024-03-20").windows(NOW)[0].name == "2024-03"
+
+
+def test_windows_are_told_as_stretches_and_read_back() -> None:
+    every = partitioning().windows(NOW)
+    some = [every[0], every[1], every[2], every[9]]
+    assert told(some, every) == "2024-03-20...2024-03-22, 2024-03-29"
+    assert chosen(told(some, every), every) == some
+    assert [len(part) for part in stretches(some, every)] == [3, 1]
+
+
+def test_filters_give_every_document_to_one_window_or_to_none(collection: Collection[dict[str, Any]]) -> None:
+    day = dt.datetime(2024, 3, 20, 12)
+    starts: list[Any] = [
+        *(day + dt.timedelta(hours=7 * n) for n in range(30)),
+        [day, day + dt.timedelta(2)],
+        "2024-03-21T00:00:00Z",
+        1_711_000_000_000,
+        None,
+        day - dt.timedelta(9),
+        day + dt.timedelta(900),
+    ]
+    collection.insert_many([{"_id": n, "t": {"start": start}} for n, start in enumerate(starts)])
+    collection.insert_one({"_id": "list above", "t": [{"start": day}, {"start": day + dt.timedelta(1)}]})
+    collection.insert_one({"_id": "none"})
+    scheme = Partitioning("daily", dt.date(2024, 3, 20), "Europe/Berlin", "t.start")
+    windows = scheme.windows(dt.datetime(2024, 4, 1, tzinfo=dt.UTC))
+    found = [document["_id"] for window in windows for document in collection.find(window.filter())]
+    assert sorted(found) == list(range(30))
+    assert [d["_id"] for d in collection.find(between("t.start", None, windows[0].start))] == [34]
+    assert [d["_id"] for d in collection.find(between("t.start", windows[-1].end, None))] == [35]
+    for document in collection.find({"_id": {"$in": found}}):
+        (window,) = [w for w in windows if w.key == scheme.key_of(document["t"]["start"])]
+        assert collection.count_documents({"_id": document["_id"], **window.filter()}) == 1
+
+
+def test_files_of_another_partitioning_are_left_over(tmp_path: Path) -> None:
+    days, months = partitioning("daily"), partitioning("monthly")
+    for window in (WHOLE, days.window("2024-03-20"), months.window("2024-03-01")):
+        for path in (window.archive(tmp_path), window.manifest(tmp_path), window.calls(tmp_path)):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    (tmp_path / "raw_calls" / "coverage.json").touch()
+    left = {path.name for path in leftovers(tmp_path, days.windows(NOW))}
+    assert left == {"all.bson.zst", "all.json", "all.parquet", "2024-03.bson.zst", "2024-03.json", "2024-03.parquet"}
+
+
+def test_partitions_without_a_start_or_a_field_are_refused() -> None:
+    with pytest.raises(MissingSettingError, match="needs CALLVIZ_PARTITIONS_START, for example 2024-01-01"):
+        Settings(partitions="daily", field_start_time="s")
+    with pytest.raises(MissingSettingError, match="needs CALLVIZ_FIELD_START_TIME"):
+        Settings(partitions="daily", partitions_start=dt.date(2024, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PARTITIONS", "hourly"), ("PARTITIONS_START", "1.1.2024"), ("FRESH_WITHIN", "soon"), ("NIGHTLY", "25:00")],
+)
+def test_settings_that_make_no_sense_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CALLVIZ_{name}: '{value}' is not allowed; it takes"):
+        Settings.load({f"CALLVIZ_{name}": value})
+
+
+def test_settings_of_spans_are_read() -> None:
+    assert Settings.load({"CALLVIZ_FRESH_WITHIN": "90m"}).fresh_within == dt.timedelta(minutes=90)
+    assert Settings.load({"CALLVIZ_NIGHTLY": "03:30"}).nightly == "03:30"
