@@ -27,7 +27,7 @@ dev: $(VENV)/.demo ## the same MongoDB, with calls coming in, and the Dagster UI
 	@exec $(BIN)/python -m callviz_dagster.demo serve --documents $(DOCUMENTS) --port $(PORT)
 
 test: $(VENV)/.dev ## run all tests, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
 
 soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster runs (SOAK_SECONDS=n)
 	@$(BIN)/python -m callviz_dagster_tests.soak --seconds $(SOAK_SECONDS)
