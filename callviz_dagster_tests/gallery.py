@@ -18,6 +18,7 @@ import bson
 from bson import Decimal128
 from bson.binary import Binary, UuidRepresentation
 
+from callviz_dagster import vocabulary
 from callviz_dagster_tests import raw_bson as raw
 from callviz_dagster_tests.raw_bson import Value, array, date, nested, raw_document, text, value
 
@@ -916,7 +917,7 @@ CASES = [case for cases in SECTIONS.values() for case in cases]
 # The document
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "awkward-documents.md"
-_MARK = "<!-- gallery -->"
+_NAMES, _GALLERY = "<!-- names -->", "<!-- gallery -->"
 _LONGEST = 90
 
 
@@ -971,10 +972,22 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(document: str) -> str:
-    """Return the document with the tables in their place, at its end."""
-    return document[: document.index(_MARK)] + f"{_MARK}\n\n{table()}"
+def names() -> str:
+    """Return the names and labels that are known as a Markdown table."""
+    labels = {"call_type": vocabulary.TYPES, "status": vocabulary.STATUSES}
+    rows = [(f"field of the {role.replace('_', ' ')}", found) for role, found in vocabulary.FIELD_NAMES.items()]
+    rows.append(("nested documents that are looked into", tuple(sorted(vocabulary.WRAPPERS))))
+    rows += [(f"label of the {role.replace('_', ' ')}", found) for role, found in labels.items()]
+    lines = ["| | known names |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {what} | {', '.join(map(_code, found))} |" for what, found in rows)])
+
+
+def with_tables(document: str) -> str:
+    """Return the document with the names behind their mark, up to the next heading, and the gallery at the end."""
+    before, rest = document.split(_NAMES)
+    between = rest[rest.index("\n## ") : rest.index(_GALLERY)]
+    return f"{before}{_NAMES}\n\n{names()}\n{between}{_GALLERY}\n\n{table()}"
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

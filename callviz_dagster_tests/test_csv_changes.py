@@ -19,7 +19,7 @@ def write(path: Path, table: dict[str, str], *, other: str = "") -> Path:
 
 
 @given(rows, rows)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_are_counted_as_added_changed_and_removed(
     tmp_path: Path, old: dict[str, str], new: dict[str, str]
 ) -> None:

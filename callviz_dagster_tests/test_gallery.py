@@ -107,4 +107,4 @@ def test_a_collection_of_nothing_but_awkward_documents_is_refreshed(
 
 def test_the_document_shows_the_gallery_as_it_is() -> None:
     document = gallery.DOCUMENT.read_text(encoding="utf-8")
-    assert document == gallery.with_table(document), "run python -m callviz_dagster_tests.gallery"
+    assert document == gallery.with_tables(document), "run python -m callviz_dagster_tests.gallery"

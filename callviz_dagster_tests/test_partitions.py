@@ -229,7 +229,7 @@ def test_a_changed_time_zone_asks_for_every_partition(daily: Settings, collectio
     tokyo = dataclasses.replace(daily, timezone="Asia/Tokyo")
     result = refresh_range(tokyo, DAYS[0], DAYS[1])
     assert not result.success
-    assert f"refresh {DAYS[2]}...{DAYS[9]}" in failure(result)
+    assert f"refresh {DAYS[2]}..." in failure(result)
 
 
 def test_a_run_without_partitions_is_told_what_to_name(daily: Settings, collection: Collection[Document]) -> None:
