@@ -94,15 +94,15 @@ def test_read_goes_on_after_a_killed_cursor(
 ) -> None:
     """Connections are cut on the server in mid-read; identifiers of every type are still read once each."""
     monkeypatch.setattr("callviz_dagster.mongo.BATCH", 400)
-    collection.insert_many([{"_id": identifier, "filler": "x" * 2000} for identifier in IDENTIFIERS])
+    collection.insert_many([{"_id": identifier, "filler": "x" * 6000} for identifier in IDENTIFIERS])
     undisturbed = read(settings)
     documents: list[Document] = []
     with MongoDB(settings).snapshot(WHOLE, LOG) as snapshot:
         for number, batch in enumerate(snapshot):
             documents += bson.decode_all(batch)
-            if number in (1, 6, 12, 20):
+            if number % 3 == 1:
                 kill_reads_of(collection)
-    assert snapshot.resumed >= 2, "the test must have interrupted the read"
+    assert snapshot.resumed >= 1, "the test must have interrupted the read"
     assert documents == undisturbed
     assert len(documents) == len(IDENTIFIERS)
     assert "goes on from the last document" in caplog.text
