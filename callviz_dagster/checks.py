@@ -266,6 +266,10 @@ def columns_stable(
     kinds = {column.name: column.kind for column in before}
     now = {column.name: column.kind for column in plan.fields}
     changes = [
+        *(
+            f"{path}, which CALLVIZ_PSEUDONYMIZE or CALLVIZ_DROP_FIELDS names, is in no document"
+            for path in plan.unseen
+        ),
         *(f"{name} came" for name in now if name not in kinds),
         *(f"{name} came back" for name in now if name in kinds and name in present and name not in present_before),
         *(

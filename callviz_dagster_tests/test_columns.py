@@ -25,7 +25,7 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster.manifest import Manifest
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster_tests.raw_bson import raw_document, text, value
-from callviz_dagster_tests.test_refresh import checks, failure, refresh
+from callviz_dagster_tests.test_refresh import checks, failure, refresh, some_calls
 
 Document = dict[str, Any]
 START = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)
@@ -321,3 +321,14 @@ def test_a_field_that_plays_a_role_cannot_be_pseudonymized(
 def test_settings_that_would_hide_what_the_table_is_built_from_are_refused(changed: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Settings.load(changed)
+
+
+def test_a_misspelt_field_to_hide_is_told(collection: Collection[Document], settings: Settings) -> None:
+    some_calls(collection, 3)
+    assert refresh(settings).success
+    hiding = dataclasses.replace(settings, pseudonymize=("callr",), pseudonym_key="k" * 32)
+    warning = checks(refresh(hiding))["columns_stable"]
+    assert not warning.passed
+    assert "callr, which CALLVIZ_PSEUDONYMIZE or CALLVIZ_DROP_FIELDS names, is in no document" in (
+        warning.description or ""
+    )
