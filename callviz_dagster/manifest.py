@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from callviz_dagster.contract import widen
 from callviz_dagster.plan import FieldColumn
@@ -75,8 +74,6 @@ class Facts:
     present: tuple[str, ...] = ()
     """Names of the fields that some document of this refresh has."""
     other_fields: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that changed what is in the file."""
     span: str = ""
     """The documents that the window takes, see `Window.span`."""
 

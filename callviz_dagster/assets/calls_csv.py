@@ -55,16 +55,17 @@ def calls_csv(
         with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
             windows = require_windows(settings)
             paths = [window.calls(settings.data_dir) for window in windows]
+            counted = count_files(paths, labels=settings.dashboard_labels)
+            picture = charts.daily_calls_picture(counted)
             made = publish_csv(paths, settings.publish_dir / FILE, settings.timezone, context.log)
     except Refused as refused:
         yield from refused.results
         raise refused.failure("The last good calls.csv") from None
-    counted = count_files(paths, labels=settings.dashboard_labels)
     coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
     yield dg.MaterializeResult(
         metadata={
             "headline": dg.MetadataValue.md(charts.headline(counted)),
-            "daily calls": dg.MetadataValue.md(charts.daily_calls_picture(counted)),
+            "daily calls": dg.MetadataValue.md(picture),
             **file_metadata(made.file, rows=made.rows, documents=made.rows, seconds=made.seconds),
             **snapshot_metadata(made.facts.snapshot_time, made.facts.source),
             "rejected": made.facts.rejected,
