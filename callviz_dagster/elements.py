@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,8 @@ _COUNTED = {STRING: 4, DOCUMENT: 0, ARRAY: 0, BINARY: 5, CODE: 4, SYMBOL: 4, DB_
 """Types whose size is an int32 at their start plus so many bytes."""
 
 _PADDING = 64
+_SMALLEST = 5
+"""Bytes of the empty document."""
 _TOGETHER = 24
 """Fewer documents than this are walked one by one."""
 _MOST_NAMES = 512
@@ -116,18 +119,21 @@ class Batch:
 
     def int32(self, starts: Ints) -> Ints:
         """Return the int32 at each position."""
-        return self._read(starts, 4).view("<i4").ravel().astype(np.int64)
+        return numbers(self.data, "<i4")[starts].astype(np.int64)
 
     def int64(self, starts: Ints) -> Ints:
         """Return the int64 (or the date, in milliseconds) at each position."""
-        return self._read(starts, 8).view("<i8").ravel()
+        return numbers(self.data, "<i8")[starts]
 
     def double(self, starts: Ints) -> NDArray[np.float64]:
         """Return the double at each position."""
-        return self._read(starts, 8).view("<f8").ravel()
+        return numbers(self.data, "<f8")[starts]
 
-    def _read(self, starts: Ints, width: int) -> NDArray[np.uint8]:
-        return np.lib.stride_tricks.sliding_window_view(self.data, width)[starts]
+
+def numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    """Return the numbers that start at each position of the bytes, aligned or not, without a copy."""
+    size = np.dtype(dtype).itemsize
+    return np.ndarray((max(len(data) - size + 1, 0),), dtype, data, strides=(1,))
 
 
 Found = dict[tuple[Path, int], list[tuple[Ints, Ints]]]
@@ -153,7 +159,7 @@ class Walker:
 
     def _walk_level(self, data: _Bytes, prefix: Path, rows: Ints, position: Ints, found: Found) -> None:
         """Walk one level of (sub)documents, whose first elements start at `position`, and the levels below it."""
-        level = _Level(data, rows, position.copy())
+        level = _Level(data, rows, position)
         order = self._orders.setdefault(prefix, [])
         active = level.unfinished(np.arange(len(rows)))
         for _ in range(_MOST_SWEEPS):
@@ -162,15 +168,14 @@ class Walker:
             _learn(order, level.names(int(active[0])))
             stepped, useful = 0, []
             for name in order:
-                hit = data.named(level.position[active], name)
-                if hit.any():
-                    here = active if hit.all() else active[hit]
+                here = level.those_at(active, name)
+                if len(here):
                     stepped += len(here)
                     useful.append(name)
-                    level.step(name, here)
-                    active = level.unfinished(active)
-                    if len(active) < _TOGETHER:
-                        break
+                    if level.step(name, here):
+                        active = level.unfinished(active)
+                        if len(active) < _TOGETHER:
+                            break
             # Names that hardly any documents share, as of a map's keys, take longer together than one by one.
             if stepped < len(order) * (2 + len(active) // 200):
                 order[:] = useful
@@ -192,38 +197,76 @@ class Walker:
 
 @dataclass
 class _Level:
-    """(Sub)documents on their way: for each the position of its current element, and what was found so far."""
+    """(Sub)documents on their way: for each the position of its current element, and what was found so far.
+
+    Some of the documents are given as their numbers, in rising order; all of them need no selecting.
+    """
 
     data: _Bytes
     rows: Ints
     position: Ints
     found: dict[tuple[bytes, int], list[tuple[Ints, Ints]]] = field(default_factory=dict)
     times: dict[bytes, NDArray[np.int16]] = field(default_factory=dict)
-    """For each name, how often each document has had it."""
+    """For each name that was stepped over before, how often each document has had it; see `had`."""
+    uncounted: dict[bytes, list[Ints]] = field(default_factory=dict)
+    """For each name, the documents that stepped over it and are not counted in `times` yet."""
+
+    def _positions(self, some: Ints) -> Ints:
+        return self.position if len(some) == len(self.position) else self.position[some]
 
     def unfinished(self, active: Ints) -> Ints:
-        return active[self.data.bytes[self.position[active]] != 0]
+        left = self.data.bytes[self._positions(active)] != 0
+        return active if left.all() else active[left]
 
     def names(self, one: int) -> list[bytes]:
         return [name for name, _, _ in iterate(self.data.raw, int(self.position[one]))]
 
-    def step(self, name: bytes, here: Ints) -> None:
-        """Record the current element, called `name`, of the documents `here`, and step over it."""
-        at = self.position[here]
+    def those_at(self, active: Ints, name: bytes) -> Ints:
+        """Return those of the documents whose current element has this name."""
+        hit = self.data.named(self._positions(active), name)
+        return active if hit.all() else active[hit]
+
+    def step(self, name: bytes, here: Ints) -> bool:
+        """Record the current element, called `name`, of the documents `here`, and step over it.
+
+        Returns:
+            Whether one of the documents has ended.
+        """
+        at = self._positions(here)
         kinds = self.data.bytes[at]
         starts = at + (len(name) + 2)
+        had = self.had(name)
+        self.uncounted.setdefault(name, []).append(here)
+        ended = False
+        for kind in _distinct(kinds):
+            same = slice(None) if (kinds == kind).all() else kinds == kind
+            of_kind, values = here[same], starts[same]
+            after = values + self.data.sizes(kind, values)
+            if len(of_kind) == len(self.position):
+                self.position = after
+            else:
+                self.position[of_kind] = after
+            ended = ended or not self.data.bytes[after].all()
+            rows = self.rows if len(of_kind) == len(self.rows) else self.rows[of_kind]
+            if had is None:
+                self._add(name, 0, kind, rows, values)
+                continue
+            repeats = had[of_kind]
+            for repeat in _distinct(repeats):
+                which = repeats == repeat
+                self._add(name, repeat, kind, rows[which], values[which])
+        return ended
+
+    def had(self, name: bytes) -> NDArray[np.int16] | None:
+        """Return how often each document has had a name so far; None where none has."""
+        if name not in self.uncounted:
+            return None
         count = self.times.get(name)
         if count is None:
             count = self.times[name] = np.zeros(len(self.position), np.int16)
-        earlier = count[here]
-        count[here] += 1
-        for kind in _distinct(kinds):
-            same = kinds == kind
-            of_kind, values, repeats = here[same], starts[same], earlier[same]
-            self.position[of_kind] = values + self.data.sizes(kind, values)
-            for repeat in _distinct(repeats):
-                which = repeats == repeat
-                self._add(name, repeat, kind, self.rows[of_kind[which]], values[which])
+        while self.uncounted[name]:
+            count[self.uncounted[name].pop()] += 1
+        return count
 
     def walk_alone(self, one: int) -> None:
         """Record all elements that are left of one document."""
@@ -232,7 +275,8 @@ class _Level:
         for name, kind, start in iterate(self.data.raw, int(self.position[one])):
             repeat = seen.get(name)
             if repeat is None:
-                repeat = int(self.times[name][one]) if name in self.times else 0
+                had = self.had(name)
+                repeat = 0 if had is None else int(had[one])
             seen[name] = repeat + 1
             self._add(name, repeat, kind, row, np.array([start], np.int64))
 
@@ -269,12 +313,14 @@ class _Bytes:
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self.bytes = np.zeros(len(raw) + _PADDING, np.uint8)
+        self.bytes = np.empty(len(raw) + _PADDING, np.uint8)
         self.bytes[: len(raw)] = np.frombuffer(raw, np.uint8)
-        self._windows = np.lib.stride_tricks.sliding_window_view(self.bytes, 8)
+        self.bytes[len(raw) :] = 0
+        self._int32 = numbers(self.bytes, "<i4")
+        self._words = numbers(self.bytes, "<u8")
 
     def int32(self, at: Ints) -> Ints:
-        return np.ascontiguousarray(self._windows[at, :4]).view("<i4").ravel().astype(np.int64)
+        return self._int32[at].astype(np.int64)
 
     def named(self, at: Ints, name: bytes) -> NDArray[np.bool_]:
         """Tell whether the element at each position has this name."""
@@ -282,18 +328,19 @@ class _Bytes:
         hit = np.ones(len(at), np.bool_)
         for offset in range(0, len(wanted), 8):
             part = wanted[offset : offset + 8]
-            word = self._windows[np.minimum(at + (1 + offset), len(self._windows) - 1)].view("<u8").ravel()
-            mask = np.uint64((1 << (8 * len(part))) - 1)
-            hit &= (word & mask) == np.uint64(int.from_bytes(part, "little"))
+            places = at + (1 + offset)
+            if offset:  # the name may be longer than what is left of the bytes
+                np.minimum(places, len(self._words) - 1, out=places)
+            words = self._words[places]
+            if len(part) < 8:
+                words &= np.uint64((1 << (8 * len(part))) - 1)
+            hit &= words == np.uint64(int.from_bytes(part, "little"))
         return hit
 
-    def name_at(self, at: int) -> bytes:
-        return self.raw[at + 1 : self.raw.index(b"\x00", at + 1)]
-
-    def sizes(self, kind: int, starts: Ints) -> Ints:
-        """Return the size of each value of this type."""
+    def sizes(self, kind: int, starts: Ints) -> Ints | int:
+        """Return the size of each value of this type, or the one size of all."""
         if kind in _FIXED:
-            return np.full(len(starts), _FIXED[kind], np.int64)
+            return _FIXED[kind]
         if kind in _COUNTED:
             return self.int32(starts) + _COUNTED[kind]
         return np.array([value_size(self.raw, kind, int(start)) for start in starts], np.int64)
@@ -319,14 +366,19 @@ def document_starts(documents: bytes) -> Ints:
         ElementError: the bytes are not whole documents.
     """
     starts = [0]
+    append, read = starts.append, _int32
     position, end = 0, len(documents)
-    while position < end:
-        if position + 5 > end:
-            raise ElementError("the bytes end within a document")
-        position += _int32(documents, position)[0]
-        if position - starts[-1] < 5 or position > end:
-            raise ElementError("the bytes end within a document")
-        starts.append(position)
+    try:
+        while position < end:
+            (size,) = read(documents, position)
+            if size < _SMALLEST:
+                break
+            position += size
+            append(position)
+    except struct.error:
+        position = -1
+    if position != end:
+        raise ElementError("the bytes end within a document")
     return np.array(starts, np.int64)
 
 
