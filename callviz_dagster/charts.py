@@ -419,10 +419,10 @@ def five_pictures(counts: Counts) -> str:
 
 def _picture(counts: Counts, names: Sequence[str]) -> str:
     """Draw charts below each other, about as wide as a cell of the Dagster UI's tables."""
-    import vl_convert
-
     if not counts.calls:
         return "No calls to draw."
+    import vl_convert
+
     legend = {"title": None, "orient": "top", "columns": 3, "labelExpr": "types[datum.value]", "labelLimit": 110}
     unfilled = specs(counts, legend=legend)
     png = vl_convert.vegalite_to_png(

@@ -8,14 +8,16 @@ What belongs elsewhere: counting (`normalize.py`), reading and writing (`assets/
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from callviz_dagster.manifest import Coverage
-from callviz_dagster.normalize import PROBLEMS, Tally
-from callviz_dagster.plan import FieldColumn, Plan
+from callviz_dagster.tally import PROBLEMS, Tally
 from callviz_dagster.vocabulary import STATUSES, TYPES
+
+if TYPE_CHECKING:
+    from callviz_dagster.plan import FieldColumn, Plan
 
 EXAMPLES = 10
 

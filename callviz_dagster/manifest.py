@@ -10,11 +10,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from callviz_dagster.contract import widen
-from callviz_dagster.plan import FieldColumn
-from callviz_dagster.profile import Profile
 from callviz_dagster.windows import COVERAGE, Window
+
+if TYPE_CHECKING:
+    from callviz_dagster.plan import FieldColumn
+    from callviz_dagster.profile import Profile
 
 FACTS_KEY = b"callviz"
 """Key of the facts in the schema metadata of the Parquet files."""
@@ -51,6 +54,8 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str) -> Manifest:
         """Return the manifest that `to_json` wrote."""
+        from callviz_dagster.profile import Profile
+
         data = json.loads(text)
         return cls(**data | {"profile": Profile.from_json(data["profile"])})
 
@@ -85,6 +90,8 @@ class Facts:
     @classmethod
     def from_json(cls, text: str | bytes) -> Facts:
         """Return the facts that `to_json` wrote."""
+        from callviz_dagster.plan import FieldColumn
+
         data = json.loads(text)
         fields = tuple(FieldColumn.from_json(column) for column in data["fields"])
         return cls(**data | {"fields": fields, "present": tuple(data["present"])})

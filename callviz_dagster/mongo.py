@@ -34,7 +34,6 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from callviz_dagster.elements import document_starts, iterate, value_size
 from callviz_dagster.manifest import Coverage
 from callviz_dagster.settings import Settings, redact
 from callviz_dagster.windows import Partitioning, Window, between, stretches, told
@@ -588,11 +587,15 @@ def _can_resume(error: PyMongoError) -> bool:
 
 
 def _last_document(documents: bytes) -> bytes:
+    from callviz_dagster.elements import document_starts
+
     return documents[document_starts(documents)[-2] :]
 
 
 def _id_element(document: bytes) -> bytes:
     """Return the raw element `_id` of a document, as a document of its own."""
+    from callviz_dagster.elements import iterate, value_size
+
     for name, kind, start in iterate(document, 4):
         if name == b"_id":
             body = bytes([kind]) + b"_id\x00" + document[start : start + value_size(document, kind, start)] + b"\x00"

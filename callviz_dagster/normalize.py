@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Context, Decimal
 
 import numpy as np
@@ -27,21 +27,18 @@ from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_sc
 from callviz_dagster.elements import Batch, Elements, Ints, Path
 from callviz_dagster.plan import ID, FieldColumn, Plan, PlanError
 from callviz_dagster.settings import PREFIX
+from callviz_dagster.tally import EXAMPLES, PROBLEMS, Tally
 from callviz_dagster.times import Reading
 from callviz_dagster.values import Renderer, date_text, dotted, plain_path
 from callviz_dagster.vocabulary import known_label
 
 Mask = NDArray[np.bool_]
 
-EXAMPLES = 5
-"""How many documents a check names."""
-
 _DAY = 86_400_000_000
 _DAY_SECONDS = 86_400
 _YEAR_1990 = 631_152_000_000_000
 _EXACT = 2**53
 _MOST_QUOTED = 100
-_MOST_LABELS = 1_000
 _SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _HOURS = re.compile(r"(\d{1,9}):([0-5]\d):([0-5]\d)(\.\d+)?")
 _LENIENT = Context(traps=[])
@@ -51,61 +48,11 @@ _SPACES[: ord(" ") + 1] = True
 _SPACES[[0xC2, 0xE1, 0xE2, 0xE3]] = True
 """First bytes of the characters that `str.strip` removes, in UTF-8."""
 
-PROBLEMS = {
-    "start_missing": "The document has no start time.",
-    "start_unreadable": "The start time cannot be read as a time.",
-    "start_ambiguous": f"Day and month of the start time could change places; set {PREFIX}DATE_ORDER to dmy or mdy.",
-    "start_out_of_range": "The start time lies outside the years 1678 to 2261, which is what every reader can hold.",
-}
-"""Reason codes of rejected documents, with what each means."""
-
 _LEFT_EMPTY = {
     "unreadable": "is no time",
     "ambiguous": f"could mean two dates (set {PREFIX}DATE_ORDER)",
     "out_of_range": "lies outside 1678–2261",
 }
-
-
-@dataclass
-class Tally:
-    """What was counted while documents became rows; adds up over batches."""
-
-    documents: int = 0
-    calls: int = 0
-    rejected: int = 0
-    repaired_rows: int = 0
-    repairs: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    reason_examples: dict[str, list[str]] = field(default_factory=dict)
-    fields_used: dict[str, Counter[str]] = field(default_factory=dict)
-    """For each role, how many documents each field played it in."""
-    labels: dict[str, Counter[str]] = field(default_factory=dict)
-    """For `call_type` and `status`, how many calls have each label; long labels are cut."""
-    implausible: Counter[str] = field(default_factory=Counter)
-    implausible_examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, other: Tally) -> None:
-        """Add the tally of another batch."""
-        self.documents += other.documents
-        self.calls += other.calls
-        self.rejected += other.rejected
-        self.repaired_rows += other.repaired_rows
-        self.repairs.update(other.repairs)
-        self.reasons.update(other.reasons)
-        self.implausible.update(other.implausible)
-        for role, used in other.fields_used.items():
-            self.fields_used.setdefault(role, Counter()).update(used)
-        for role, labels in other.labels.items():
-            mine = self.labels.setdefault(role, Counter())
-            for label, count in labels.items():
-                if label in mine or len(mine) < _MOST_LABELS:
-                    mine[label] += count
-        for mine_by, theirs in (
-            (self.reason_examples, other.reason_examples),
-            (self.implausible_examples, other.implausible_examples),
-        ):
-            for key, examples in theirs.items():
-                mine_by[key] = [*mine_by.get(key, []), *examples][:EXAMPLES]
 
 
 @dataclass(frozen=True)

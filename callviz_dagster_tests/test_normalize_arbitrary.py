@@ -25,10 +25,11 @@ from callviz_dagster import contract
 from callviz_dagster.csv_audit import differences
 from callviz_dagster.csv_format import csv_lines, header_line
 from callviz_dagster.elements import Walker
-from callviz_dagster.normalize import PROBLEMS, Tally, normalize
+from callviz_dagster.normalize import normalize
 from callviz_dagster.plan import Plan, make_plan
 from callviz_dagster.profile import Profile
 from callviz_dagster.settings import Settings
+from callviz_dagster.tally import PROBLEMS, Tally
 from callviz_dagster_tests import raw_bson as raw
 from callviz_dagster_tests.plain_normalization import NAMES, Rejected, Row, normalize_plainly
 from callviz_dagster_tests.raw_bson import Value, examples, nested, raw_document, scalars, text, times, value, values

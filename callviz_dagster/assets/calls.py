@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -33,14 +33,14 @@ from callviz_dagster.contract import LEADING, REJECTED, REPAIRS, table_columns, 
 from callviz_dagster.files import FileError, FileFacts, facts, parquet_writer, read_archive, staged
 from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.manifest import FACTS_KEY, Facts, Manifest, made_windows, merged
-from callviz_dagster.normalize import Tally
 from callviz_dagster.pipeline import ahead
-from callviz_dagster.plan import Plan, make_plan
-from callviz_dagster.profile import Profile
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.values import dotted
+from callviz_dagster.tally import Tally
 from callviz_dagster.windows import Window, leftovers
+
+if TYPE_CHECKING:
+    from callviz_dagster.plan import Plan
 
 ROW_GROUP = 100_000
 ROW_GROUP_BYTES = 128 << 20
@@ -136,7 +136,7 @@ class Made:
     """What one window became. `calls` is None where the audit forbade to publish it."""
 
     manifest: Manifest
-    plan: Plan
+    plan: "Plan"
     tally: Tally
     results: list[dg.AssetCheckResult]
     seconds: float
@@ -155,7 +155,7 @@ class Made:
 class Tables:
     """The one table that all windows are made as."""
 
-    plan: Plan
+    plan: "Plan"
     before: Facts | None
     """What was published before, over all windows."""
     present: tuple[str, ...]
@@ -168,6 +168,9 @@ def plan_tables(every: Sequence[Window], settings: Settings) -> Tables:
     Raises:
         PlanError: roles are ambiguous or not recognized.
     """
+    from callviz_dagster.plan import make_plan
+    from callviz_dagster.profile import Profile
+
     before = merged(made_windows(every, settings.data_dir).values())
     profile = Profile()
     for window in every:
@@ -442,8 +445,10 @@ def _calls_metadata(made: Made, file: FileFacts) -> dict[str, Any]:
     }
 
 
-def lineage(plan: Plan) -> Mapping[str, list[tuple[str, str]]]:
+def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     """Return, for each column, the fields of `raw_calls` that it comes from."""
+    from callviz_dagster.values import dotted
+
     roles = {role: [("raw_calls", dotted(path)) for path in paths] for role, paths in plan.roles.items()}
     start = roles["start_time"]
     deps = {

@@ -19,7 +19,6 @@ from callviz_dagster.files import FileError, FileFacts
 from callviz_dagster.lock import BusyError
 from callviz_dagster.manifest import Facts, made_windows, published_coverage
 from callviz_dagster.mongo import MongoError
-from callviz_dagster.plan import PlanError
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.windows import WHOLE, WINDOWS_TAG, Partitioning, Window, chosen, told
 
@@ -53,6 +52,8 @@ class Refused(Exception):  # noqa: N818  # a verdict, no error of the program
 @contextlib.contextmanager
 def told_in_a_sentence() -> Iterator[None]:
     """Turn the errors that a user can mend into a failure whose description is the sentence that says how."""
+    from callviz_dagster.plan import PlanError
+
     try:
         yield
     except (SettingsError, PlanError, MongoError, FileError, BusyError) as error:

@@ -24,16 +24,13 @@ from callviz_dagster.assets.common import (
     told_in_a_sentence,
     windows_of_run,
 )
-from callviz_dagster.elements import FLATTENED, NULL, TYPE_NAMES, Batch, Walker
 from callviz_dagster.files import BsonArchiveWriter, FileFacts, digest_of_archive, facts, staged, write_text
 from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.manifest import Coverage, Manifest, made_windows
 from callviz_dagster.mongo import Instant, MongoDB, SnapshotTooOldError
 from callviz_dagster.pipeline import ahead
-from callviz_dagster.profile import Profile
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.values import dotted
 from callviz_dagster.windows import COVERAGE, Window
 
 _READS = 3
@@ -119,6 +116,9 @@ class Archived:
 
 
 def _metadata(made: Archived) -> dict[str, Any]:
+    from callviz_dagster.elements import FLATTENED, NULL, TYPE_NAMES
+    from callviz_dagster.values import dotted
+
     manifest = made.manifest
     fields = [
         (dotted(path), known) for path, known in manifest.profile.ordered() if set(known.types) - {FLATTENED, NULL}
@@ -201,6 +201,9 @@ def archive_window(mongo: MongoDB, window: Window, data_dir: Path, log: logging.
 
 
 def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
+    from callviz_dagster.elements import Walker
+    from callviz_dagster.profile import Profile
+
     path = window.archive(data_dir)
     profile, walker = Profile(), Walker()
     with staged(path, mode=0o600) as temporary:
@@ -209,7 +212,7 @@ def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging
             log.info(f"Reading {read.documents:,} documents of {read.source} ({read.server}).")
             progress = Progress(log, "Reading", read.documents)
             for documents in ahead(read):
-                batch: Batch = walker.walk(documents)
+                batch = walker.walk(documents)
                 archive.write(documents, len(batch))
                 profile.add(batch)
                 progress.add(len(batch))

@@ -118,7 +118,7 @@ def _many(number: int, word: str) -> str:
 
 
 def _reason(code: str) -> str:
-    from callviz_dagster.normalize import PROBLEMS
+    from callviz_dagster.tally import PROBLEMS
 
     return PROBLEMS.get(code, code.replace("_", " "))
 

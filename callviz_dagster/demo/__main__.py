@@ -140,7 +140,7 @@ def serve(documents: int, port: int, per_second: float) -> None:
 def summary(settings: Settings, began: float, seconds: float) -> str:
     """Say for a human what the refresh that began at `began` made of which documents, and what to do next."""
     from callviz_dagster.manifest import published_facts
-    from callviz_dagster.normalize import PROBLEMS
+    from callviz_dagster.tally import PROBLEMS
 
     files = sorted((settings.data_dir / "calls").glob("*.parquet"))
     parts = [part for path in files if (part := published_facts(path))]
