@@ -5,7 +5,9 @@ What belongs elsewhere: how values are written (`csv_format.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,12 @@ import pyarrow.parquet as pq
 from callviz_dagster.contract import Column, Kind, arrow_type
 from callviz_dagster.csv_format import WHOLE_SECONDS, defused, header, local_clock
 from callviz_dagster.files import facts
+from callviz_dagster.pipeline import worked
 
 ROWS_AT_ONCE = 32_768
 _BYTES_AT_ONCE = 64 << 20
+_BLOCK = 2 << 20
+"""Bytes of the file that are parsed at a time; more where a line is longer."""
 
 
 def batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
@@ -43,13 +48,22 @@ def differences(
         sha256: the digest of what was written.
         longest: at least the length in bytes of the longest line.
     """
-    if facts(csv).sha256 != sha256:
-        return ["the digest of the file is not that of what was written"]
+    with ThreadPoolExecutor(1, "digest") as beside:
+        digest = beside.submit(facts, csv)
+        found = _differences(csv, calls, columns, zone, longest)
+        if digest.result().sha256 != sha256:
+            return ["the digest of the file is not that of what was written"]
+    return found
+
+
+def _differences(
+    csv: Path, calls: Iterator[pa.RecordBatch], columns: Sequence[Column], zone: str, longest: int
+) -> list[str]:
     names = header(columns)
     try:
         reader = pa.csv.open_csv(
             csv,
-            read_options=pa.csv.ReadOptions(block_size=max(4 << 20, 2 * longest)),
+            read_options=pa.csv.ReadOptions(block_size=max(_BLOCK, 2 * longest)),
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 column_types={name: _csv_type(column) for name, column in zip(names, columns, strict=True)},
@@ -62,7 +76,11 @@ def differences(
         )
         if reader.schema.names != names:
             return [f"the header is {reader.schema.names}, not {names}"]
-        return _compare(reader, calls, columns, zone)
+        pairs = _Pairs(reader, calls)
+        for found in worked(lambda pair: _difference(*pair, columns, zone), pairs):
+            if found:
+                return [found]
+        return pairs.left_over()
     except pa.ArrowInvalid as error:
         return [str(error).splitlines()[0]]
 
@@ -73,30 +91,51 @@ def _csv_type(column: Column) -> pa.DataType:
     return arrow_type(column.kind)
 
 
-def _compare(
-    read: pa.csv.CSVStreamingReader, expected: Iterator[pa.RecordBatch], columns: Sequence[Column], zone: str
-) -> list[str]:
-    waiting: pa.RecordBatch | None = None
-    done = 0
-    for batch in read:
-        while batch.num_rows:
-            if waiting is None or not waiting.num_rows:
-                waiting = next(expected, None)
-                if waiting is None:
-                    return [f"the file has more rows than calls, which has {done:,}"]
-            rows = min(batch.num_rows, waiting.num_rows)
-            for column, ours, theirs in zip(columns, waiting.slice(0, rows).columns, batch.slice(0, rows), strict=True):
-                wanted = _as_in_csv(ours, column, zone)
-                if not _equal(wanted, theirs):
-                    row = next(i for i in range(rows) if not _equal(wanted[i : i + 1], theirs[i : i + 1]))
-                    return [
-                        f"row {done + row + 1:,} (_id {waiting.column(0)[row].as_py()}), column {column.name}: "
-                        f"{theirs[row].as_py()!r} is read, {wanted[row].as_py()!r} was written"
-                    ]
-            batch, waiting = batch.slice(rows), waiting.slice(rows)
-            done += rows
-    left = (waiting.num_rows if waiting is not None else 0) + sum(batch.num_rows for batch in expected)
-    return [f"the file has {done:,} rows, calls has {done + left:,}"] if left else []
+@dataclass
+class _Pairs:
+    """The rows that were read beside those that were written, piece by piece, until either comes to its end."""
+
+    read: Iterable[pa.RecordBatch]
+    expected: Iterator[pa.RecordBatch]
+    rows: int = 0
+    too_many: bool = False
+
+    def __iter__(self) -> Iterator[tuple[int, pa.RecordBatch, pa.RecordBatch]]:
+        """Yield the number of rows before a piece, what was written, and what is read."""
+        self.waiting: pa.RecordBatch | None = None
+        for batch in self.read:
+            while batch.num_rows:
+                if self.waiting is None or not self.waiting.num_rows:
+                    self.waiting = next(self.expected, None)
+                    if self.waiting is None:
+                        self.too_many = True
+                        return
+                rows = min(batch.num_rows, self.waiting.num_rows)
+                yield self.rows, self.waiting.slice(0, rows), batch.slice(0, rows)
+                batch, self.waiting = batch.slice(rows), self.waiting.slice(rows)
+                self.rows += rows
+
+    def left_over(self) -> list[str]:
+        """Tell in words where one has more rows than the other."""
+        if self.too_many:
+            return [f"the file has more rows than calls, which has {self.rows:,}"]
+        left = (self.waiting.num_rows if self.waiting is not None else 0) + sum(b.num_rows for b in self.expected)
+        return [f"the file has {self.rows:,} rows, calls has {self.rows + left:,}"] if left else []
+
+
+def _difference(
+    before: int, written: pa.RecordBatch, read: pa.RecordBatch, columns: Sequence[Column], zone: str
+) -> str | None:
+    """Return the first difference between rows, in words."""
+    for column, ours, theirs in zip(columns, written.columns, read.columns, strict=True):
+        wanted = _as_in_csv(ours, column, zone)
+        if not _equal(wanted, theirs):
+            row = next(i for i in range(len(wanted)) if not _equal(wanted[i : i + 1], theirs[i : i + 1]))
+            return (
+                f"row {before + row + 1:,} (_id {written.column(0)[row].as_py()}), column {column.name}: "
+                f"{theirs[row].as_py()!r} is read, {wanted[row].as_py()!r} was written"
+            )
+    return None
 
 
 def _as_in_csv(array: pa.Array, column: Column, zone: str) -> pa.Array:

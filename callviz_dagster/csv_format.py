@@ -9,6 +9,7 @@ value (nothing) stay two things.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -93,14 +94,22 @@ def header_line(columns: Sequence[Column]) -> bytes:
     return (",".join('"' + name.replace('"', '""') + '"' for name in header(columns)) + "\n").encode()
 
 
-def csv_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str) -> tuple[memoryview, int]:
-    """Return rows as the lines of `calls.csv`, and how many texts were defused.
+class Lines(NamedTuple):
+    """Lines of `calls.csv`, how many texts in them were defused, and the length in bytes of the longest."""
+
+    text: memoryview
+    defused: int
+    longest: int
+
+
+def csv_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str) -> Lines:
+    """Return rows as the lines of `calls.csv`.
 
     Start and end are local time without a zone in whole seconds, other datetimes in milliseconds. How a value is
     written depends on the value and its column alone, not on the rows around it.
     """
     if not calls.num_rows:
-        return memoryview(b""), 0
+        return Lines(memoryview(b""), 0, 0)
     parts: list[pa.Array | str] = []
     count = 0
     for column, array in zip(columns, calls.columns, strict=True):
@@ -117,8 +126,8 @@ def csv_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str) -> tu
             parts.append(pc.fill_null(text, "") if text.null_count else text)
     lines = pc.binary_join_element_wise(*_merged([*parts, "\n"]), "")
     _, offset_buffer, characters = lines.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)
-    return memoryview(characters)[offsets[lines.offset] : offsets[lines.offset + len(lines)]], count
+    offsets = np.frombuffer(offset_buffer, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return Lines(memoryview(characters)[offsets[0] : offsets[-1]], count, int(np.diff(offsets).max()))
 
 
 def plain_texts(array: pa.Array, column: Column, zone: str) -> pa.Array:

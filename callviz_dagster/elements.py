@@ -145,13 +145,13 @@ class Walker:
 
     _orders: dict[Path, list[bytes]] = field(default_factory=dict)
 
-    def walk(self, documents: bytes) -> Batch:
-        """Return the batch of these documents, given end to end.
+    def walk(self, documents: bytes, starts: Ints | None = None) -> Batch:
+        """Return the batch of these documents, given end to end, and where each starts if that is known.
 
         Raises:
             ElementError: the bytes are not whole BSON documents.
         """
-        starts = document_starts(documents)
+        starts = document_starts(documents) if starts is None else starts
         data = _Bytes(documents)
         found: Found = {}
         self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found)
@@ -359,8 +359,12 @@ def _distinct(values: NDArray[np.integer]) -> list[int]:
     return [int(value) for value in np.unique(values)]
 
 
-def document_starts(documents: bytes) -> Ints:
+def document_starts(documents: bytes, *, cut: bool = False) -> Ints:
     """Return the offset of each document and, last, the end of the last one.
+
+    Args:
+        documents: documents end to end.
+        cut: whether the bytes may end within a document, which is then left out.
 
     Raises:
         ElementError: the bytes are not whole documents.
@@ -372,13 +376,16 @@ def document_starts(documents: bytes) -> Ints:
         while position < end:
             (size,) = read(documents, position)
             if size < _SMALLEST:
-                break
+                raise ElementError("a length that no document has")
             position += size
             append(position)
-    except struct.error:
-        position = -1
-    if position != end:
-        raise ElementError("the bytes end within a document")
+    except struct.error:  # not even the length is there
+        position = end + 1
+        append(position)
+    if position > end:
+        if not cut:
+            raise ElementError("the bytes end within a document")
+        starts.pop()
     return np.array(starts, np.int64)
 
 

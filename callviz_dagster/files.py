@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from callviz_dagster.elements import Ints
+
 _CHUNK = 1 << 20
+_DICTIONARY = 1 << 16
 
 
 class FileError(OSError):
@@ -132,7 +134,6 @@ class BsonArchiveWriter:
     """Writes BSON documents, end to end, through zstd; decompressed, `mongorestore` and `bsondump` read it."""
 
     def __init__(self, path: Path) -> None:
-        self.documents = 0
         self.bytes = 0
         self._digest = hashlib.sha256()
         self._path = path
@@ -144,11 +145,10 @@ class BsonArchiveWriter:
         self._stream = pa.CompressedOutputStream(pa.OSFile(str(self._path), "wb"), "zstd")
         return self
 
-    def write(self, batch: bytes, documents: int) -> None:
+    def write(self, batch: bytes) -> None:
         """Append a batch of whole documents."""
         self._stream.write(batch)
         self._digest.update(batch)
-        self.documents += documents
         self.bytes += len(batch)
 
     @property
@@ -163,22 +163,30 @@ class BsonArchiveWriter:
         self._stream.close()
 
 
-def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[bytes]:
+def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[tuple[bytes, Ints]]:
     """Yield the archive's documents in order, as byte strings of whole documents of about `chunk` bytes each.
+
+    With each come the offsets of its documents and, last, the end of the last one.
 
     Raises:
         FileError: the archive ends within a document or holds something that is none.
     """
     import pyarrow as pa
 
+    from callviz_dagster.elements import ElementError, document_starts
+
     rest = b""
     with pa.OSFile(str(path), "rb") as file, pa.CompressedInputStream(file, "zstd") as stream:
         while True:
             read = _read_chunk(stream, chunk, path)
             data = rest + read
-            end = _end_of_last_document(data, path)
+            try:
+                starts = document_starts(data, cut=True)
+            except ElementError:
+                raise FileError(errno.EIO, f"{path.absolute()} is damaged; materialize raw_calls again.") from None
+            end = int(starts[-1])
             if end:
-                yield data[:end]
+                yield data[:end], starts
             rest = data[end:]
             if not read:
                 break
@@ -204,19 +212,6 @@ def _read_chunk(stream: pa.NativeFile, chunk: int, path: Path) -> bytes:
         raise FileError(errno.EIO, f"{path.absolute()} is damaged ({error}); materialize raw_calls again.") from error
 
 
-def _end_of_last_document(data: bytes, path: Path) -> int:
-    position = 0
-    length = struct.Struct("<i").unpack_from
-    while position + 4 <= len(data):
-        (size,) = length(data, position)
-        if size < 5:
-            raise FileError(errno.EIO, f"{path.absolute()} is damaged; materialize raw_calls again.")
-        if position + size > len(data):
-            break
-        position += size
-    return position
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a small text file whole or not at all, as UTF-8."""
     with staged(path) as temporary, open_for_writing(temporary) as file:
@@ -232,4 +227,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a Parquet file given by `staged` for writing."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)
+    # A dictionary that grows beyond 64 kB saves no room, and takes longer to write and to read than plain values.
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", compression_level=1, dictionary_pagesize_limit=_DICTIONARY
+    )

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from callviz_dagster import elements as el
 from callviz_dagster import times
 from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_schema
-from callviz_dagster.elements import Batch, Elements, Ints, Path
+from callviz_dagster.elements import Batch, Elements, Ints, Path, numbers
 from callviz_dagster.plan import ID, FieldColumn, Plan, PlanError
 from callviz_dagster.settings import PREFIX
 from callviz_dagster.tally import EXAMPLES, PROBLEMS, Tally
@@ -43,6 +43,8 @@ _SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _HOURS = re.compile(r"(\d{1,9}):([0-5]\d):([0-5]\d)(\.\d+)?")
 _LENIENT = Context(traps=[])
 """Gives NaN for a number whose exponent is beyond what `Decimal` holds."""
+_TWO_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)
+"""Each byte as two hex digits."""
 _SPACES = np.zeros(256, np.bool_)
 _SPACES[: ord(" ") + 1] = True
 _SPACES[[0xC2, 0xE1, 0xE2, 0xE3]] = True
@@ -241,12 +243,10 @@ class _Work:
 
     def object_ids(self, found: Elements) -> pa.Array:
         """Return ObjectIds as 24 hex digits, all at once."""
-        raw = np.lib.stride_tricks.sliding_window_view(self.batch.data, 12)[found.starts]
-        digits = np.empty((len(raw), 24), np.uint8)
-        hexadecimal = np.frombuffer(b"0123456789abcdef", np.uint8)
-        digits[:, ::2], digits[:, 1::2] = hexadecimal[raw >> 4], hexadecimal[raw & 15]
-        offsets = np.arange(0, 24 * len(raw) + 1, 24, dtype=np.int32)
-        return pa.StringArray.from_buffers(len(raw), pa.py_buffer(offsets), pa.py_buffer(digits.tobytes()))
+        raw = numbers(self.batch.data, "V12")[found.starts].view(np.uint8)
+        digits = _TWO_DIGITS[raw]
+        offsets = np.arange(0, 2 * len(raw) + 1, 24, dtype=np.int32)
+        return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits))
 
     def start_times(self) -> _Times:
         start = _Times(np.zeros(self.size, np.int64), np.zeros(self.size, np.bool_))
@@ -406,32 +406,36 @@ class _Work:
 
     def labels(self, role: str) -> pa.Array:
         """Return the labels of a role; known spellings become one label."""
-        labels = np.full(self.size, UNKNOWN, dtype=object)
+        labels: dict[str, int] = {UNKNOWN: 0}
+        codes = np.zeros(self.size, np.int64)
+
+        def code_of(label: str) -> int:
+            return labels.setdefault(label, len(labels))
+
         for path, kind, found in self.chosen(role):
             if kind == el.STRING:
                 encoded = self.strings(found, role).dictionary_encode()
-                codes = encoded.indices.to_numpy()
-                written = encoded.dictionary.to_pylist()
+                places = encoded.indices.to_numpy()
                 become = []
-                for code, text in enumerate(written):
+                for place, text in enumerate(encoded.dictionary.to_pylist()):
                     trimmed = text.strip()
                     label = known_label(role, trimmed) or trimmed
-                    become.append(label)
+                    become.append(code_of(label))
                     if label != text:
                         kind_of_note = f"{role}: a known spelling written as {label}"
                         if label == trimmed:
                             kind_of_note = f"{role}: spaces around it removed"
-                        rows = found.rows[codes == code]
+                        rows = found.rows[places == place]
                         words = f"{role}: {json.dumps(_cut(text), ensure_ascii=False)} written as {_cut(label)}"
                         self.notes.add(rows, kind_of_note, [words] * len(rows))
-                labels[found.rows] = np.array([*become, ""], dtype=object)[codes]
+                codes[found.rows] = np.array([*become, 0])[places]
             else:
                 for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
                     self.renderer.invalid_text = False
-                    labels[row] = self.text_of(kind, start, path).strip() or UNKNOWN
+                    codes[row] = code_of(self.text_of(kind, start, path).strip() or UNKNOWN)
                     self.note_invalid(row, role)
                 self.notes.add(found.rows, f"{role}: {el.TYPE_NAMES[kind]} kept as text")
-        return pa.array(labels, pa.string())
+        return pa.array(list(labels), pa.string()).take(pa.array(codes))
 
     # Columns of the documents' other fields
 
@@ -445,7 +449,7 @@ class _Work:
         kind = column.kind or Kind.TEXT
         if kind is Kind.TEXT:
             return self.text_field(column, parts)
-        mask = np.ones(self.size, np.bool_)
+        mask: Mask | None = np.ones(self.size, np.bool_)
         values: NDArray[np.int64] | NDArray[np.float64] | Mask
         values = np.zeros(self.size, {Kind.NUMBER: np.float64, Kind.BOOLEAN: np.bool_}.get(kind, np.int64))
         readers: dict[tuple[Kind, int], Callable[[Ints], NDArray[np.generic]]] = {
@@ -460,7 +464,12 @@ class _Work:
         for bson_type, found in parts:
             if (kind, bson_type) not in readers:
                 raise PlanError("The archive does not fit the manifest beside it; materialize raw_calls again.")
-            values[found.rows] = readers[kind, bson_type](found.starts)
+            read = readers[kind, bson_type](found.starts)
+            if len(found.rows) == self.size:
+                values, mask = read.astype(values.dtype, copy=False), None
+                break
+            assert mask is not None, "a part that has every row is the only one"
+            values[found.rows] = read
             mask[found.rows] = False
         array = pa.array(values, mask=mask)
         return array.cast(pa.timestamp("us", tz="UTC")) if kind is Kind.DATETIME else array
@@ -491,14 +500,16 @@ class _Work:
 
     def strings(self, found: Elements, name: str) -> pa.Array:
         """Return BSON strings as an Arrow array, in the elements' order."""
-        sizes = self.batch.int32(found.starts) - 1
-        offsets = np.zeros(len(sizes) + 1, np.int64)
-        np.cumsum(sizes, out=offsets[1:])
-        places = np.repeat(found.starts + 4 - offsets[:-1], sizes) + np.arange(offsets[-1])
-        characters = self.batch.data[places]
-        array = pa.StringArray.from_buffers(
-            len(sizes), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(characters.tobytes())
+        if not len(found.starts):
+            return pa.array([], pa.string())
+        # Texts and the gaps between them are the items of one array over the batch's own bytes; every second is taken.
+        bounds = np.empty(2 * len(found.starts), np.int32)
+        bounds[::2] = found.starts + 4
+        bounds[1::2] = bounds[::2] + self.batch.int32(found.starts) - 1
+        items = pa.BinaryArray.from_buffers(
+            pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(self.batch.data)]
         )
+        array = items.take(pa.array(np.arange(0, len(bounds), 2))).view(pa.string())
         try:
             array.validate(full=True)
         except pa.ArrowInvalid:

@@ -1,13 +1,19 @@
-"""Doing two things at once: a thread that makes items ahead of the one who uses them."""
+"""Doing several things at once, with threads: what NumPy, Arrow, zstd and SHA-256 do, they do side by side.
+
+All is bounded: no more items wait than are said. What belongs elsewhere: what is done with the items.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+WORKERS = 2
 
 
 def ahead(items: Iterable[T], most: int = 2) -> Iterator[T]:
@@ -20,5 +26,23 @@ def ahead(items: Iterable[T], most: int = 2) -> Iterator[T]:
         while (item := pending.popleft().result()) is not end:
             pending.append(pool.submit(next, iterator, end))
             yield item  # type: ignore[misc]  # everything but `end` is a T
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def worked(work: Callable[[T], R], items: Iterable[T], most: int = WORKERS + 1) -> Iterator[R]:
+    """Yield what the work makes of each item, in their order; threads work on some of them at a time.
+
+    At most so many items are under way or wait to be used. The work's errors are raised here.
+    """
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="worked")
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) >= most:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -33,7 +33,7 @@ from callviz_dagster.contract import LEADING, REJECTED, REPAIRS, table_columns, 
 from callviz_dagster.files import FileError, FileFacts, facts, parquet_writer, read_archive, staged
 from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.manifest import FACTS_KEY, Facts, Manifest, made_windows, merged
-from callviz_dagster.pipeline import ahead
+from callviz_dagster.pipeline import ahead, worked
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.tally import Tally
@@ -261,8 +261,8 @@ def write_tables(
     import pyarrow as pa
 
     from callviz_dagster.contract import arrow_schema
-    from callviz_dagster.elements import Walker
-    from callviz_dagster.normalize import normalize
+    from callviz_dagster.elements import Ints, Walker
+    from callviz_dagster.normalize import Normalized, normalize
 
     plan = tables.plan
     instant = dt.datetime.fromisoformat(manifest.snapshot_time)
@@ -270,7 +270,6 @@ def write_tables(
     progress = Progress(log, "Normalizing", manifest.documents)
     written = Written(Tally(), 0, "")
     digest = hashlib.sha256()
-    walker = Walker()
     last_id = ""
     with (
         parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
@@ -284,9 +283,11 @@ def write_tables(
             _validate(group, written)
             calls_writer.write_table(group, row_group_size=ROW_GROUP)
 
-        for documents in ahead(read_archive(archive)):
+        def normalized(part: tuple[bytes, Ints]) -> tuple[bytes, Normalized]:
+            return part[0], normalize(Walker().walk(*part), plan, now=now)
+
+        for documents, rows in worked(normalized, ahead(read_archive(archive))):
             digest.update(documents)
-            rows = normalize(walker.walk(documents), plan, now=now)
             if not written.tally.calls and rows.calls.num_rows:
                 written.calls_preview = preview(rows.calls)
             if not written.tally.rejected and rows.rejected.num_rows:

@@ -26,7 +26,7 @@ from callviz_dagster.counts import count_files
 from callviz_dagster.files import FileFacts, open_for_writing, staged
 from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.manifest import Facts, merged, published_coverage, published_facts
-from callviz_dagster.pipeline import ahead
+from callviz_dagster.pipeline import ahead, worked
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.windows import Partitioning
@@ -110,7 +110,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
     import pyarrow as pa
 
     from callviz_dagster.csv_audit import differences
-    from callviz_dagster.csv_format import csv_lines, header_line
+    from callviz_dagster.csv_format import Lines, csv_lines, header_line
     from callviz_dagster.tables import columns_of
     from callviz_dagster.tables import rows as rows_of
 
@@ -131,14 +131,15 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
                 size += len(text)
 
             write(header_line(columns))
-            for batch, (lines, some) in ahead(
-                (b, csv_lines(b, columns, zone)) for b in ahead(rows_of(calls, columns, zone))
-            ):
-                write(lines)
+            def formatted(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Lines]:
+                return batch, csv_lines(batch, columns, zone)
+
+            for batch, lines in worked(formatted, ahead(rows_of(calls, columns, zone))):
+                write(lines.text)
                 first = first or pa.Table.from_batches([batch.slice(0, PREVIEW_ROWS)])
                 rows += batch.num_rows
-                defused += some
-                longest = max(longest, len(lines))
+                defused += lines.defused
+                longest = max(longest, lines.longest)
                 progress.add(batch.num_rows)
         sha256 = digest.hexdigest()
         found = differences(temporary, rows_of(calls, columns, zone), columns, zone, sha256=sha256, longest=longest)

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,18 +208,19 @@ def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging
     path = window.archive(data_dir)
     profile, walker = Profile(), Walker()
     with staged(path, mode=0o600) as temporary:
-        with BsonArchiveWriter(temporary) as archive:
+        with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
             read = instant.read(window)
             log.info(f"Reading {read.documents:,} documents of {read.source} ({read.server}).")
             progress = Progress(log, "Reading", read.documents)
             for documents in ahead(read):
+                writing = beside.submit(archive.write, documents)
                 batch = walker.walk(documents)
-                archive.write(documents, len(batch))
                 profile.add(batch)
+                writing.result()
                 progress.add(len(batch))
         complete = checks.archive_complete(
             counted=read.documents,
-            archived=archive.documents,
+            archived=profile.documents,
             same_bytes=digest_of_archive(temporary) == archive.sha256,
             point_in_time=read.point_in_time,
         )
@@ -233,7 +235,7 @@ def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging
         snapshot_time=read.instant.astimezone(dt.UTC).isoformat(),
         cluster_time=str(read.cluster_time or ""),
         counted=read.documents,
-        documents=archive.documents,
+        documents=profile.documents,
         bytes=archive.bytes,
         documents_sha256=archive.sha256,
         resumed=read.resumed,
