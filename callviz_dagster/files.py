@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
+from callviz_dagster.pipeline import ahead
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -200,7 +202,7 @@ def digest_of_archive(path: Path) -> str:
 
     digest = hashlib.sha256()
     with pa.OSFile(str(path), "rb") as file, pa.CompressedInputStream(file, "zstd") as stream:
-        while read := _read_chunk(stream, 4 << 20, path):
+        for read in ahead(iter(lambda: _read_chunk(stream, 4 << 20, path), b"")):
             digest.update(read)
     return digest.hexdigest()
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Collection as Set
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,15 +126,22 @@ class SnapshotRead:
     source: str
     server: str
     point_in_time: bool
-    documents: int
+    expected: int
+    """About how many documents there are."""
     instant: dt.datetime
     cluster_time: Timestamp | None
     resumed: int = 0
+    _counted: Future[int] = field(default_factory=Future, repr=False)
     _batches: Iterator[bytes] = field(default_factory=lambda: iter(()), repr=False)
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the documents in `_id` order, as raw BSON end to end, in batches."""
         return self._batches
+
+    @property
+    def documents(self) -> int:
+        """How many documents the server counted; a whole collection is counted while it is read."""
+        return self._counted.result()
 
 
 class MongoDB:
@@ -187,8 +195,12 @@ class MongoDB:
             hello = collection.database.client.admin.command("hello")
             self._require_collection(collection)
             sharded = hello.get("msg") == "isdbgrid"
-            with collection.database.client.start_session(snapshot="setName" in hello or sharded) as session:
-                yield Instant(self, collection, session, hello, log)
+            beside = ThreadPoolExecutor(1, "count")
+            try:
+                with collection.database.client.start_session(snapshot="setName" in hello or sharded) as session:
+                    yield Instant(self, collection, session, hello, log, beside)
+            finally:
+                beside.shutdown(wait=False, cancel_futures=True)
 
     def look(self) -> Server:
         """Return whether the server has change streams, which process answers, and about how many documents there are.
@@ -297,28 +309,50 @@ class MongoDB:
         session: ClientSession,
         hello: Mapping[str, Any],
         index: str | None,
+        beside: Executor,
     ) -> SnapshotRead:
         client = collection.database.client
-        reply = collection.database.command(
-            "aggregate",
-            collection.name,
-            pipeline=[{"$match": window.filter()}, {"$count": "documents"}]
-            if window.filter()
-            else [{"$count": "documents"}],
-            cursor={},
-            session=session,
-            hint=index or {},
-        )
-        counted = reply["cursor"]["firstBatch"]
-        at: Timestamp | None = reply["cursor"].get("atClusterTime")
+
+        def aggregate(*stages: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+            pipeline = [{"$match": condition}, *stages] if (condition := window.filter()) else list(stages)
+            reply: dict[str, Any] = collection.database.command(
+                "aggregate", collection.name, pipeline=pipeline, cursor={}, hint=index or {}, **options
+            )["cursor"]
+            return reply
+
+        def count(**options: Any) -> tuple[int, Timestamp | None]:
+            reply = aggregate({"$count": "documents"}, **options)
+            return (reply["firstBatch"][0]["documents"] if reply["firstBatch"] else 0), reply.get("atClusterTime")
+
+        def count_beside(at: Timestamp) -> int:
+            for failures in range(_RESUMES + 1):
+                try:
+                    return count(readConcern={"level": "snapshot", "atClusterTime": at})[0]
+                except PyMongoError as error:
+                    if not _can_resume(error) or failures == _RESUMES:
+                        raise
+                    time.sleep(_pause(failures + 1))
+            raise AssertionError("the last failure is raised")
+
+        at: Timestamp | None = None
+        counted: Future[int] = Future()
+        if not window.field:
+            at = aggregate({"$limit": 1}, {"$project": {"_id": 1}}, session=session).get("atClusterTime")
+        if at is not None:
+            expected = collection.estimated_document_count()
+            counted = beside.submit(count_beside, at)
+        else:
+            expected, at = count(session=session)
+            counted.set_result(expected)
         kind = f"replica set {hello['setName']}" if "setName" in hello else "standalone server"
         return SnapshotRead(
             source=self.source(collection),
             server=f"MongoDB {client.server_info()['version']}, {'sharded cluster' if hello.get('msg') else kind}",
             point_in_time=at is not None,
-            documents=counted[0]["documents"] if counted else 0,
+            expected=expected,
             instant=at.as_datetime() if at is not None else dt.datetime.now(dt.UTC),
             cluster_time=at,
+            _counted=counted,
         )
 
     def source(self, collection: Collection[Any]) -> str:
@@ -355,7 +389,7 @@ class MongoDB:
                     allow_disk_use=True if condition else None,
                 )
                 if hasattr(bson, "_array_of_documents_to_buffer"):
-                    cursor._unpack_response = _reply  # type: ignore[method-assign]  # see there
+                    cursor._unpack_response = _reply  # type: ignore[method-assign,assignment]  # see there
                 if index:
                     cursor = cursor.hint(index)
                 if last is not None and not condition:
@@ -376,7 +410,7 @@ class MongoDB:
                 read.resumed += 1
                 reason = redact(str(error), self._settings.mongo_uri).split(",")[0]
                 log.warning(f"The read was interrupted ({reason}); it goes on from the last document.")
-                time.sleep(min(0.25 * 2**failures, 5))
+                time.sleep(_pause(failures))
 
     def _require_collection(self, collection: Collection[Any]) -> None:
         """Check that the collection exists, so that a typing error is not taken for an empty collection."""
@@ -461,14 +495,16 @@ class Instant:
         session: ClientSession,
         hello: Mapping[str, Any],
         log: logging.Logger,
+        beside: Executor,
     ) -> None:
         self._mongo, self._collection, self._session, self._hello, self._log = mongo, collection, session, hello, log
+        self._beside = beside
         self._indexes: dict[str, tuple[str | None, bool]] = {}
 
     def read(self, window: Window) -> SnapshotRead:
         """Open a read of one window; iterate over it."""
         index = self._index(window.field)[0] if window.field else None
-        read = self._mongo._open(self._collection, window, self._session, self._hello, index)
+        read = self._mongo._open(self._collection, window, self._session, self._hello, index, self._beside)
         exhaust = self._hello.get("msg") != "isdbgrid"
         read._batches = self._mongo._read(
             self._collection, window, self._session, read, self._log, exhaust=exhaust, index=index
@@ -582,6 +618,10 @@ def _value(document: Any, field: str) -> Any:
 
 def _has(names: list[str]) -> str:
     return f" (it has {', '.join(sorted(names)[:20])})" if names else ""
+
+
+def _pause(failures: int) -> float:
+    return min(0.25 * 2**failures, 5)
 
 
 def _can_resume(error: PyMongoError) -> bool:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -274,14 +275,18 @@ def write_tables(
     with (
         parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
         parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
+        ThreadPoolExecutor(1, "parquet") as beside,
     ):
         waiting: list[pa.Table] = []
+        writing: list[Future[None]] = []
 
         def write_group() -> None:
             group = pa.concat_tables(waiting)
             waiting.clear()
+            while writing:
+                writing.pop().result()
+            writing.append(beside.submit(calls_writer.write_table, group, row_group_size=ROW_GROUP))
             _validate(group, written)
-            calls_writer.write_table(group, row_group_size=ROW_GROUP)
 
         def normalized(part: tuple[bytes, Ints]) -> tuple[bytes, Normalized]:
             return part[0], normalize(Walker().walk(*part), plan, now=now)
@@ -302,6 +307,8 @@ def write_tables(
             progress.add(rows.tally.documents)
         if waiting:
             write_group()
+        while writing:
+            writing.pop().result()
         said = facts_of(manifest, tables, written.tally).to_json()
         calls_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
         rejected_writer.add_key_value_metadata({FACTS_KEY.decode(): said})

@@ -131,6 +131,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
                 size += len(text)
 
             write(header_line(columns))
+
             def formatted(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Lines]:
                 return batch, csv_lines(batch, columns, zone)
 

@@ -210,8 +210,8 @@ def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging
     with staged(path, mode=0o600) as temporary:
         with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
             read = instant.read(window)
-            log.info(f"Reading {read.documents:,} documents of {read.source} ({read.server}).")
-            progress = Progress(log, "Reading", read.documents)
+            log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")
+            progress = Progress(log, "Reading", read.expected)
             for documents in ahead(read):
                 writing = beside.submit(archive.write, documents)
                 batch = walker.walk(documents)
