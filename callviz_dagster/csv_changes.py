@@ -5,7 +5,9 @@ Pure but for reading both files. What belongs elsewhere: writing them (`assets/c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+_CHUNK = 1 << 20
 _MOST_WAITING = 1_000_000
 """Rows without a counterpart that are kept to look for it further on; beyond it they count as added and removed."""
 
@@ -42,9 +45,11 @@ def count_changes(old: Path, new: Path, *, longest: int = 0) -> Changes:
     Raises:
         pa.ArrowInvalid: one of the files is no table.
     """
-    first, second = _reader(old, longest), _reader(new, longest)
-    both = [name for name in first.schema.names if name in second.schema.names]
-    changes = Changes(columns=sorted(set(first.schema.names) ^ set(second.schema.names)))
+    before, after = _names(old), _names(new)
+    start, end = _same(old, new) if before == after else (0, 0)
+    first, second = _reader(old, before, start, end, longest), _reader(new, after, start, end, longest)
+    both = [name for name in before if name in after]
+    changes = Changes(columns=sorted(set(before) ^ set(after)))
     gone: dict[str, int] = {}
     come: dict[str, int] = {}
     for before, after in _side_by_side(_rows(first, both), _rows(second, both)):
@@ -69,12 +74,107 @@ def count_changes(old: Path, new: Path, *, longest: int = 0) -> Changes:
     return changes
 
 
-def _reader(path: Path, longest: int) -> pa.csv.CSVStreamingReader:
+def _names(path: Path) -> list[str]:
     with path.open("rb") as file:
-        names = pa.csv.open_csv(file, parse_options=pa.csv.ParseOptions(newlines_in_values=True)).schema.names
+        return list(pa.csv.open_csv(file, parse_options=pa.csv.ParseOptions(newlines_in_values=True)).schema.names)
+
+
+def _same(old: Path, new: Path) -> tuple[int, int]:
+    """Return how many bytes at the start and at the end of both files are the same whole lines.
+
+    A line end is one where the quotes before it come to an even number; elsewhere it is part of a text.
+    """
+    with old.open("rb") as first, new.open("rb") as second:
+        sizes = [os.fstat(file.fileno()).st_size for file in (first, second)]
+        start = done = quotes = 0
+        whole = True
+        while whole and (ours := first.read(_CHUNK)):
+            same = _common(ours, second.read(_CHUNK))
+            whole, ours = same == len(ours), ours[:same]
+            odd = (quotes + ours.count(b'"')) % 2
+            if (line := _last_end(ours, odd)) >= 0:
+                start = done + line + 1
+            quotes, done = odd, done + same
+        if not start:
+            return 0, 0
+        end = left = quotes = 0
+        most = min(sizes) - start
+        while left < most:
+            size = min(_CHUNK, most - left)
+            for file, total in zip((first, second), sizes, strict=True):
+                file.seek(total - left - size)
+            ours = first.read(size)
+            if ours != second.read(size):
+                break
+            if (line := _first_end(ours, (quotes + ours.count(b'"')) % 2)) >= 0:
+                end = left + size - line - 1
+            quotes += ours.count(b'"')
+            left += size
+    return start, end
+
+
+def _common(first: bytes, second: bytes) -> int:
+    """Return how many bytes at the start of both are the same."""
+    if first == second:
+        return len(first)
+    same, most = 0, min(len(first), len(second))
+    while same < most:
+        middle = (same + most + 1) // 2
+        if first[same:middle] == second[same:middle]:
+            same = middle
+        else:
+            most = middle - 1
+    return same
+
+
+def _last_end(chunk: bytes, odd: int) -> int:
+    """Return the last line end of a chunk after which an even number of quotes has come; -1 where there is none."""
+    at = len(chunk)
+    while (line := chunk.rfind(b"\n", 0, at)) >= 0:
+        if (odd + chunk.count(b'"', line)) % 2 == 0:
+            return line
+        at = line
+    return -1
+
+
+def _first_end(chunk: bytes, odd: int) -> int:
+    """Return the first line end of a chunk after which an even number of quotes comes; -1 where there is none."""
+    at = -1
+    while (line := chunk.find(b"\n", at + 1)) >= 0:
+        if (odd + chunk.count(b'"', 0, line)) % 2 == 0:
+            return line
+        at = line
+    return -1
+
+
+class _Part(io.RawIOBase):
+    """The bytes of a file without so many at its start and its end."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._file = path.open("rb")
+        self._left = self._file.seek(0, io.SEEK_END) - start - end
+        self._file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _reader(path: Path, names: list[str], start: int, end: int, longest: int) -> Iterable[pa.RecordBatch]:
+    """Return the rows of a file without the bytes that `_same` has found."""
+    if start and path.stat().st_size == start + end:
+        return []
     return pa.csv.open_csv(
-        path,
-        read_options=pa.csv.ReadOptions(block_size=max(4 << 20, 2 * longest)),
+        _Part(path, start, end),
+        read_options=pa.csv.ReadOptions(block_size=max(4 << 20, 2 * longest), column_names=names if start else None),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
@@ -85,7 +185,7 @@ def _reader(path: Path, longest: int) -> pa.csv.CSVStreamingReader:
     )
 
 
-def _rows(reader: pa.csv.CSVStreamingReader, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _rows(reader: Iterable[pa.RecordBatch], columns: list[str]) -> Iterator[pa.RecordBatch]:
     for batch in reader:
         yield batch.select(columns)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 
 from callviz_dagster.contract import LEADING, Column, Kind
 from callviz_dagster.times import local_clock as local_microseconds
@@ -21,8 +22,11 @@ from callviz_dagster.values import number_text
 
 WHOLE_SECONDS = frozenset(column.name for column in LEADING if column.kind is Kind.DATETIME)
 _HARMLESS = r"^[+-][0-9 ().\-/]*$|^[+-][0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$|^-Infinity$"
+_PHONE, _PHONE_TRIMMED = "0123456789 ().-/", pa.array(["+", ""])
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D)}
+_MOST_CELL = 40
+"""No value that is no text is longer, with its comma or quotes."""
 _DANGEROUS = np.zeros(256, np.bool_)
 _DANGEROUS[[ord(character) for character in "=@\t\r+-"]] = True
 
@@ -59,6 +63,9 @@ def _formulas_marked(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     if not len(suspects):
         return texts, mask
     some = texts.take(pa.array(suspects))
+    # Of a phone number only the plus is left, or nothing; most suspects are one, and a pattern takes far longer.
+    doubtful = ~pc.is_in(pc.ascii_rtrim(some, _PHONE), _PHONE_TRIMMED).to_numpy(zero_copy_only=False)
+    suspects, some = suspects[doubtful], some.filter(pa.array(doubtful))
     dangerous = suspects[~pc.match_substring_regex(some, _HARMLESS).to_numpy(zero_copy_only=False)]
     if not len(dangerous):
         return texts, mask
@@ -95,7 +102,7 @@ def header_line(columns: Sequence[Column]) -> bytes:
 
 
 class Lines(NamedTuple):
-    """Lines of `calls.csv`, how many texts in them were defused, and the length in bytes of the longest."""
+    """Lines of `calls.csv`, how many texts in them were defused, and at least the length in bytes of the longest."""
 
     text: memoryview
     defused: int
@@ -110,24 +117,48 @@ def csv_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str) -> Li
     """
     if not calls.num_rows:
         return Lines(memoryview(b""), 0, 0)
-    parts: list[pa.Array | str] = []
-    count = 0
+    arrays: list[pa.Array] = []
+    count = longest = 0
+    odd = False
     for column, array in zip(columns, calls.columns, strict=True):
-        parts.append("," if parts else "")
         if column.kind is Kind.TEXT:
             array, some = defused(array)
             count += some
-            if array.null_count:
-                parts.append(pc.fill_null(pc.binary_join_element_wise('"', _escaped(array), '"', ""), ""))
-            else:
-                parts += ['"', _escaped(array), '"']
-        else:
-            text = plain_texts(array, column, zone)
+            longest += 2 * (pc.max(pc.binary_length(array)).as_py() or 0)
+        elif column.kind is Kind.DATETIME:
+            array = local_clock(array, zone, whole_seconds=column.name in WHOLE_SECONDS)
+        elif column.kind is Kind.NUMBER:
+            odd = odd or bool(_odd(array).any())
+        arrays.append(array)
+    write = _joined if odd else _written
+    return Lines(write(arrays), count, longest + _MOST_CELL * len(columns))
+
+
+def _written(arrays: Sequence[pa.Array]) -> memoryview:
+    """Return rows as Arrow writes them, which quotes all text and nothing else."""
+    rows = pa.RecordBatch.from_arrays(arrays, [str(place) for place in range(len(arrays))])
+    sink = pa.BufferOutputStream()
+    with pa.csv.CSVWriter(sink, rows.schema, write_options=pa.csv.WriteOptions(include_header=False)) as writer:
+        writer.write_batch(rows)
+    return memoryview(sink.getvalue())
+
+
+def _joined(arrays: Sequence[pa.Array]) -> memoryview:
+    """Return the same lines, with numbers as Arrow's writer has no way to write them."""
+    parts: list[pa.Array | str] = []
+    for array in arrays:
+        parts.append("," if parts else "")
+        if not pa.types.is_string(array.type):
+            text = number_texts(array) if pa.types.is_floating(array.type) else array.cast(pa.string())
             parts.append(pc.fill_null(text, "") if text.null_count else text)
+        elif array.null_count:
+            parts.append(pc.fill_null(pc.binary_join_element_wise('"', _escaped(array), '"', ""), ""))
+        else:
+            parts += ['"', _escaped(array), '"']
     lines = pc.binary_join_element_wise(*_merged([*parts, "\n"]), "")
     _, offset_buffer, characters = lines.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)[lines.offset : lines.offset + len(lines) + 1]
-    return Lines(memoryview(characters)[offsets[0] : offsets[-1]], count, int(np.diff(offsets).max()))
+    offsets = np.frombuffer(offset_buffer, np.int32)
+    return memoryview(characters)[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
 
 
 def plain_texts(array: pa.Array, column: Column, zone: str) -> pa.Array:
@@ -165,11 +196,16 @@ def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Arr
     return pa.array(values, mask=~_valid(moments)).cast(pa.timestamp(unit))
 
 
+def _odd(numbers: pa.Array) -> np.ndarray:
+    """Tell which numbers Arrow writes otherwise than `number_text`."""
+    values = np.abs(numbers.fill_null(0).to_numpy())
+    return ~(values < 1e10) | ((values < 1e-4) & (values > 0))
+
+
 def number_texts(numbers: pa.Array) -> pa.Array:
     """Return numbers as text, as `number_text` writes them; Arrow's own text where it is the same."""
     texts = numbers.cast(pa.string())
-    values = np.abs(numbers.fill_null(0).to_numpy())
-    odd = ~(values < 1e10) | ((values < 1e-4) & (values > 0))
+    odd = _odd(numbers)
     if odd.any():
         rewritten = [number_text(number) for number in numbers.filter(pa.array(odd)).to_pylist()]
         texts = pc.replace_with_mask(texts, pa.array(odd), pa.array(rewritten, pa.string()))

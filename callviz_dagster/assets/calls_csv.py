@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,17 @@ def calls_csv(
         with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
             windows = require_windows(settings)
             paths = [window.calls(settings.data_dir) for window in windows]
-            counted = count_files(paths, labels=settings.dashboard_labels)
-            picture = charts.daily_calls_picture(counted)
-            made = publish_csv(paths, settings.publish_dir / FILE, settings.timezone, context.log)
+            made = publish_csv(
+                paths, settings.publish_dir / FILE, settings.timezone, context.log, labels=settings.dashboard_labels
+            )
     except Refused as refused:
         yield from refused.results
         raise refused.failure("The last good calls.csv") from None
     coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
     yield dg.MaterializeResult(
         metadata={
-            "headline": dg.MetadataValue.md(charts.headline(counted)),
-            "daily calls": dg.MetadataValue.md(picture),
+            "headline": dg.MetadataValue.md(made.headline),
+            "daily calls": dg.MetadataValue.md(made.picture),
             **file_metadata(made.file, rows=made.rows, documents=made.rows, seconds=made.seconds),
             **snapshot_metadata(made.facts.snapshot_time, made.facts.source),
             "rejected": made.facts.rejected,
@@ -98,10 +99,15 @@ class MadeCsv:
     preview: dg.MetadataValue
     changes: dict[str, Any]
     """What changed since the last one."""
+    headline: str
+    picture: str
+    """The chart of daily calls, as Markdown."""
 
 
-def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger) -> MadeCsv:
+def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, *, labels: int = 100) -> MadeCsv:
     """Write the `calls` files of all windows as one CSV, read it back, and swap it in.
+
+    Meanwhile the calls are counted, `labels` types and statuses apart, and their picture is drawn.
 
     Raises:
         Refused: the CSV does not read back as it was written.
@@ -121,7 +127,8 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
     digest = hashlib.sha256()
     rows = defused = size = longest = 0
     first: pa.Table | None = None
-    with staged(csv) as temporary:
+    with ThreadPoolExecutor(1, "picture") as beside, staged(csv) as temporary:
+        drawing = beside.submit(_counted, calls, labels)
         with open_for_writing(temporary) as file:
 
             def write(text: bytes | memoryview) -> None:
@@ -148,6 +155,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
         if not check.passed:
             raise Refused([check])
         changes = _changes(csv, temporary, longest, log)
+        headline, picture = drawing.result()
     return MadeCsv(
         FileFacts(csv.absolute(), size, sha256),
         facts,
@@ -158,7 +166,15 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
         check,
         preview(first) if first is not None else dg.MetadataValue.text("no rows"),
         changes,
+        headline,
+        picture,
     )
+
+
+def _counted(calls: Sequence[Path], labels: int) -> tuple[str, str]:
+    """Return the headline and the picture of daily calls."""
+    counted = count_files(calls, labels=labels)
+    return charts.headline(counted), charts.daily_calls_picture(counted)
 
 
 def _changes(old: Path, new: Path, longest: int, log: logging.Logger) -> dict[str, Any]:
