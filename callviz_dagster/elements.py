@@ -104,7 +104,8 @@ class Elements:
 class Batch:
     """Documents as raw bytes, with their elements by path and type.
 
-    `raw` and `data` are the same bytes, `data` padded with zeros so that fixed-width reads never leave it.
+    `raw` and `data` are the same bytes; in `data` others follow the last document, so that fixed-width reads never
+    leave it.
     `starts` has the offset of each document and, last, the end of the last one.
     """
 
@@ -146,13 +147,17 @@ class Walker:
     _orders: dict[Path, list[bytes]] = field(default_factory=dict)
 
     def walk(self, documents: bytes, starts: Ints | None = None) -> Batch:
-        """Return the batch of these documents, given end to end, and where each starts if that is known.
+        """Return the batch of these documents, given end to end.
+
+        Args:
+            documents: the documents; where `starts` is given, other bytes may follow them.
+            starts: the offset of each document and, last, the end of the last one; found out where not given.
 
         Raises:
             ElementError: the bytes are not whole BSON documents.
         """
         starts = document_starts(documents) if starts is None else starts
-        data = _Bytes(documents)
+        data = _Bytes(documents, int(starts[-1]))
         found: Found = {}
         self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found)
         return Batch(documents, data.bytes, starts, {key: _joined(parts) for key, parts in found.items()})
@@ -311,11 +316,11 @@ def _joined(parts: list[tuple[Ints, Ints]]) -> Elements:
 class _Bytes:
     """The bytes of a batch, read at many positions at once."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, end: int) -> None:
         self.raw = raw
-        self.bytes = np.empty(len(raw) + _PADDING, np.uint8)
-        self.bytes[: len(raw)] = np.frombuffer(raw, np.uint8)
-        self.bytes[len(raw) :] = 0
+        self.bytes = np.frombuffer(raw, np.uint8)
+        if len(raw) < end + _PADDING:
+            self.bytes = np.concatenate([self.bytes, np.zeros(_PADDING, np.uint8)])
         self._int32 = numbers(self.bytes, "<i4")
         self._words = numbers(self.bytes, "<u8")
 

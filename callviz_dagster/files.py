@@ -166,9 +166,9 @@ class BsonArchiveWriter:
 
 
 def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[tuple[bytes, Ints]]:
-    """Yield the archive's documents in order, as byte strings of whole documents of about `chunk` bytes each.
+    """Yield the archive's documents in order, as byte strings of about `chunk` bytes each.
 
-    With each come the offsets of its documents and, last, the end of the last one.
+    With each come the offsets of its documents and, last, the end of the last one, behind which other bytes may follow.
 
     Raises:
         FileError: the archive ends within a document or holds something that is none.
@@ -186,10 +186,9 @@ def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[tuple[bytes, I
                 starts = document_starts(data, cut=True)
             except ElementError:
                 raise FileError(errno.EIO, f"{path.absolute()} is damaged; materialize raw_calls again.") from None
-            end = int(starts[-1])
-            if end:
-                yield data[:end], starts
-            rest = data[end:]
+            if len(starts) > 1:
+                yield data, starts
+            rest = data[starts[-1] :]
             if not read:
                 break
     if rest:
@@ -227,9 +226,15 @@ def open_for_writing(path: Path) -> BinaryIO:
 
 def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a Parquet file given by `staged` for writing."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     # A dictionary that grows beyond 64 kB saves no room, and takes longer to write and to read than plain values.
     return pq.ParquetWriter(
-        path, schema, compression="zstd", compression_level=1, dictionary_pagesize_limit=_DICTIONARY
+        path,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        dictionary_pagesize_limit=_DICTIONARY,
+        write_statistics=[field.name for field in schema if not pa.types.is_string(field.type)],
     )

@@ -100,7 +100,6 @@ def test_archive_reads_back_document_by_document(tmp_path: Path) -> None:
             archive.write(b"".join(part))
     assert archive.bytes == len(b"".join(documents))
     chunks = list(read_archive(tmp_path / "a.bson.zst", chunk=10_000))
-    assert b"".join(chunk for chunk, _ in chunks) == b"".join(documents)
     parts = [chunk[first:end] for chunk, starts in chunks for first, end in itertools.pairwise(starts.tolist())]
     assert parts == documents, "each chunk is whole documents, and it is said where they start"
     assert digest_of_archive(tmp_path / "a.bson.zst") == archive.sha256
@@ -110,7 +109,7 @@ def test_document_larger_than_a_chunk_is_read(tmp_path: Path) -> None:
     large = bson.encode({"text": "x" * 100_000})
     with BsonArchiveWriter(tmp_path / "a.bson.zst") as archive:
         archive.write(large * 3)
-    assert b"".join(part for part, _ in read_archive(tmp_path / "a.bson.zst", chunk=1000)) == large * 3
+    assert [part[: starts[-1]] for part, starts in read_archive(tmp_path / "a.bson.zst", chunk=1000)] == [large] * 3
 
 
 def test_cut_archive_is_an_error(tmp_path: Path) -> None:

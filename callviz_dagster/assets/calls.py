@@ -288,8 +288,9 @@ def write_tables(
             writing.append(beside.submit(calls_writer.write_table, group, row_group_size=ROW_GROUP))
             _validate(group, written)
 
-        def normalized(part: tuple[bytes, Ints]) -> tuple[bytes, Normalized]:
-            return part[0], normalize(Walker().walk(*part), plan, now=now)
+        def normalized(part: tuple[bytes, Ints]) -> tuple[memoryview, Normalized]:
+            documents, starts = part
+            return memoryview(documents)[: starts[-1]], normalize(Walker().walk(documents, starts), plan, now=now)
 
         for documents, rows in worked(normalized, ahead(read_archive(archive))):
             digest.update(documents)
