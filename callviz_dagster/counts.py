@@ -42,7 +42,7 @@ MAX_CELLS = 4_000_000
 MAX_LABELS = 250
 _MAX_DISTINCT = 50_000
 _MAX_LABEL_LENGTH = 120
-_CHUNK = 1 << 18
+_CHUNK, _ROWS = 1 << 18, 1 << 16
 
 # One cell's key, from the highest bits to the lowest: type 8, status 8, hour 5, duration class 24, day 18.
 _DAY_BITS, _DURATION_BITS, _HOUR_BITS, _LABEL_BITS = 18, 24, 5, 8
@@ -205,7 +205,7 @@ def count_files(paths: Sequence[Path], *, labels: int, max_cells: int = MAX_CELL
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for path in paths:
             with pq.ParquetFile(path, read_dictionary=["call_type", "status"]) as file:
-                for batch in file.iter_batches(_CHUNK, columns=list(columns)):
+                for batch in file.iter_batches(_ROWS, columns=list(columns)):
                     yield pa.Table.from_batches([batch])
 
     return count_calls(read, labels=labels, max_cells=max_cells)

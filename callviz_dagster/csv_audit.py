@@ -20,9 +20,9 @@ from callviz_dagster.csv_format import WHOLE_SECONDS, defused, header, local_clo
 from callviz_dagster.files import facts
 from callviz_dagster.pipeline import worked
 
-ROWS_AT_ONCE = 32_768
+ROWS_AT_ONCE = 16_384
 _BYTES_AT_ONCE = 64 << 20
-_BLOCK = 2 << 20
+_BLOCK = 1 << 20
 """Bytes of the file that are parsed at a time; more where a line is longer."""
 
 

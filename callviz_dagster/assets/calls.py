@@ -43,7 +43,7 @@ from callviz_dagster.windows import Window, leftovers
 if TYPE_CHECKING:
     from callviz_dagster.plan import Plan
 
-ROW_GROUP = 100_000
+ROW_GROUP = 65_536
 ROW_GROUP_BYTES = 128 << 20
 """A row group is closed once it has so many rows, or is so large."""
 _MOST_FAILURES = 100
@@ -313,6 +313,7 @@ def write_tables(
         said = facts_of(manifest, tables, written.tally).to_json()
         calls_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
         rejected_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
+    pa.default_memory_pool().release_unused()
     written.digest = digest.hexdigest()
     written.seconds = progress.seconds
     return written

@@ -150,6 +150,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
                 longest = max(longest, lines.longest)
                 progress.add(batch.num_rows)
         sha256 = digest.hexdigest()
+        pa.default_memory_pool().release_unused()
         found = differences(temporary, rows_of(calls, columns, zone), columns, zone, sha256=sha256, longest=longest)
         check = checks.csv_reads_back(rows, found, sha256)
         if not check.passed:
