@@ -16,6 +16,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 START = dt.datetime(2023, 1, 1)
+DAYS = 2 * 365
+"""The calls start in these days, evenly: 24 months."""
 _TYPES = ("incoming", "outgoing", "missed")
 _STATUSES = ("completed", "failed", "no-answer")
 _BATCH = 20_000
@@ -23,7 +25,7 @@ _BATCH = 20_000
 
 def document(number: int, total: int, source: random.Random, untidy: float) -> dict[str, Any]:
     """Return one call; a share `untidy` of them has text times, no end, mixed types or rare fields."""
-    start = START + dt.timedelta(seconds=number * 2 * 365 * 86_400 / total, milliseconds=source.randrange(1000))
+    start = START + dt.timedelta(seconds=number * DAYS * 86_400 / total, milliseconds=source.randrange(1000))
     status = source.choice(_STATUSES)
     seconds = source.randrange(1, 1800) if status == "completed" else 0
     call: dict[str, Any] = {
@@ -53,8 +55,15 @@ def document(number: int, total: int, source: random.Random, untidy: float) -> d
     return call
 
 
+def name_of(documents: int, untidy: float = 0.0) -> str:
+    """Return the name of the collection of so many documents."""
+    return f"calls_{documents}" + (f"_untidy_{untidy:g}".replace(".", "_") if untidy else "")
+
+
 def fill(collection: Collection[Any], documents: int, untidy: float = 0.0) -> None:
-    """Fill a collection with so many documents, the same ones each time."""
+    """Fill a collection with so many documents, the same ones each time; leave it where it has them."""
+    if collection.estimated_document_count() == documents:
+        return
     source = random.Random(20240301)
     collection.drop()
     for first in range(0, documents, _BATCH):
