@@ -1,10 +1,14 @@
-"""The collection that is measured: documents of 11 fields and about 216 bytes, tidy or partly untidy.
+"""The collection that is measured, documents of 11 fields and about 216 bytes, and the options that say which.
+
+They are tidy, or partly untidy. Imports nothing heavy: no process counts as smaller than
+the one that starts it.
 
 What belongs elsewhere: the sample calls of the demo, which look like a business (`callviz_dagster/demo/`).
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import random
 import uuid
@@ -18,6 +22,10 @@ from pymongo.collection import Collection
 START = dt.datetime(2023, 1, 1)
 DAYS = 2 * 365
 """The calls start in these days, evenly: 24 months."""
+FIELDS = (
+    *("_id", "call_id", "caller", "callee", "call_type", "status"),
+    *("start_time", "end_time", "duration_sec", "cost_usd", "queue"),
+)
 _TYPES = ("incoming", "outgoing", "missed")
 _STATUSES = ("completed", "failed", "no-answer")
 _BATCH = 20_000
@@ -70,3 +78,13 @@ def fill(collection: Collection[Any], documents: int, untidy: float = 0.0) -> No
         numbers = range(first, min(first + _BATCH, documents))
         batch = [RawBSONDocument(bson.encode(document(n, documents, source, untidy))) for n in numbers]
         collection.insert_many(batch, ordered=False)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that say what to measure."""
+    options = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
+    options.add_argument("--documents", type=int, default=1_000_000, help="how many documents to make")
+    options.add_argument("--untidy", type=float, default=0.0, help="share of them that is untidy")
+    options.add_argument("--uri", help="a MongoDB to use; by default one is started")
+    options.add_argument("--database", default="callviz_benchmarks")
+    return options

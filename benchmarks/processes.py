@@ -29,7 +29,7 @@ class Ran:
 
     seconds: float
     peak_mb: float
-    """Of the largest process."""
+    """Of the largest process; never less than what the process that starts the command has itself."""
     together_mb: float | None
     """Of all its processes at one moment; None where the system does not tell."""
     output: str

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from pymongo import MongoClient
 
-from benchmarks.collection import DAYS, START, fill, name_of
+from benchmarks.collection import DAYS, START, fill, name_of, parser
 from benchmarks.processes import peak_together
 from callviz_dagster.assets.calls import make_window, plan_tables
 from callviz_dagster.assets.calls_csv import FILE, publish_csv
@@ -128,16 +128,6 @@ def partitioned(settings: Settings, partitions: str) -> Settings:
     return dataclasses.replace(
         settings, partitions=partitions, partitions_start=START.date(), field_start_time="start_time"
     )
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return the options that say what to measure."""
-    options = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    options.add_argument("--documents", type=int, default=1_000_000, help="how many documents to make")
-    options.add_argument("--untidy", type=float, default=0.0, help="share of them that is untidy")
-    options.add_argument("--uri", help="a MongoDB to use; by default one is started")
-    options.add_argument("--database", default="callviz_benchmarks")
-    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -72,7 +72,9 @@ def commands(folder: Path) -> dict[str, list[str]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    options.add_argument("--rounds", type=int, default=7, help="how often each command runs, after once to warm up")
+    options.add_argument(
+        "--rounds", type=int, default=7, help="how often each runs; more than once, after once to warm up"
+    )
     given = options.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name, running_mongod(Path(name, "mongod")) as server:
         folder = Path(name)
@@ -87,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "CALLVIZ_PUBLISH_DIR": str(folder / "publish"),
         }
         timed = commands(folder)
-        in_turns(timed, 1, environment, folder)
+        if given.rounds > 1:
+            in_turns(timed, 1, environment, folder)
         taken = {name: seconds(ran) for name, ran in in_turns(timed, given.rounds, environment, folder).items()}
     ratios = {f"{name} / {other}": ratio(taken[name], taken[other]) for name, other in COMPARED}
     medians = {name: statistics.median(some) for name, some in taken.items()}
