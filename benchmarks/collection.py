@@ -1,7 +1,6 @@
 """The collection that is measured, documents of 11 fields and about 216 bytes, and the options that say which.
 
-They are tidy, or partly untidy. Imports nothing heavy: no process counts as smaller than
-the one that starts it.
+They are tidy, or partly untidy. Imports nothing heavy, for no process counts as smaller than the one that starts it.
 
 What belongs elsewhere: the sample calls of the demo, which look like a business (`callviz_dagster/demo/`).
 """
@@ -28,7 +27,7 @@ FIELDS = (
 )
 _TYPES = ("incoming", "outgoing", "missed")
 _STATUSES = ("completed", "failed", "no-answer")
-_BATCH = 20_000
+_BATCH = 5_000
 
 
 def document(number: int, total: int, source: random.Random, untidy: float) -> dict[str, Any]:

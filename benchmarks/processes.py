@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_INTERVAL = 0.05
+_INTERVAL = 0.2
+"""Seconds between two looks."""
 _KB = 1024 if sys.platform == "darwin" else 1
 """What the operating system counts peak memory in, as a part of a kB."""
 
@@ -46,7 +47,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, fo
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
-        with peak_together(process.pid) as together:
+        with watching(process.pid) as watch:
             _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -54,39 +55,49 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, fo
         said = output.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, said)
-    return Ran(seconds, used.ru_maxrss / _KB / 1024, together.mb, said)
+    return Ran(seconds, used.ru_maxrss / _KB / 1024, watch.together_mb, said)
 
 
-@dataclasses.dataclass
-class Peak:
-    """The most memory seen."""
+class Watch:
+    """Watches the memory of a process and of the children that it starts from now on.
 
-    mb: float | None = None
+    Where the system does not tell, both figures stay None.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.largest_mb: float | None = None
+        """The most that one process had."""
+        self.together_mb: float | None = None
+        """The most that all had at one moment; of pages that processes share, each counts its part."""
+        self._pid = pid
+        self._others = set(_descendants(pid))
+
+    def look(self) -> None:
+        """Look once."""
+        pids = [self._pid, *(pid for pid in _descendants(self._pid) if pid not in self._others)]
+        # To tell shared pages apart takes the system some milliseconds; a single process shares none.
+        file, name = ("smaps_rollup", "Pss") if len(pids) > 1 else ("status", "VmRSS")
+        parts = [size for pid in pids if (size := _memory_mb(pid, file, name)) is not None]
+        peaks = [size for pid in pids if (size := _memory_mb(pid, "status", "VmHWM")) is not None]
+        if parts and peaks:
+            self.together_mb = max(self.together_mb or 0.0, sum(parts))
+            self.largest_mb = max(self.largest_mb or 0.0, *peaks)
 
 
 @contextlib.contextmanager
-def peak_together(pid: int) -> Iterator[Peak]:
-    """Watch a process and its children, and give the most memory that they have together; pages they share count once.
+def watching(pid: int) -> Iterator[Watch]:
+    """Watch a process and its children inside the `with` block."""
+    watch, done = Watch(pid), threading.Event()
 
-    Children that are there at the start are left out: they were not started by what is measured.
-    """
-    peak, done, others = Peak(), threading.Event(), set(_descendants(pid))
-
-    def look() -> None:
-        watched = [pid, *(other for other in _descendants(pid) if other not in others)]
-        sizes = [size for process in watched if (size := _memory_mb(process)) is not None]
-        if sizes:
-            peak.mb = max(peak.mb or 0.0, sum(sizes))
-
-    def watch() -> None:
+    def look_again() -> None:
         while not done.wait(_INTERVAL):
-            look()
+            watch.look()
 
-    look()
-    watcher = threading.Thread(target=watch, daemon=True)
+    watch.look()
+    watcher = threading.Thread(target=look_again, daemon=True)
     watcher.start()
     try:
-        yield peak
+        yield watch
     finally:
         done.set()
         watcher.join()
@@ -100,11 +111,11 @@ def _descendants(pid: int) -> Iterator[int]:
                 yield from _descendants(child)
 
 
-def _memory_mb(pid: int) -> float | None:
-    """Return the memory of a process, of pages shared with others its share; None where it is gone."""
+def _memory_mb(pid: int, file: str, name: str) -> float | None:
+    """Return a figure of a process's memory; None where the process is gone."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) / 1024
     return None
 

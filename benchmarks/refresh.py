@@ -14,7 +14,6 @@ import datetime as dt
 import json
 import logging
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from typing import Any, TypeVar
 from pymongo import MongoClient
 
 from benchmarks.collection import DAYS, START, fill, name_of, parser
-from benchmarks.processes import peak_together
+from benchmarks.processes import Watch, watching
 from callviz_dagster.assets.calls import make_window, plan_tables
 from callviz_dagster.assets.calls_csv import FILE, publish_csv
 from callviz_dagster.assets.common import Run
@@ -47,7 +46,8 @@ class Step:
     name: str
     seconds: float
     documents: int
-    peak_mb: float
+    peak_mb: float | None
+    """Of the largest process so far."""
 
     @property
     def rate(self) -> float:
@@ -55,14 +55,16 @@ class Step:
         return self.documents / self.seconds if self.seconds else 0.0
 
 
-def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Window]) -> list[Step]:
+def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Window], watch: Watch) -> list[Step]:
     """Do the work of the assets for some of all windows; return what each took, and all together."""
     steps: list[Step] = []
 
     def timed(name: str, work: Callable[[], Made]) -> Made:
         began = time.perf_counter()
         made = work()
-        steps.append(Step(name, time.perf_counter() - began, 0, peak_mb()))
+        taken = time.perf_counter() - began
+        watch.look()
+        steps.append(Step(name, taken, 0, watch.largest_mb))
         return made
 
     def read() -> int:
@@ -80,16 +82,10 @@ def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Windo
     timed("calls", normalize)
     paths = [window.calls(settings.data_dir) for window in every]
     timed("calls_csv", lambda: publish_csv(paths, settings.publish_dir / FILE, settings.timezone, LOG))
-    steps.append(Step("together", sum(step.seconds for step in steps), 0, peak_mb()))
+    steps.append(Step("together", sum(step.seconds for step in steps), 0, watch.largest_mb))
     for step in steps:
         step.documents = documents
     return steps
-
-
-def peak_mb() -> float:
-    """Return the peak resident memory of the largest process so far, in MB: this one, or one that it has started."""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return peak / 1024 if sys.platform != "darwin" else peak / 1024 / 1024
 
 
 @contextlib.contextmanager
@@ -152,36 +148,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         every = Partitioning.of(settings).windows(START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1))
         if given.partitions:
             # Libraries are loaded by whatever runs first; without them, one partition and all are compared fairly.
-            refresh(settings, every[:1], every[:1])
-        with peak_together(os.getpid()) as together:
-            steps = refresh(settings, every, every)
+            refresh(settings, every[:1], every[:1], Watch(os.getpid()))
+        with watching(os.getpid()) as watch:
+            steps = refresh(settings, every, every, watch)
         figures = {
             "documents": steps[0].documents,
             "untidy": given.untidy,
             "steps": [dataclasses.asdict(step) for step in steps],
-            "peak_mb": peak_mb(),
-            "peak_together_mb": together.mb,
+            "peak_mb": watch.largest_mb,
+            "peak_together_mb": watch.together_mb,
         }
-        table(steps, together.mb, f"{len(every)} partitions" if given.partitions else "")
+        table(steps, f"{len(every)} partitions" if given.partitions else "")
+        if watch.together_mb is not None:
+            sys.stdout.write(f"{'all processes':37}{watch.together_mb:9,.0f}\n")
         if given.partitions:
             changed = every[len(every) // 2]
-            with one_call_changed(settings, changed):
-                again = refresh(settings, every, [changed])
+            with one_call_changed(settings, changed), watching(os.getpid()) as watch:
+                again = refresh(settings, every, [changed], watch)
             ratio = again[-1].seconds / steps[-1].seconds
-            table(again, None, "one of them")
+            table(again, "one of them")
             sys.stdout.write(f"ratio {ratio:.3f}\n")
             figures["one_partition"] = {"steps": [dataclasses.asdict(step) for step in again], "ratio": ratio}
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-def table(steps: Sequence[Step], together_mb: float | None, title: str) -> None:
+def table(steps: Sequence[Step], title: str) -> None:
     """Print what each step took."""
     out = sys.stdout.write
     out(f"{title:14}{'seconds':>9}{'documents/s':>14}{'peak MB':>9}\n")
     for step in steps:
-        out(f"{step.name:14}{step.seconds:9.2f}{step.rate:14,.0f}{step.peak_mb:9,.0f}\n")
-    if together_mb is not None:
-        out(f"{'all processes':37}{together_mb:9,.0f}\n")
+        peak = f"{step.peak_mb:9,.0f}" if step.peak_mb is not None else ""
+        out(f"{step.name:14}{step.seconds:9.2f}{step.rate:14,.0f}{peak}\n")
 
 
 if __name__ == "__main__":
