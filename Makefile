@@ -15,10 +15,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrad
 BUILD := hatchling\neditables\n
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test soak lint lock clean
+.PHONY: help demo dev test soak benchmark lint lock clean
 
 help: ## print what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## carry 50,000 sample calls from a MongoDB of its own to tableau/calls.csv (DOCUMENTS=n for more)
 	@$(BIN)/python -m callviz_dagster.demo refresh --documents $(DOCUMENTS)
@@ -31,6 +31,9 @@ test: $(VENV)/.dev ## run all tests, with coverage
 
 soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster runs (SOAK_SECONDS=n)
 	@$(BIN)/python -m callviz_dagster_tests.soak --seconds $(SOAK_SECONDS)
+
+benchmark: $(VENV)/.dev ## time a refresh of a million calls against other ways from MongoDB to a file
+	@$(BIN)/python -m benchmarks.peers
 
 lint: $(VENV)/.dev ## check style, formatting and types
 	@$(BIN)/ruff check .

@@ -1,10 +1,13 @@
-"""The collection that is measured: documents of 11 fields and about 216 bytes, tidy or partly untidy.
+"""The collection that is measured, documents of 11 fields and about 216 bytes, and the options that say which.
+
+They are tidy, or partly untidy. Imports nothing heavy, for no process counts as smaller than the one that starts it.
 
 What belongs elsewhere: the sample calls of the demo, which look like a business (`callviz_dagster/demo/`).
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import random
 import uuid
@@ -16,14 +19,20 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 START = dt.datetime(2023, 1, 1)
+DAYS = 2 * 365
+"""The calls start in these days, evenly: 24 months."""
+FIELDS = (
+    *("_id", "call_id", "caller", "callee", "call_type", "status"),
+    *("start_time", "end_time", "duration_sec", "cost_usd", "queue"),
+)
 _TYPES = ("incoming", "outgoing", "missed")
 _STATUSES = ("completed", "failed", "no-answer")
-_BATCH = 20_000
+_BATCH = 5_000
 
 
 def document(number: int, total: int, source: random.Random, untidy: float) -> dict[str, Any]:
     """Return one call; a share `untidy` of them has text times, no end, mixed types or rare fields."""
-    start = START + dt.timedelta(seconds=number * 2 * 365 * 86_400 / total, milliseconds=source.randrange(1000))
+    start = START + dt.timedelta(seconds=number * DAYS * 86_400 / total, milliseconds=source.randrange(1000))
     status = source.choice(_STATUSES)
     seconds = source.randrange(1, 1800) if status == "completed" else 0
     call: dict[str, Any] = {
@@ -53,11 +62,28 @@ def document(number: int, total: int, source: random.Random, untidy: float) -> d
     return call
 
 
+def name_of(documents: int, untidy: float = 0.0) -> str:
+    """Return the name of the collection of so many documents."""
+    return f"calls_{documents}" + (f"_untidy_{untidy:g}".replace(".", "_") if untidy else "")
+
+
 def fill(collection: Collection[Any], documents: int, untidy: float = 0.0) -> None:
-    """Fill a collection with so many documents, the same ones each time."""
+    """Fill a collection with so many documents, the same ones each time; leave it where it has them."""
+    if collection.estimated_document_count() == documents:
+        return
     source = random.Random(20240301)
     collection.drop()
     for first in range(0, documents, _BATCH):
         numbers = range(first, min(first + _BATCH, documents))
         batch = [RawBSONDocument(bson.encode(document(n, documents, source, untidy))) for n in numbers]
         collection.insert_many(batch, ordered=False)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that say what to measure."""
+    options = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
+    options.add_argument("--documents", type=int, default=1_000_000, help="how many documents to make")
+    options.add_argument("--untidy", type=float, default=0.0, help="share of them that is untidy")
+    options.add_argument("--uri", help="a MongoDB to use; by default one is started")
+    options.add_argument("--database", default="callviz_benchmarks")
+    return options

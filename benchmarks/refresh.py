@@ -1,7 +1,8 @@
 """Time a refresh, asset by asset: `python -m benchmarks.refresh --documents 1000000`.
 
 Runs the assets in this process, without Dagster's own start-up, on a collection that it makes in a MongoDB of its own
-or on one that is given; prints a table for people and one line of JSON.
+or on one that is given; prints a table for people and one line of JSON. With `--partitions`, also refreshes the one
+partition in which a call has changed. What belongs elsewhere: other ways to a CSV file (`peers.py`).
 """
 
 from __future__ import annotations
@@ -9,28 +10,33 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import datetime as dt
 import json
 import logging
-import resource
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import MongoClient
 
-from benchmarks.collection import fill
-from callviz_dagster.assets.calls import make_window
+from benchmarks.collection import DAYS, START, fill, name_of, parser
+from benchmarks.processes import Watch, watching
+from callviz_dagster.assets.calls import make_window, plan_tables
 from callviz_dagster.assets.calls_csv import FILE, publish_csv
-from callviz_dagster.assets.raw_calls import archive_window
+from callviz_dagster.assets.common import Run
+from callviz_dagster.assets.raw_calls import archive_windows, check_coverage
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongo import MongoDB
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WHOLE
+from callviz_dagster.windows import Partitioning, Window
 
 LOG = logging.getLogger("benchmarks")
+
+Made = TypeVar("Made")
 
 
 @dataclasses.dataclass
@@ -40,7 +46,8 @@ class Step:
     name: str
     seconds: float
     documents: int
-    peak_mb: float
+    peak_mb: float | None
+    """Of the largest process so far."""
 
     @property
     def rate(self) -> float:
@@ -48,29 +55,37 @@ class Step:
         return self.documents / self.seconds if self.seconds else 0.0
 
 
-def refresh(settings: Settings) -> list[Step]:
-    """Run the assets and return what each took."""
+def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Window], watch: Watch) -> list[Step]:
+    """Do the work of the assets for some of all windows; return what each took, and all together."""
     steps: list[Step] = []
 
-    def timed(name: str, work: Any) -> Any:
+    def timed(name: str, work: Callable[[], Made]) -> Made:
         began = time.perf_counter()
         made = work()
-        steps.append(Step(name, time.perf_counter() - began, 0, peak_mb()))
+        taken = time.perf_counter() - began
+        watch.look()
+        steps.append(Step(name, taken, 0, watch.largest_mb))
         return made
 
-    manifest, _ = timed("raw_calls", lambda: archive_window(MongoDB(settings), WHOLE, settings.data_dir, LOG))
-    timed("calls", lambda: make_window(WHOLE, settings, LOG))
-    calls, csv = WHOLE.calls(settings.data_dir), settings.publish_dir / FILE
-    timed("calls_csv", lambda: publish_csv([calls], csv, settings.timezone, LOG))
+    def read() -> int:
+        mongo = MongoDB(settings)
+        check_coverage(mongo, Run(Partitioning.of(settings), [*every], [*windows]), settings, LOG)
+        return sum(made.manifest.documents for made in archive_windows(mongo, windows, settings.data_dir, LOG))
+
+    def normalize() -> None:
+        tables = plan_tables(every, settings)
+        for window in windows:
+            if not make_window(window, settings, LOG, tables).calls:
+                raise SystemExit(f"The audit forbids to publish the calls of window {window.name}.")
+
+    documents = timed("raw_calls", read)
+    timed("calls", normalize)
+    paths = [window.calls(settings.data_dir) for window in every]
+    timed("calls_csv", lambda: publish_csv(paths, settings.publish_dir / FILE, settings.timezone, LOG))
+    steps.append(Step("together", sum(step.seconds for step in steps), 0, watch.largest_mb))
     for step in steps:
-        step.documents = manifest.documents
+        step.documents = documents
     return steps
-
-
-def peak_mb() -> float:
-    """Return the peak resident memory of this process, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform != "darwin" else peak / 1024 / 1024
 
 
 @contextlib.contextmanager
@@ -81,45 +96,89 @@ def measured_collection(given: argparse.Namespace) -> Iterator[Settings]:
         if uri is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
-        settings = Settings(mongo_uri=uri, mongo_database=given.database, mongo_collection=given.collection)
-        if given.collection == "calls_measured":
+        name = given.collection or name_of(given.documents, given.untidy)
+        if not given.collection:
             with MongoClient[Any](uri) as client:
-                collection = client[given.database][given.collection]
-                if collection.estimated_document_count() != given.documents or given.untidy:
-                    fill(collection, given.documents, given.untidy)
-        yield settings
+                fill(client[given.database][name], given.documents, given.untidy)
+        yield Settings(mongo_uri=uri, mongo_database=given.database, mongo_collection=name)
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return the options that say what to measure."""
-    options = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    options.add_argument("--documents", type=int, default=1_000_000, help="how many documents to make")
-    options.add_argument("--untidy", type=float, default=0.0, help="share of them that is untidy")
-    options.add_argument("--uri", help="a MongoDB to use; by default one is started")
-    options.add_argument("--database", default="callviz_benchmarks")
-    options.add_argument("--collection", default="calls_measured", help="a collection of yours, left as it is")
-    options.add_argument("--timezone", default="Europe/Berlin")
-    return options
+@contextlib.contextmanager
+def one_call_changed(settings: Settings, window: Window) -> Iterator[None]:
+    """Change one call of a window, and change it back afterwards."""
+    with MongoClient[Any](settings.mongo_uri) as client:
+        collection = client[settings.database][settings.mongo_collection]
+        call = collection.find_one(window.filter(), sort=[("_id", 1)])
+        assert call is not None, f"window {window.name} has no calls"
+        collection.update_one({"_id": call["_id"]}, {"$set": {"status": "cancelled"}})
+        try:
+            yield
+        finally:
+            collection.replace_one({"_id": call["_id"]}, call)
+
+
+def partitioned(settings: Settings, partitions: str) -> Settings:
+    """Return the settings that cut the collection into partitions, with the index that they need."""
+    with MongoClient[Any](settings.mongo_uri) as client:
+        client[settings.database][settings.mongo_collection].create_index("start_time")
+    return dataclasses.replace(
+        settings, partitions=partitions, partitions_start=START.date(), field_start_time="start_time"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    given = parser(__doc__).parse_args(arguments)
-    with measured_collection(given) as settings, tempfile.TemporaryDirectory() as folder:
-        steps = refresh(
-            dataclasses.replace(
-                settings,
-                timezone=given.timezone,
-                data_dir=Path(folder, "data"),
-                publish_dir=Path(folder, "publish"),
-            )
+    options = parser(__doc__)
+    options.add_argument("--collection", help="a collection of yours, left as it is; by default one is made")
+    options.add_argument("--timezone", default="Europe/Berlin")
+    options.add_argument(
+        "--partitions",
+        choices=("monthly", "weekly", "daily"),
+        help="cut the collection so, and refresh one partition after all of them",
+    )
+    given = options.parse_args(arguments)
+    if given.partitions and given.collection:
+        options.error("--partitions changes a call, so it takes no collection of yours")
+    with measured_collection(given) as made, tempfile.TemporaryDirectory() as folder:
+        settings = dataclasses.replace(
+            made, timezone=given.timezone, data_dir=Path(folder, "data"), publish_dir=Path(folder, "publish")
         )
-    total = Step("together", sum(step.seconds for step in steps), steps[0].documents, peak_mb())
+        if given.partitions:
+            settings = partitioned(settings, given.partitions)
+        every = Partitioning.of(settings).windows(START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1))
+        if given.partitions:
+            # Libraries are loaded by whatever runs first; without them, one partition and all are compared fairly.
+            refresh(settings, every[:1], every[:1], Watch(os.getpid()))
+        with watching(os.getpid()) as watch:
+            steps = refresh(settings, every, every, watch)
+        figures = {
+            "documents": steps[0].documents,
+            "untidy": given.untidy,
+            "steps": [dataclasses.asdict(step) for step in steps],
+            "peak_mb": watch.largest_mb,
+            "peak_together_mb": watch.together_mb,
+        }
+        table(steps, f"{len(every)} partitions" if given.partitions else "")
+        if watch.together_mb is not None:
+            sys.stdout.write(f"{'all processes':37}{watch.together_mb:9,.0f}\n")
+        if given.partitions:
+            changed = every[len(every) // 2]
+            with one_call_changed(settings, changed), watching(os.getpid()) as watch:
+                again = refresh(settings, every, [changed], watch)
+            ratio = again[-1].seconds / steps[-1].seconds
+            table(again, "one of them")
+            sys.stdout.write(f"ratio {ratio:.3f}\n")
+            figures["one_partition"] = {"steps": [dataclasses.asdict(step) for step in again], "ratio": ratio}
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def table(steps: Sequence[Step], title: str) -> None:
+    """Print what each step took."""
     out = sys.stdout.write
-    out(f"{'':12}{'seconds':>9}{'documents/s':>14}{'peak MB':>9}\n")
-    for step in [*steps, total]:
-        out(f"{step.name:12}{step.seconds:9.2f}{step.rate:14,.0f}{step.peak_mb:9,.0f}\n")
-    out(json.dumps({"documents": total.documents, "steps": [dataclasses.asdict(s) for s in [*steps, total]]}) + "\n")
+    out(f"{title:14}{'seconds':>9}{'documents/s':>14}{'peak MB':>9}\n")
+    for step in steps:
+        peak = f"{step.peak_mb:9,.0f}" if step.peak_mb is not None else ""
+        out(f"{step.name:14}{step.seconds:9.2f}{step.rate:14,.0f}{peak}\n")
 
 
 if __name__ == "__main__":

@@ -686,6 +686,7 @@ def test_no_calls(opened: Opening, screenshots: Taking) -> None:
     assert dashboard.text("#shown") == "No calls"
     assert dashboard.headline()["Calls"][0] == "0"
     assert dashboard.page.locator("figure.none").count() == 6
+    assert len(dashboard.page.locator("#library").text_content() or "") < 10, "no calls need no library to draw them"
     assert dashboard.page.locator("#filters").is_hidden()
     screenshots(dashboard.whole(), "page-no-calls.png")
 

@@ -280,6 +280,7 @@
     const [picture, drawing, note, details] = [".picture", ".drawing", ".note", "details"]
       .map((selector) => figure.querySelector(selector));
     Object.assign(chart, { name, figure, picture, drawing, note, details, limit: FIRST_ROWS });
+    if (!days.length) return;
     const { view } = await vegaEmbed(drawing, { ...spec, width: "container", datasets: chart.rows(summary, 1) }, {
       actions: false, ast: true, renderer: "svg", tooltip: () => {}, logLevel: ERRORS_ONLY,
       config: { ...data.config, font: "system-ui, sans-serif", background: "transparent" },
@@ -292,6 +293,7 @@
   }
 
   function draw(chart) {
+    if (!chart.view) return null;
     for (const [part, rows] of Object.entries(chart.rows(summary, chart.view.width()))) chart.view.data(part, rows);
     return chart.view.runAsync();
   }
@@ -446,7 +448,7 @@
   document.body.classList.toggle("empty", !days.length);
   showProvenance();
   buildFilters();
-  await loadLibrary();
+  if (days.length) await loadLibrary();
   for (const [name, spec] of Object.entries(data.specs)) await buildChart(name, spec);
   find("clear").addEventListener("click", clear);
   addEventListener("keydown", (event) => {

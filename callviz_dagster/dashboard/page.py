@@ -58,7 +58,7 @@ def render(counts: Counts, facts: Sequence[Facts], *, uncovered: int = 0) -> Pag
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
         "provenance": provenance(facts, counts.calls, uncovered=uncovered),
     }
-    library = _library()
+    library = _library() if counts.calls else ""
     script = "".join(map(_file, SCRIPTS))
     parts = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "

@@ -1,0 +1,123 @@
+"""Time a refresh against other ways from MongoDB to a file: `python -m benchmarks.peers --documents 1000000`.
+
+Runs each as a process of its own, in turns, on one collection: the plain script, raw batches to a file, mongoexport and
+mongodump where they are on PATH, and the refresh; prints the medians and ratios as a table for people and one line of
+JSON. What belongs elsewhere: what the steps of a refresh take (`refresh.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from benchmarks.collection import FIELDS, fill, name_of, parser
+from benchmarks.processes import Ran, in_turns, ratio, rounded, seconds
+from callviz_dagster.demo.mongod import running_mongod
+
+PLAIN, RAW, EXPORT, DUMP, REFRESH = "plain script", "raw batches", "mongoexport --type=csv", "mongodump", "refresh"
+PLAIN_TO_EXPORT = 1.9
+DUMP_TO_EXPORT = 0.16
+"""What the plain script and mongodump took, as ratios to mongoexport, where all were there: see README.md."""
+
+
+def commands(uri: str, database: str, collection: str, documents: int, folder: Path) -> dict[str, list[str]]:
+    """Return the commands to time, by name; those that are not on PATH are left out."""
+    python = [sys.executable, "-m"]
+    source = [uri, database, collection]
+    options = ["--quiet", "--uri", uri, "--db", database, "--collection", collection]
+    found = {
+        PLAIN: [*python, "benchmarks.plain_script", *source, str(folder / "plain.csv")],
+        RAW: [*python, "benchmarks.raw_batches", *source, str(folder / "raw.bson")],
+    }
+    if program := shutil.which("mongoexport"):
+        form = ["--type", "csv", "--fields", ",".join(FIELDS), "--out", str(folder / "exported.csv")]
+        found[EXPORT] = [program, *options, *form]
+    if program := shutil.which("mongodump"):
+        found[DUMP] = [program, *options, "--out", str(folder / "dump")]
+    given = ["--uri", uri, "--database", database, "--collection", collection]
+    found[REFRESH] = [*python, "benchmarks.refresh", *given, "--documents", str(documents)]
+    return found
+
+
+def ratios(ran: Mapping[str, Sequence[Ran]]) -> dict[str, float]:
+    """Return how the refresh compares, inside its assets, with the others; what is not on PATH is derived."""
+    steps = {
+        name: [step["seconds"] for one in ran[REFRESH] for step in _said(one)["steps"] if step["name"] == name]
+        for name in ("raw_calls", "together")
+    }
+    plain = seconds(ran[PLAIN])
+    found = {"refresh / plain script": ratio(steps["together"], plain)}
+    if EXPORT in ran:
+        found["refresh / mongoexport"] = ratio(steps["together"], seconds(ran[EXPORT]))
+        found["plain script / mongoexport"] = ratio(plain, seconds(ran[EXPORT]))
+    else:
+        found["refresh / mongoexport, derived"] = found["refresh / plain script"] * PLAIN_TO_EXPORT
+    if DUMP in ran:
+        found["raw_calls / mongodump"] = ratio(steps["raw_calls"], seconds(ran[DUMP]))
+    else:
+        found["raw_calls / mongodump, derived"] = ratio(steps["raw_calls"], plain) * PLAIN_TO_EXPORT / DUMP_TO_EXPORT
+    found["raw_calls / raw batches"] = ratio(steps["raw_calls"], seconds(ran[RAW]))
+    return found
+
+
+def _said(ran: Ran) -> dict[str, Any]:
+    """Return the line of JSON that a benchmark has printed last."""
+    said: dict[str, Any] = json.loads(ran.output.splitlines()[-1])
+    return said
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=3, help="how often each runs")
+    given = options.parse_args(arguments)
+    out = sys.stdout.write
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = given.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
+        name = name_of(given.documents, given.untidy)
+        with MongoClient[Any](uri) as client:
+            fill(client[given.database][name], given.documents, given.untidy)
+        timed = commands(uri, given.database, name, given.documents, folder)
+        away = " and ".join(program.split()[0] for program in (EXPORT, DUMP) if program not in timed)
+        if away:
+            out(f"Not on PATH: {away}. Ratios to what is away are derived, see benchmarks/README.md.\n")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
+        ran = in_turns(timed, given.rounds, kept)
+    inside = [_said(one)["steps"][-1]["seconds"] for one in ran[REFRESH]]
+    lines = {name: (seconds(some), some) for name, some in ran.items()} | {
+        "refresh, inside the assets": (inside, ran[REFRESH])
+    }
+    out(f"{'':36}{'seconds':>9}{'from':>7}{'to':>7}{'largest MB':>12}{'all MB':>8}\n")
+    for name, (taken, some) in lines.items():
+        together = [one.together_mb for one in some if one.together_mb is not None]
+        out(f"{name:36}{statistics.median(taken):9.2f}{min(taken):7.2f}{max(taken):7.2f}")
+        out(f"{max(one.peak_mb for one in some):12,.0f}{max(together, default=0):8,.0f}\n")
+    compared = ratios(ran)
+    out(f"\n{'':36}{'ratio':>9}\n")
+    for name, value in compared.items():
+        out(f"{name:36}{value:9.2f}\n")
+    figures = {
+        "documents": given.documents,
+        "untidy": given.untidy,
+        "rounds": given.rounds,
+        "seconds": rounded({name: statistics.median(taken) for name, (taken, _) in lines.items()}),
+        "peak_mb": rounded({name: max(one.peak_mb for one in some) for name, some in ran.items()}),
+        "peak_together_mb": rounded({name: max(one.together_mb or 0.0 for one in some) for name, some in ran.items()}),
+        "ratios": rounded(compared),
+    }
+    out(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The benchmarks run and print what they say they print; how fast they are is no test."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from benchmarks import peers, refresh, startup
+from benchmarks.collection import FIELDS, document, fill, name_of
+from benchmarks.processes import run
+
+Document = dict[str, Any]
+Measuring = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def measured(
+    mongo_uri: str, collection: Collection[Document], capsys: pytest.CaptureFixture[str]
+) -> Iterator[Measuring]:
+    """Give a function that runs a benchmark on 2,000 documents and returns its line of JSON."""
+
+    def measure(benchmark: Any, *options: str) -> dict[str, Any]:
+        where = ["--uri", mongo_uri, "--database", collection.database.name]
+        benchmark.main(["--documents", "2000", *where, *options])
+        said: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return said
+
+    yield measure
+
+
+def test_a_refresh_is_timed_step_by_step(measured: Measuring) -> None:
+    said = measured(refresh)
+    assert [step["name"] for step in said["steps"]] == ["raw_calls", "calls", "calls_csv", "together"]
+    assert all(step["documents"] == 2000 and step["seconds"] > 0 for step in said["steps"])
+    assert said["peak_mb"] > 10
+    assert said["peak_together_mb"] > 10
+
+
+def test_tidy_and_untidy_documents_lie_side_by_side(measured: Measuring, collection: Collection[Document]) -> None:
+    measured(refresh)
+    assert measured(refresh, "--untidy", "0.3")["steps"][0]["documents"] == 2000
+    names = {"calls_2000", "calls_2000_untidy_0_3"}
+    assert {name: collection.database[name].count_documents({}) for name in names} == dict.fromkeys(names, 2000)
+    untidy = collection.database["calls_2000_untidy_0_3"]
+    assert 50 < untidy.count_documents({"start_time": {"$type": "string"}}) < 250
+
+
+def test_one_changed_partition_is_timed_against_all(measured: Measuring, collection: Collection[Document]) -> None:
+    said = measured(refresh, "--partitions", "monthly")
+    again = said["one_partition"]
+    assert said["steps"][0]["documents"] == 2000
+    assert 60 < again["steps"][0]["documents"] < 100
+    assert again["ratio"] == pytest.approx(again["steps"][-1]["seconds"] / said["steps"][-1]["seconds"])
+    made = collection.database[name_of(2000)]
+    assert made.count_documents({"status": "cancelled"}) == 0, "the changed call is changed back"
+
+
+def test_a_collection_of_yours_is_never_changed(mongo_uri: str, collection: Collection[Document]) -> None:
+    collection.insert_one({"start_time": document(0, 1, random.Random(), 0)["start_time"]})
+    where = ["--uri", mongo_uri, "--database", collection.database.name, "--collection", collection.name]
+    refresh.main(where)
+    assert collection.count_documents({}) == 1
+    with pytest.raises(SystemExit):
+        refresh.main([*where, "--partitions", "monthly"])
+
+
+def test_documents_are_made_once(collection: Collection[Document]) -> None:
+    fill(collection, 10)
+    assert tuple(collection.find_one() or ()) == FIELDS
+    collection.update_one({}, {"$set": {"mark": 1}})
+    fill(collection, 10)
+    assert collection.count_documents({"mark": 1}) == 1
+    fill(collection, 20)
+    assert (collection.count_documents({}), collection.count_documents({"mark": 1})) == (20, 0)
+
+
+def test_peers_are_derived_where_they_are_away(measured: Measuring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    said = measured(peers, "--rounds", "1", "--untidy", "0.3")
+    assert {*said["seconds"]} == {"plain script", "raw batches", "refresh", "refresh, inside the assets"}
+    ratios = said["ratios"]
+    assert ratios["refresh / mongoexport, derived"] == pytest.approx(1.9 * ratios["refresh / plain script"], abs=0.01)
+    assert said["peak_together_mb"]["raw batches"] < said["peak_together_mb"]["refresh"]
+
+
+def test_peers_are_run_where_they_are_on_the_path(
+    measured: Measuring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("mongoexport", "mongodump"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/{name}.said\n', encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    said = measured(peers, "--rounds", "2")
+    assert {"refresh / mongoexport", "raw_calls / mongodump"} < {*said["ratios"]}
+    exported = (tmp_path / "mongoexport.said").read_text(encoding="utf-8").splitlines()
+    assert len(exported) == 2
+    assert "--collection calls_2000 --type csv --fields _id,call_id,caller" in exported[0]
+
+
+def test_memory_is_that_of_all_processes_together() -> None:
+    child = "import time; held = bytearray(100 << 20); time.sleep(1)"
+    script = (
+        "import subprocess, sys\n"
+        f"children = [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in range(2)]\n"
+        "for child in children: child.wait()"
+    )
+    ran = run([sys.executable, "-c", script])
+    assert ran.peak_mb > 100
+    assert ran.together_mb is not None
+    assert 200 < ran.together_mb < 300
+    assert ran.seconds > 1
+
+
+def test_start_up_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    startup.main(["--rounds", "1"])
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert len(said["ratios"]) == len(startup.COMPARED)
+    assert all(value > 0 for value in said["ratios"].values())
