@@ -28,6 +28,8 @@ REQUEST_TAG = "callviz/request"
 TICK_SECONDS = 10
 _BOUND = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _ASSET_JOB = "__ASSET_JOB"
+"""Dagster's job for whatever is materialized without a job, in every code location."""
+_OURS = {dg.AssetKey(name) for name in ("raw_calls", "calls", "rejected_calls", "calls_csv")}
 _PENDING_RUNS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -134,13 +136,13 @@ def tick(
 def _end_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dt.datetime) -> list[dg.DagsterRun]:
     """Return the refreshes that are queued or running; report those as failed whose process must be dead.
 
-    After a power cut nobody tells Dagster that a run has ended, and it would be waited for without end.
+    After a power cut nobody tells Dagster that a run has ended, and it would be waited for without end. The runs of
+    other code locations in the same Dagster instance are none of our business.
     """
-    records = instance.get_run_records(dg.RunsFilter(statuses=_PENDING_RUNS), limit=20)
+    runs = instance.get_runs(dg.RunsFilter(job_name=refresh_calls.name, statuses=_PENDING_RUNS))
+    others = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=_PENDING_RUNS))
     busy = []
-    for run in (record.dagster_run for record in records):
-        if run.job_name not in (refresh_calls.name, _ASSET_JOB):
-            continue
+    for run in [*runs, *(run for run in others if run.asset_selection and not _OURS.isdisjoint(run.asset_selection))]:
         if run.status in _HAS_PROCESS and _silent(instance, run, now) and not is_held(settings.data_dir):
             instance.report_run_failed(run, f"Nothing was heard of this run for {_SILENCE}; its process has ended.")
         else:

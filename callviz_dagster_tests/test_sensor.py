@@ -18,7 +18,10 @@ import dagster as dg
 import duckdb
 import pytest
 from bson import ObjectId
+from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
@@ -159,11 +162,65 @@ def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
     assert {"first", "while not_started", "while starting", "while started", "after"} <= {*ids(daemon.settings)}
 
 
-def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection: Collection[Document]) -> None:
-    other = daemon.instance.create_run_for_job(daemon.job, status=dg.DagsterRunStatus.STARTED)
+def test_changes_while_a_refresh_is_queued_are_read_by_it_and_start_no_second_one(
+    daemon: Daemon, collection: Collection[Document], tmp_path: Path
+) -> None:
+    assert daemon.tick().startswith("no changes")
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as daemon.instance:
+        collection.insert_one({"_id": "first", "start_time": at(6)})
+        assert daemon.tick() == ""
+        origin = GrpcServerCodeLocationOrigin("127.0.0.1", 9, location_name="callviz_dagster")
+        run = daemon.instance.create_run_for_job(
+            daemon.job,
+            tags=dict(daemon.requested[-1].tags),
+            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), "refresh_calls"),
+        )
+        daemon.instance.report_dagster_event(
+            DagsterEvent(DagsterEventType.RUN_ENQUEUED.value, "refresh_calls"), run.run_id
+        )
+        for _ in range(3):
+            collection.insert_one({"start_time": at(6)})
+            collection.update_one({"_id": "c0"}, {"$set": {"start_time": at(5)}})
+            assert daemon.tick(later=1000) == f"refresh {run.run_id[:8]} is queued; changes wait for its end"
+        collection.delete_one({"_id": "c1"})
+        queued = daemon.instance.get_run_by_id(run.run_id)
+        assert queued is not None
+        assert queued.status is dg.DagsterRunStatus.QUEUED, "it was waited for, not given up"
+        daemon.instance.report_dagster_event(
+            DagsterEvent(DagsterEventType.RUN_STARTING.value, "refresh_calls"), run.run_id
+        )
+        starting = daemon.instance.get_run_by_id(run.run_id)
+        assert starting is not None
+        execute_run(InMemoryJob(daemon.job), starting, daemon.instance, raise_on_error=True)
+        assert daemon.tick().startswith("no changes"), "the run has read them all, so they ask for no other"
+        assert len(daemon.requested) == 2
+        assert len(ids(daemon.settings)) == 7 + 1 + 3 - 1
+
+
+def test_runs_of_other_code_locations_are_let_alone(daemon: Daemon, collection: Collection[Document]) -> None:
+    """They may well run for hours and say nothing, and have the same name where they were started without a job."""
+    asset = dg.define_asset_job("elsewhere", selection=dg.AssetSelection.assets("elsewhere"))
+    definitions = dg.Definitions(assets=[dg.asset(name="elsewhere")(lambda: None)], jobs=[asset])
+    job = definitions.resolve_job_def("__ASSET_JOB").get_subset(asset_selection={dg.AssetKey("elsewhere")})
+    other = daemon.instance.create_run_for_job(
+        job, asset_selection=frozenset({dg.AssetKey("elsewhere")}), status=dg.DagsterRunStatus.STARTED
+    )
+    daemon.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, job.name), other.run_id)
     collection.insert_one({"_id": "new", "start_time": at(6)})
-    assert other.run_id[:8] in daemon.tick()
-    daemon.instance.delete_run(other.run_id)
+    assert daemon.tick(later=10_000) == ""
+    run = daemon.instance.get_run_by_id(other.run_id)
+    assert run is not None
+    assert (run.job_name, run.status) == ("__ASSET_JOB", dg.DagsterRunStatus.STARTED)
+
+
+def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection: Collection[Document]) -> None:
+    by_hand = build_definitions(daemon.settings).resolve_job_def("__ASSET_JOB")
+    for job, selection in ((daemon.job, None), (by_hand, frozenset({dg.AssetKey("raw_calls")}))):
+        other = daemon.instance.create_run_for_job(job, asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
+        collection.insert_one({"start_time": at(6)})
+        assert other.run_id[:8] in daemon.tick()
+        daemon.instance.delete_run(other.run_id)
     daemon.refresh()
 
 

@@ -139,9 +139,7 @@ def running_mongod(
     Raises:
         MongodError: no `mongod` was found, or it does not start.
     """
-    with _running(
-        data_dir, replica_set, [port], cache_gb, oplog_mb, user, parameters, checkpoint_seconds
-    ) as servers:
+    with _running(data_dir, replica_set, [port], cache_gb, oplog_mb, user, parameters, checkpoint_seconds) as servers:
         yield servers[0]
 
 
