@@ -215,11 +215,20 @@ def look(cursor: Cursor, mongo: "MongoDB", settings: Settings, now: dt.datetime)
     cursor = dataclasses.replace(
         cursor, source=source, partitioning=partitioning, process=server.process, looked=now.isoformat()
     )
-    found = _by_stream if server.change_streams else _by_watermark
-    looked = found(cursor, mongo, settings, restarted=restarted)
+    by = _by_stream if server.change_streams else _by_watermark
+    looked = by(cursor, mongo, settings, restarted=restarted)
     pending = watch.still_pending(looked.cursor.pending, snapshots(looked.cursor.pending, settings))
-    told = {**looked.told, "since": before or "the first look"} if looked.told else {}
-    return Looked(dataclasses.replace(looked.cursor, pending=pending), server.documents, looked.more, told)
+    quiet_since = looked.cursor.quiet_since or now.isoformat()
+    told = dict(looked.told)
+    if told:
+        quiet_since = now.isoformat()
+        told["since"] = _timestamp(before) if before else "the first look"
+    found = dataclasses.replace(looked.cursor, pending=pending, quiet_since=quiet_since)
+    return Looked(found, server.documents, looked.more, told)
+
+
+def _timestamp(text: str) -> dg.MetadataValue:
+    return dg.MetadataValue.timestamp(dt.datetime.fromisoformat(text))
 
 
 def _by_stream(cursor: Cursor, mongo: "MongoDB", settings: Settings, *, restarted: bool) -> Looked:

@@ -120,9 +120,19 @@ def daily(settings: Settings, collection: Collection[Document]) -> Daemon:
 
 def test_the_first_look_refreshes_everything_and_the_next_nothing(daemon: Daemon) -> None:
     assert daemon.requested[0].tags["callviz/reason"] == "the first look at the collection"
-    assert daemon.tick().startswith("no changes since ")
-    assert daemon.tick().endswith(", 7 calls")
+    first = f"{daemon.now:%H:%M:%S}"
+    for _ in range(3):
+        assert daemon.tick() == f"no changes since {first}, 7 calls"
     assert len(daemon.requested) == 1
+
+
+def test_no_changes_are_told_since_the_last_change(daemon: Daemon, collection: Collection[Document]) -> None:
+    assert daemon.tick().startswith("no changes")
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    daemon.refresh()
+    seen = f"{daemon.now:%H:%M:%S}"
+    for _ in range(2):
+        assert daemon.tick() == f"no changes since {seen}, 8 calls"
 
 
 def test_a_new_call_is_published_by_one_refresh(daemon: Daemon, collection: Collection[Document]) -> None:
@@ -135,7 +145,7 @@ def test_a_new_call_is_published_by_one_refresh(daemon: Daemon, collection: Coll
     assert "c1" not in ids(daemon.settings)
     told = daemon.observed[-1]
     assert (told["inserted"], told["updated"], told["deleted"]) == (1, 1, 1)
-    assert dt.datetime.fromisoformat(told["since"]) < daemon.now
+    assert told["since"] < daemon.now.timestamp()
 
 
 def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
