@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from callviz_dagster import watch
-from callviz_dagster.lock import is_held
+from callviz_dagster.lock import held_by
 from callviz_dagster.settings import Settings
 from callviz_dagster.watch import Cursor, Mark, Outcome
 from callviz_dagster.windows import WINDOWS_TAG, Partitioning, Window, told
@@ -106,6 +106,11 @@ def tick(
             cursor=cursor.to_json(),
             skip_reason=f"refresh {busy[0].run_id[:8]} is {busy[0].status.value.lower()}; changes wait for its end",
         )
+    if process := held_by(settings.data_dir):
+        return dg.SensorResult(
+            cursor=cursor.to_json(),
+            skip_reason=f"process {process} is refreshing the same files; changes wait for its end",
+        )
     looked = look(cursor, mongo, settings, now)
     partitioning = Partitioning.of(settings)
     every = partitioning.windows(now)
@@ -143,7 +148,7 @@ def _end_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dt.dat
     others = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=_PENDING_RUNS))
     busy = []
     for run in [*runs, *(run for run in others if run.asset_selection and not _OURS.isdisjoint(run.asset_selection))]:
-        if run.status in _HAS_PROCESS and _silent(instance, run, now) and not is_held(settings.data_dir):
+        if run.status in _HAS_PROCESS and _silent(instance, run, now) and not held_by(settings.data_dir):
             instance.report_run_failed(run, f"Nothing was heard of this run for {_SILENCE}; its process has ended.")
         else:
             busy.append(run)

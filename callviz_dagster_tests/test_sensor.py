@@ -32,6 +32,7 @@ from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.mongo import HistoryLostError, MongoDB, MongoError
 from callviz_dagster.settings import Settings
 from callviz_dagster.watch import Cursor
+from callviz_dagster_tests.test_lock import holder
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")
@@ -232,6 +233,21 @@ def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection:
         assert other.run_id[:8] in daemon.tick()
         daemon.instance.delete_run(other.run_id)
     daemon.refresh()
+
+
+def test_a_refresh_of_another_dagster_instance_is_waited_for_too(
+    daily: Daemon, collection: Collection[Document]
+) -> None:
+    assert daily.tick().startswith("no changes")
+    collection.insert_one({"_id": "short", "start_time": at(2)})
+    other = holder(daily.settings.data_dir)
+    try:
+        collection.delete_one({"_id": "short"})
+        assert daily.tick() == f"process {other.pid} is refreshing the same files; changes wait for its end"
+    finally:
+        other.communicate()
+    daily.refresh()
+    assert daily.partitions == DAYS[2]
 
 
 def test_a_failed_run_is_tried_again_with_its_partitions(
