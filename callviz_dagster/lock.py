@@ -57,13 +57,16 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
         os.close(handle)
 
 
-def is_held(data_dir: Path) -> bool:
-    """Tell whether a process on this machine is refreshing the files of a data folder."""
+def held_by(data_dir: Path) -> str:
+    """Return which process on this machine is refreshing the files of a data folder; an empty text where none is."""
+    path = data_dir / FILE
+    if not path.exists():
+        return ""
+    handle = os.open(path, os.O_RDWR)
     try:
-        with one_at_a_time(data_dir, logging.getLogger(__name__), wait_seconds=0):
-            return False
-    except BusyError:
-        return True
+        return "" if _locked(handle) else _owner(path)
+    finally:
+        os.close(handle)
 
 
 def _locked(handle: int) -> bool:

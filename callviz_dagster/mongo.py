@@ -30,6 +30,7 @@ from pymongo.errors import (
     ConfigurationError,
     CursorNotFound,
     InvalidURI,
+    NetworkTimeout,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -47,6 +48,10 @@ ANSWER_SECONDS = 8
 
 _EMPTY = b"\x05\x00\x00\x00\x00"
 """A document, or an array, of nothing."""
+SILENCE_SECONDS = 1800
+"""How long to wait for one answer of a server that is there, unless the connection string says otherwise. Counting or
+sorting a large collection takes minutes; one that hangs would be waited for without end."""
+
 _RESUMES = 6
 _EXAMPLES = 10
 _LOOKS = 5
@@ -160,11 +165,15 @@ class MongoDB:
         """
         uri = self._settings.require_mongo_uri()
         with self._explained():
-            options: dict[str, Any] = {"appname": "callviz"}
-            if "serverselectiontimeoutms" not in uri.lower():
-                options["serverSelectionTimeoutMS"] = ANSWER_SECONDS * 1000
-            if "connecttimeoutms" not in uri.lower():
-                options["connectTimeoutMS"] = ANSWER_SECONDS * 1000
+            defaults = {
+                "appname": "callviz",
+                "serverSelectionTimeoutMS": ANSWER_SECONDS * 1000,
+                "connectTimeoutMS": ANSWER_SECONDS * 1000,
+                "socketTimeoutMS": SILENCE_SECONDS * 1000,
+            }
+            options: dict[str, Any] = {
+                name: value for name, value in defaults.items() if f"{name.lower()}=" not in uri.lower()
+            }
             try:
                 client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(uri, **options)
             except (ValueError, InvalidURI, ConfigurationError) as error:
@@ -464,6 +473,11 @@ class MongoDB:
             return MongoError(
                 f"MongoDB did not answer: {reason}. Check the host and port in CALLVIZ_MONGO_URI, that the server "
                 "runs, and that this machine may reach it."
+            )
+        if isinstance(error, NetworkTimeout):
+            return MongoError(
+                f"MongoDB was reached and then did not answer: {detail}. Refresh again; where its answers take longer, "
+                "set socketTimeoutMS in CALLVIZ_MONGO_URI."
             )
         if isinstance(error, OperationFailure):
             if error.code == _AUTHENTICATION_FAILED:

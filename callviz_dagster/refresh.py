@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from callviz_dagster import watch
-from callviz_dagster.lock import is_held
+from callviz_dagster.lock import held_by
 from callviz_dagster.settings import Settings
 from callviz_dagster.watch import Cursor, Mark, Outcome
 from callviz_dagster.windows import WINDOWS_TAG, Partitioning, Window, told
@@ -28,6 +28,8 @@ REQUEST_TAG = "callviz/request"
 TICK_SECONDS = 10
 _BOUND = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _ASSET_JOB = "__ASSET_JOB"
+"""Dagster's job for whatever is materialized without a job, in every code location."""
+_OURS = {dg.AssetKey(name) for name in ("raw_calls", "calls", "rejected_calls", "calls_csv")}
 _PENDING_RUNS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -104,6 +106,11 @@ def tick(
             cursor=cursor.to_json(),
             skip_reason=f"refresh {busy[0].run_id[:8]} is {busy[0].status.value.lower()}; changes wait for its end",
         )
+    if process := held_by(settings.data_dir):
+        return dg.SensorResult(
+            cursor=cursor.to_json(),
+            skip_reason=f"process {process} is refreshing the same files; changes wait for its end",
+        )
     looked = look(cursor, mongo, settings, now)
     partitioning = Partitioning.of(settings)
     every = partitioning.windows(now)
@@ -134,14 +141,14 @@ def tick(
 def _end_dead_runs(instance: dg.DagsterInstance, settings: Settings, now: dt.datetime) -> list[dg.DagsterRun]:
     """Return the refreshes that are queued or running; report those as failed whose process must be dead.
 
-    After a power cut nobody tells Dagster that a run has ended, and it would be waited for without end.
+    After a power cut nobody tells Dagster that a run has ended, and it would be waited for without end. The runs of
+    other code locations in the same Dagster instance are none of our business.
     """
-    records = instance.get_run_records(dg.RunsFilter(statuses=_PENDING_RUNS), limit=20)
+    runs = instance.get_runs(dg.RunsFilter(job_name=refresh_calls.name, statuses=_PENDING_RUNS))
+    others = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=_PENDING_RUNS))
     busy = []
-    for run in (record.dagster_run for record in records):
-        if run.job_name not in (refresh_calls.name, _ASSET_JOB):
-            continue
-        if run.status in _HAS_PROCESS and _silent(instance, run, now) and not is_held(settings.data_dir):
+    for run in [*runs, *(run for run in others if run.asset_selection and not _OURS.isdisjoint(run.asset_selection))]:
+        if run.status in _HAS_PROCESS and _silent(instance, run, now) and not held_by(settings.data_dir):
             instance.report_run_failed(run, f"Nothing was heard of this run for {_SILENCE}; its process has ended.")
         else:
             busy.append(run)
@@ -213,11 +220,20 @@ def look(cursor: Cursor, mongo: "MongoDB", settings: Settings, now: dt.datetime)
     cursor = dataclasses.replace(
         cursor, source=source, partitioning=partitioning, process=server.process, looked=now.isoformat()
     )
-    found = _by_stream if server.change_streams else _by_watermark
-    looked = found(cursor, mongo, settings, restarted=restarted)
+    by = _by_stream if server.change_streams else _by_watermark
+    looked = by(cursor, mongo, settings, restarted=restarted)
     pending = watch.still_pending(looked.cursor.pending, snapshots(looked.cursor.pending, settings))
-    told = {**looked.told, "since": before or "the first look"} if looked.told else {}
-    return Looked(dataclasses.replace(looked.cursor, pending=pending), server.documents, looked.more, told)
+    quiet_since = looked.cursor.quiet_since or now.isoformat()
+    told = dict(looked.told)
+    if told:
+        quiet_since = now.isoformat()
+        told["since"] = _timestamp(before) if before else "the first look"
+    found = dataclasses.replace(looked.cursor, pending=pending, quiet_since=quiet_since)
+    return Looked(found, server.documents, looked.more, told)
+
+
+def _timestamp(text: str) -> dg.MetadataValue:
+    return dg.MetadataValue.timestamp(dt.datetime.fromisoformat(text))
 
 
 def _by_stream(cursor: Cursor, mongo: "MongoDB", settings: Settings, *, restarted: bool) -> Looked:

@@ -47,6 +47,8 @@ class Cursor:
     """Without change streams: number of documents and newest `_id`."""
     looked: str = ""
     """When MongoDB was read last, ISO 8601."""
+    quiet_since: str = ""
+    """When the last change was seen; before the first one, when the collection was looked at first."""
     pending: Mapping[str, Mark] = field(default_factory=dict)
     """Partitions that changed and are not refreshed yet. Without partitions, the one key is empty."""
     waiting_since: str = ""
@@ -174,7 +176,9 @@ def decide(
     due = {key: mark for key, mark in cursor.pending.items() if key in set(keys)}
     if not due and not cursor.everything:
         later = f"; {_number(len(cursor.pending))} in the future" if cursor.pending else ""
-        return Decision(cursor, f"no changes since {at(_moment(cursor.looked) or now)}, {documents:,} calls{later}")
+        return Decision(
+            cursor, f"no changes since {at(_moment(cursor.quiet_since) or now)}, {documents:,} calls{later}"
+        )
     waiting = _moment(cursor.waiting_since) or now
     cursor = dataclasses.replace(cursor, waiting_since=waiting.isoformat())
     what = (

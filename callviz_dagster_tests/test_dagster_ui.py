@@ -30,8 +30,10 @@ PATIENCE = 120_000
 
 
 @pytest.fixture
-def dagster_dev(settings: Settings, collection: Collection[Any], tmp_path: Path) -> Iterator[str]:
-    """Run `dagster dev` on sample calls; give its address."""
+def dagster_dev(
+    request: pytest.FixtureRequest, settings: Settings, collection: Collection[Any], tmp_path: Path
+) -> Iterator[str]:
+    """Run `dagster dev` on sample calls, with further settings where the test has some; give its address."""
     seed_collection(collection, 20_000, seed=1, end=dt.date(2026, 6, 1))
     home = tmp_path / "home"
     home.mkdir()
@@ -45,6 +47,7 @@ def dagster_dev(settings: Settings, collection: Collection[Any], tmp_path: Path)
         "CALLVIZ_TIMEZONE": "Europe/Berlin",
         "CALLVIZ_DATA_DIR": str(settings.data_dir),
         "CALLVIZ_PUBLISH_DIR": str(settings.publish_dir),
+        **getattr(request, "param", {}),
     }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -126,6 +129,36 @@ def test_refresh_in_the_ui(dagster_dev: str, browser: Browser, screenshots: Call
     page.close()
 
 
+MONTHLY = {
+    "CALLVIZ_PARTITIONS": "monthly",
+    "CALLVIZ_PARTITIONS_START": "2024-12-01",
+    "CALLVIZ_FIELD_START_TIME": "start_time",
+}
+
+
+@pytest.mark.parametrize("dagster_dev", [MONTHLY], indirect=True, ids=["monthly"])
+def test_a_backfill_of_a_range_in_the_ui_is_one_run(
+    dagster_dev: str, browser: Browser, settings: Settings, screenshots: Callable[[Page, str], None]
+) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 1100})
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{dagster_dev}/assets/raw_calls")
+    page.get_by_role("button", name=re.compile("Materialize")).first.click()
+    page.get_by_text("Show all partitions").click()
+    page.get_by_placeholder("ex: 2024-12-01").fill("[2025-02-01...2025-06-01]")
+    page.get_by_placeholder("ex: 2024-12-01").press("Enter")
+    expect(page.get_by_text("Backfills all partitions in a single run")).to_be_visible()
+    screenshots(page, "backfill.png")
+    page.get_by_role("button", name="Launch backfill").click()
+    assert status_of_the_only_run(dagster_dev) == "SUCCESS"
+    page.goto(f"{dagster_dev}/assets/raw_calls?view=partitions")
+    expect(page.get_by_text("Materialized (5)")).to_be_visible()
+    screenshots(page, "partitions.png")
+    page.close()
+    names = sorted(path.name for path in (settings.data_dir / "raw_calls").glob("*.zst"))
+    assert names == [f"2025-0{month}.bson.zst" for month in range(2, 7)]
+
+
 def status_of_the_only_run(address: str) -> str:
     """Wait until the run that the click launched has ended; return its status."""
     query = json.dumps({"query": "{ runsOrError { ... on Runs { results { status } } } }"}).encode()
@@ -134,6 +167,7 @@ def status_of_the_only_run(address: str) -> str:
     while True:
         with urllib.request.urlopen(request, timeout=30) as reply:
             runs = json.load(reply)["data"]["runsOrError"]["results"]
+        assert len(runs) <= 1, f"there is more than one run: {runs}"
         if runs and runs[0]["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
             return str(runs[0]["status"])
         assert time.monotonic() < deadline, f"the refresh did not end: {runs}"

@@ -13,8 +13,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.instance.config import PoolGranularity
 from pymongo.collection import Collection
 
+from callviz_dagster import demo
 from callviz_dagster.assets.calls import calls
 from callviz_dagster.assets.calls_csv import calls_csv
 from callviz_dagster.assets.common import POOL
@@ -97,3 +99,13 @@ def test_a_refresh_that_cannot_start_says_why(
 @pytest.mark.parametrize("asset", [raw_calls, calls, calls_csv], ids=["raw_calls", "calls", "calls_csv"])
 def test_assets_that_write_shared_files_are_in_one_pool(asset: dg.AssetsDefinition) -> None:
     assert asset.op.pool == POOL
+
+
+def test_the_demos_instance_lets_one_run_at_a_time_into_the_pool(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_bytes((Path(demo.__file__).parent / "dagster.yaml").read_bytes())
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        config = instance.get_concurrency_config()
+        assert config.run_queue_config is not None
+        assert config.run_queue_config.max_concurrent_runs == 1
+        assert config.pool_config.default_pool_limit == 1
+        assert config.pool_config.pool_granularity is PoolGranularity.RUN

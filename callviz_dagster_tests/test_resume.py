@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,9 +15,10 @@ import pytest
 from pymongo import MongoClient
 
 from callviz_dagster.demo.mongod import Server, running_replica_set
-from callviz_dagster.mongo import MongoDB
+from callviz_dagster.mongo import MongoDB, MongoError
 from callviz_dagster.settings import Settings
 from callviz_dagster.windows import WHOLE, Window, between
+from callviz_dagster_tests.proxy import Network, network
 
 LOG = logging.getLogger("test")
 Document = dict[str, Any]
@@ -25,7 +28,7 @@ NUMBER = 20_000
 @pytest.fixture(scope="module")
 def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Run three servers with calls that all of them have."""
-    with running_replica_set(tmp_path_factory.mktemp("set")) as servers:
+    with running_replica_set(tmp_path_factory.mktemp("set"), parameters={"enableTestCommands": 1}) as servers:
         with MongoClient[Document](servers[0].uri, w=3) as client:
             client.shop.calls.insert_many([{"_id": n, "n": n, "filler": "x" * 300} for n in range(NUMBER)])
             client.shop.calls.create_index("n")
@@ -71,12 +74,23 @@ def kill_and_start_again(servers: list[Server]) -> None:
     threading.Timer(1.0, server.start).start()
 
 
-@pytest.mark.parametrize("disturb", [step_down, cut_connections, kill_and_start_again])
+def freeze(servers: list[Server]) -> None:
+    """Let the process hang, as on a machine whose disk has gone: it says nothing, and its connections stay open."""
+    server = primary(servers)
+    os.kill(server.pid, signal.SIGSTOP)
+    threading.Timer(5.0, os.kill, (server.pid, signal.SIGCONT)).start()
+
+
+QUICK = "heartbeatFrequencyMS=500&connectTimeoutMS=1000"
+"""By default a silent server is given up after about 18 seconds."""
+
+
+@pytest.mark.parametrize("disturb", [step_down, cut_connections, kill_and_start_again, freeze])
 def test_a_disturbed_read_equals_an_undisturbed_one(
     members: list[Server], disturb: Callable[[list[Server]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
-    settings = Settings(mongo_uri=members[0].uri, mongo_database="shop")
+    settings = Settings(mongo_uri=f"{members[0].uri}&{QUICK}", mongo_database="shop")
     documents: list[Document] = []
     with MongoDB(settings).snapshot(WHOLE, LOG) as read:
         assert read.point_in_time
@@ -91,6 +105,97 @@ def test_a_disturbed_read_equals_an_undisturbed_one(
     with MongoClient[Document](members[0].uri) as client:
         now = {document["_id"]: document["n"] for document in client.shop.calls.find({"_id": {"$gte": NUMBER - 50}})}
     assert {d["_id"]: d["n"] + 1 for d in documents[-50:]} == now, "all documents are of the instant before the update"
+
+
+@pytest.fixture
+def reading_through(members: list[Server], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Network, Settings]]:
+    """Give a network to the primary, and settings that read through it."""
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    with network(primary(members).port) as net:
+        uri = f"mongodb://127.0.0.1:{net.port}/?directConnection=true&serverSelectionTimeoutMS=1000&{QUICK}"
+        yield net, Settings(mongo_uri=uri, mongo_database="shop")
+
+
+def test_a_read_whose_connections_are_reset_in_mid_batch_equals_an_undisturbed_one(
+    reading_through: tuple[Network, Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    net, settings = reading_through
+    documents: list[Document] = []
+    with MongoDB(settings).snapshot(WHOLE, LOG) as read:
+        assert read.point_in_time
+        for number, batch in enumerate(read):
+            documents += bson.decode_all(batch)
+            if number % 8 == 1:
+                net.cut_after(200_000)
+    assert net.cuts >= 2
+    assert read.resumed >= 2
+    assert [document["_id"] for document in documents] == list(range(NUMBER))
+    assert "Connection reset by peer" in caplog.text
+
+
+def test_a_read_over_a_network_that_goes_silent_goes_on_when_it_is_back(
+    reading_through: tuple[Network, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, settings = reading_through
+    log = logging.getLogger("silent network")
+    monkeypatch.setattr(log, "warning", lambda message: net.come_back())
+    documents: list[Document] = []
+    with MongoDB(settings).snapshot(WHOLE, log) as read:
+        for number, batch in enumerate(read):
+            documents += bson.decode_all(batch)
+            if number == 1:
+                net.go_silent()
+    assert read.resumed >= 1
+    assert [document["_id"] for document in documents] == list(range(NUMBER))
+
+
+def test_a_network_that_stays_silent_is_told(
+    reading_through: tuple[Network, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, settings = reading_through
+    monkeypatch.setattr("callviz_dagster.mongo._RESUMES", 1)
+    with (
+        pytest.raises(MongoError, match=rf"^MongoDB did not answer: 127\.0\.0\.1:{net.port}.* Check the host and port"),
+        MongoDB(settings).snapshot(WHOLE, LOG) as read,
+    ):
+        for _ in read:
+            net.go_silent()
+
+
+def hang(members: list[Server], command: str, times: int) -> None:
+    """Let the primary take long over some commands, while it answers those that ask how it is at once."""
+    blocked = {"failCommands": [command], "blockConnection": True, "blockTimeMS": 3_000, "appName": "callviz"}
+    with MongoClient[Document]("127.0.0.1", primary(members).port, directConnection=True) as client:
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=blocked)
+
+
+def test_a_server_that_hangs_in_mid_read_is_asked_again(members: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
+    hang(members, "getMore", 1)
+    with MongoDB(settings).snapshot(WHOLE, LOG) as read:
+        documents = [document for batch in read for document in bson.decode_all(batch)]
+    assert read.resumed >= 1
+    assert [document["_id"] for document in documents] == list(range(NUMBER))
+
+
+def test_a_server_that_hangs_again_and_again_is_told(members: list[Server]) -> None:
+    settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
+    hang(members, "aggregate", 2)
+    with (
+        pytest.raises(MongoError, match=r"was reached and then did not answer: .*set socketTimeoutMS in CALLVIZ_MONGO"),
+        MongoDB(settings).snapshot(WHOLE, LOG),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("", 1800), ("&socketTimeoutMS=7000", 7), ("&SocketTimeoutMS=0", None)])
+def test_no_answer_is_waited_for_without_end_unless_the_connection_string_says_so(
+    members: list[Server], given: str, seconds: float | None
+) -> None:
+    settings = Settings(mongo_uri=members[0].uri + given, mongo_database="shop")
+    with MongoDB(settings).collection() as collection:
+        assert collection.database.client.options.pool_options.socket_timeout == seconds
 
 
 def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type(

@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,10 @@ import dagster as dg
 import duckdb
 import pytest
 from bson import ObjectId
+from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
@@ -28,6 +32,7 @@ from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.mongo import HistoryLostError, MongoDB, MongoError
 from callviz_dagster.settings import Settings
 from callviz_dagster.watch import Cursor
+from callviz_dagster_tests.test_lock import holder
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")
@@ -116,9 +121,19 @@ def daily(settings: Settings, collection: Collection[Document]) -> Daemon:
 
 def test_the_first_look_refreshes_everything_and_the_next_nothing(daemon: Daemon) -> None:
     assert daemon.requested[0].tags["callviz/reason"] == "the first look at the collection"
-    assert daemon.tick().startswith("no changes since ")
-    assert daemon.tick().endswith(", 7 calls")
+    first = f"{daemon.now:%H:%M:%S}"
+    for _ in range(3):
+        assert daemon.tick() == f"no changes since {first}, 7 calls"
     assert len(daemon.requested) == 1
+
+
+def test_no_changes_are_told_since_the_last_change(daemon: Daemon, collection: Collection[Document]) -> None:
+    assert daemon.tick().startswith("no changes")
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    daemon.refresh()
+    seen = f"{daemon.now:%H:%M:%S}"
+    for _ in range(2):
+        assert daemon.tick() == f"no changes since {seen}, 8 calls"
 
 
 def test_a_new_call_is_published_by_one_refresh(daemon: Daemon, collection: Collection[Document]) -> None:
@@ -131,7 +146,7 @@ def test_a_new_call_is_published_by_one_refresh(daemon: Daemon, collection: Coll
     assert "c1" not in ids(daemon.settings)
     told = daemon.observed[-1]
     assert (told["inserted"], told["updated"], told["deleted"]) == (1, 1, 1)
-    assert dt.datetime.fromisoformat(told["since"]) < daemon.now
+    assert told["since"] < daemon.now.timestamp()
 
 
 def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
@@ -158,12 +173,81 @@ def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
     assert {"first", "while not_started", "while starting", "while started", "after"} <= {*ids(daemon.settings)}
 
 
-def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection: Collection[Document]) -> None:
-    other = daemon.instance.create_run_for_job(daemon.job, status=dg.DagsterRunStatus.STARTED)
+def test_changes_while_a_refresh_is_queued_are_read_by_it_and_start_no_second_one(
+    daemon: Daemon, collection: Collection[Document], tmp_path: Path
+) -> None:
+    assert daemon.tick().startswith("no changes")
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as daemon.instance:
+        collection.insert_one({"_id": "first", "start_time": at(6)})
+        assert daemon.tick() == ""
+        origin = GrpcServerCodeLocationOrigin("127.0.0.1", 9, location_name="callviz_dagster")
+        run = daemon.instance.create_run_for_job(
+            daemon.job,
+            tags=dict(daemon.requested[-1].tags),
+            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), "refresh_calls"),
+        )
+        daemon.instance.report_dagster_event(
+            DagsterEvent(DagsterEventType.RUN_ENQUEUED.value, "refresh_calls"), run.run_id
+        )
+        for _ in range(3):
+            collection.insert_one({"start_time": at(6)})
+            collection.update_one({"_id": "c0"}, {"$set": {"start_time": at(5)}})
+            assert daemon.tick(later=1000) == f"refresh {run.run_id[:8]} is queued; changes wait for its end"
+        collection.delete_one({"_id": "c1"})
+        queued = daemon.instance.get_run_by_id(run.run_id)
+        assert queued is not None
+        assert queued.status is dg.DagsterRunStatus.QUEUED, "it was waited for, not given up"
+        daemon.instance.report_dagster_event(
+            DagsterEvent(DagsterEventType.RUN_STARTING.value, "refresh_calls"), run.run_id
+        )
+        starting = daemon.instance.get_run_by_id(run.run_id)
+        assert starting is not None
+        execute_run(InMemoryJob(daemon.job), starting, daemon.instance, raise_on_error=True)
+        assert daemon.tick().startswith("no changes"), "the run has read them all, so they ask for no other"
+        assert len(daemon.requested) == 2
+        assert len(ids(daemon.settings)) == 7 + 1 + 3 - 1
+
+
+def test_runs_of_other_code_locations_are_let_alone(daemon: Daemon, collection: Collection[Document]) -> None:
+    """They may well run for hours and say nothing, and have the same name where they were started without a job."""
+    asset = dg.define_asset_job("elsewhere", selection=dg.AssetSelection.assets("elsewhere"))
+    definitions = dg.Definitions(assets=[dg.asset(name="elsewhere")(lambda: None)], jobs=[asset])
+    job = definitions.resolve_job_def("__ASSET_JOB").get_subset(asset_selection={dg.AssetKey("elsewhere")})
+    other = daemon.instance.create_run_for_job(
+        job, asset_selection=frozenset({dg.AssetKey("elsewhere")}), status=dg.DagsterRunStatus.STARTED
+    )
+    daemon.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, job.name), other.run_id)
     collection.insert_one({"_id": "new", "start_time": at(6)})
-    assert other.run_id[:8] in daemon.tick()
-    daemon.instance.delete_run(other.run_id)
+    assert daemon.tick(later=10_000) == ""
+    run = daemon.instance.get_run_by_id(other.run_id)
+    assert run is not None
+    assert (run.job_name, run.status) == ("__ASSET_JOB", dg.DagsterRunStatus.STARTED)
+
+
+def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection: Collection[Document]) -> None:
+    by_hand = build_definitions(daemon.settings).resolve_job_def("__ASSET_JOB")
+    for job, selection in ((daemon.job, None), (by_hand, frozenset({dg.AssetKey("raw_calls")}))):
+        other = daemon.instance.create_run_for_job(job, asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
+        collection.insert_one({"start_time": at(6)})
+        assert other.run_id[:8] in daemon.tick()
+        daemon.instance.delete_run(other.run_id)
     daemon.refresh()
+
+
+def test_a_refresh_of_another_dagster_instance_is_waited_for_too(
+    daily: Daemon, collection: Collection[Document]
+) -> None:
+    assert daily.tick().startswith("no changes")
+    collection.insert_one({"_id": "short", "start_time": at(2)})
+    other = holder(daily.settings.data_dir)
+    try:
+        collection.delete_one({"_id": "short"})
+        assert daily.tick() == f"process {other.pid} is refreshing the same files; changes wait for its end"
+    finally:
+        other.communicate()
+    daily.refresh()
+    assert daily.partitions == DAYS[2]
 
 
 def test_a_failed_run_is_tried_again_with_its_partitions(
@@ -401,23 +485,43 @@ def test_a_server_restored_from_a_backup_is_one_full_refresh(backup: tuple[Setti
         assert ids(settings) == ["0", "1", "2"]
 
 
-def test_an_oplog_that_has_rolled_over_is_one_full_refresh(backup: tuple[Settings, Path]) -> None:
-    """The server answers as it does when the place to go on from is no longer in its oplog."""
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_oplog_that_has_rolled_over_is_one_full_refresh(backup: tuple[Settings, Path], *, restarted: bool) -> None:
     settings, folder = backup
-    lost = {"failCommands": ["aggregate"], "errorCode": 286}
     with (
-        running_mongod(folder, parameters={"enableTestCommands": 1}) as server,
+        running_mongod(folder, oplog_mb=1, checkpoint_seconds=1) as server,
         MongoClient[Document](server.uri) as client,
     ):
         client.shop.calls.insert_many([{"_id": n, "start_time": at(n)} for n in range(3)])
         daemon = Daemon(dataclasses.replace(settings, mongo_uri=server.uri))
         daemon.refresh()
+        client.shop.calls.insert_one({"_id": "seen", "start_time": at(3)})
+        daemon.refresh()
         client.shop.calls.insert_one({"_id": "unseen", "start_time": at(3)})
-        client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=lost)
+        client.shop.calls.delete_one({"_id": 0})
+        roll_over(client)
+        if restarted:
+            server.stop()
+            server.start()
         daemon.refresh()
         assert "its oplog has rolled over" in daemon.requested[-1].tags["callviz/reason"]
-        assert "unseen" in ids(settings)
+        assert ids(settings) == ["1", "2", "seen", "unseen"]
         assert daemon.tick().startswith("no changes")
+
+
+def roll_over(client: MongoClient[Document]) -> None:
+    """Write until the server has dropped everything that its oplog holds now."""
+    oplog = client.local["oplog.rs"]
+
+    def end(direction: int) -> Any:
+        return next(oplog.find({}, {"ts": 1}).sort("$natural", direction))["ts"]
+
+    last = end(-1)
+    deadline = time.monotonic() + 120
+    while end(1) <= last:
+        assert time.monotonic() < deadline, "the oplog did not roll over"
+        client.elsewhere.filler.insert_one({"filler": "x" * 100_000})
+        time.sleep(0.02)
 
 
 def test_a_restarted_server_loses_no_change(backup: tuple[Settings, Path]) -> None:

@@ -36,7 +36,7 @@ def decided(cursor: Cursor, **given: Any) -> Decision:
 
 
 def test_nothing_changed_is_told_with_time_and_number() -> None:
-    decision = decided(Cursor(looked=NOW.isoformat()), clock=dt.timezone(dt.timedelta(hours=2)))
+    decision = decided(Cursor(quiet_since=NOW.isoformat()), clock=dt.timezone(dt.timedelta(hours=2)))
     assert decision.reason == "no changes since 14:03:07, 1,203,344 calls"
 
 
@@ -47,7 +47,7 @@ def test_what_is_pending_is_requested_and_no_longer_pending() -> None:
 
 
 def test_a_partition_that_lies_ahead_waits_for_its_day() -> None:
-    cursor = Cursor(pending={"2024-05-03": [5, 1]}, looked=NOW.isoformat())
+    cursor = Cursor(pending={"2024-05-03": [5, 1]}, quiet_since=NOW.isoformat())
     assert decided(cursor).reason.endswith("1 partition in the future")
     later = decided(cursor, keys=[*KEYS, "2024-05-03"]).cursor
     assert later.requested is not None

@@ -253,7 +253,7 @@ def _trickling(source: Source, per_second: float) -> Iterator[None]:
             try:
                 trickle(collection, per_second=per_second, stop=stop)
             except PyMongoError as error:
-                _say(f"No more calls come in, for MongoDB has gone: {error}")
+                _say(f"No more calls come in, for MongoDB has gone: {str(error).split(' (configured')[0]}")
 
     thread = threading.Thread(target=work, name="trickle")
     thread.start()

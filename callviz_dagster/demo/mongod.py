@@ -116,6 +116,7 @@ def running_mongod(
     port: int | None = None,
     cache_gb: float = 0.5,
     oplog_mb: int = 256,
+    checkpoint_seconds: int = 60,
     user: tuple[str, str] | None = None,
     parameters: Mapping[str, str | int] | None = None,
 ) -> Iterator[Server]:
@@ -128,6 +129,7 @@ def running_mongod(
         port: port to listen on; by default the one used last where it is free, else any free one.
         cache_gb: size of the server's cache.
         oplog_mb: size of the log that change streams read.
+        checkpoint_seconds: how often data is written to the disk; only what is older is cut from that log.
         user: name and password; with it, only users of the database are let in, and this one may do everything.
         parameters: further server parameters.
 
@@ -137,7 +139,7 @@ def running_mongod(
     Raises:
         MongodError: no `mongod` was found, or it does not start.
     """
-    with _running(data_dir, replica_set, [port], cache_gb, oplog_mb, user, parameters) as servers:
+    with _running(data_dir, replica_set, [port], cache_gb, oplog_mb, user, parameters, checkpoint_seconds) as servers:
         yield servers[0]
 
 
@@ -169,8 +171,9 @@ def _running(
     oplog_mb: int,
     user: tuple[str, str] | None,
     parameters: Mapping[str, str | int] | None,
+    checkpoint_seconds: int = 60,
 ) -> Iterator[list[Server]]:
-    options = ["--wiredTigerCacheSizeGB", str(cache_gb), "--quiet"]
+    options = ["--wiredTigerCacheSizeGB", str(cache_gb), "--syncdelay", str(checkpoint_seconds), "--quiet"]
     options += ["--replSet", replica_set, "--oplogSize", str(oplog_mb)] if replica_set else []
     options += [] if os.name == "nt" else ["--nounixsocket"]
     given = {
