@@ -83,6 +83,8 @@ def _starts_dangerously(texts: pa.Array) -> np.ndarray:
     if characters is None or not characters.size:
         return np.zeros(len(texts), np.bool_)
     data = np.frombuffer(characters, np.uint8)
+    if len(data) < len(texts) and not _DANGEROUS[data].any():
+        return np.zeros(len(texts), np.bool_)
     filled = offsets[1:] > offsets[:-1]
     return filled & _DANGEROUS[data[np.minimum(offsets[:-1], len(data) - 1)]] & _valid(texts)
 
@@ -192,8 +194,13 @@ def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Arr
     """Return what the clock in a zone shows at these instants, in whole seconds or milliseconds (both rounded down)."""
     moments = instants.cast(pa.int64())
     unit, length = ("s", 1_000_000) if whole_seconds else ("ms", 1_000)
-    values = np.floor_divide(local_microseconds(moments.fill_null(0).to_numpy(), zone), length)
-    return pa.array(values, mask=~_valid(moments)).cast(pa.timestamp(unit))
+    some = np.floor_divide(local_microseconds(moments.drop_null().to_numpy(), zone), length)
+    if not moments.null_count:
+        return pa.array(some).cast(pa.timestamp(unit))
+    valid = _valid(moments)
+    values = np.zeros(len(moments), np.int64)
+    values[valid] = some
+    return pa.array(values, mask=~valid).cast(pa.timestamp(unit))
 
 
 def _odd(numbers: pa.Array) -> np.ndarray:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from callviz_dagster import elements as el
 from callviz_dagster import times
 from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_schema
+from callviz_dagster.csv_format import number_texts
 from callviz_dagster.elements import Batch, Elements, Ints, Path, numbers
 from callviz_dagster.plan import ID, FieldColumn, Plan, PlanError
 from callviz_dagster.settings import PREFIX
@@ -475,27 +476,40 @@ class _Work:
         return array.cast(pa.timestamp("us", tz="UTC")) if kind is Kind.DATETIME else array
 
     def text_field(self, column: FieldColumn, parts: list[tuple[int, Elements]]) -> pa.Array:
-        path = plain_path(column.path)
-        hidden = self.plan.secrets.hides(path)
+        hidden = self.plan.secrets.hides(plain_path(column.path))
         if not parts:
             return pa.nulls(self.size, pa.string())
-        if len(parts) == 1 and parts[0][0] == el.STRING and not hidden and column.usual_type in (el.STRING, None):
-            found = parts[0][1]
-            strings = self.strings(found, column.name)
-            if len(found.rows) == self.size:
-                return strings
-            places = np.full(self.size, -1, np.int64)
-            places[found.rows] = np.arange(len(found.rows))
-            return strings.take(pa.array(places, mask=places < 0))
-        texts: list[str | None] = [None] * self.size
+        texts = []
+        places = np.full(self.size, -1, np.int64)
+        placed = 0
         for kind, found in parts:
-            for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
-                self.renderer.invalid_text = False
-                texts[row] = self.renderer.text(kind, start, path)
-                if not hidden:
-                    self.note_invalid(row, column.name)
+            texts.append(self.texts(kind, found, column, hidden))
+            places[found.rows] = np.arange(placed, placed + len(found.rows))
+            placed += len(found.rows)
             if column.usual_type is not None and kind != column.usual_type and not hidden:
                 self.notes.add(found.rows, f"{column.name}: {el.TYPE_NAMES[kind]} kept as text")
+        if len(texts) == 1 and placed == self.size:
+            return texts[0]
+        return pa.concat_arrays(texts).take(pa.array(places, mask=places < 0))
+
+    def texts(self, kind: int, found: Elements, column: FieldColumn, hidden: bool) -> pa.Array:
+        """Return values of one type as text, in the elements' order: all at once where Arrow writes them the same."""
+        if not hidden:
+            if kind == el.STRING:
+                return self.strings(found, column.name)
+            if kind == el.INT32:
+                return pa.array(self.batch.int32(found.starts)).cast(pa.string())
+            if kind == el.INT64:
+                return pa.array(self.batch.int64(found.starts)).cast(pa.string())
+            if kind == el.DOUBLE:
+                return number_texts(pa.array(self.batch.double(found.starts)))
+        path = plain_path(column.path)
+        texts = []
+        for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+            self.renderer.invalid_text = False
+            texts.append(self.renderer.text(kind, start, path))
+            if not hidden:
+                self.note_invalid(row, column.name)
         return pa.array(texts, pa.string())
 
     def strings(self, found: Elements, name: str) -> pa.Array:
