@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from callviz_dagster.contract import Column, Kind, arrow_type
 from callviz_dagster.csv_format import WHOLE_SECONDS, defused, header, local_clock
-from callviz_dagster.files import facts
+from callviz_dagster.files import FilePart, facts
 from callviz_dagster.pipeline import worked
 
 ROWS_AT_ONCE = 16_384
@@ -35,14 +35,23 @@ def batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         yield from calls.iter_batches(rows, row_groups=[group])
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Whole lines of the file, and the rows that they were made from, read anew. Only the first has the header."""
+
+    start: int
+    end: int
+    calls: Iterator[pa.RecordBatch]
+
+
 def differences(
-    csv: Path, calls: Iterator[pa.RecordBatch], columns: Sequence[Column], zone: str, *, sha256: str, longest: int
+    csv: Path, stretches: Iterable[Stretch], columns: Sequence[Column], zone: str, *, sha256: str, longest: int
 ) -> list[str]:
     """Return how a CSV file differs from `calls`, in words; empty where it does not.
 
     Args:
         csv: the file, as it is on the disk.
-        calls: the rows that it was made from, read anew.
+        stretches: the lines that were made anew; of the others only the digest is compared.
         columns: the table's columns.
         zone: the time zone of the CSV.
         sha256: the digest of what was written.
@@ -50,20 +59,24 @@ def differences(
     """
     with ThreadPoolExecutor(1, "digest") as beside:
         digest = beside.submit(facts, csv)
-        found = _differences(csv, calls, columns, zone, longest)
+        each = (_differences(csv, stretch, columns, zone, longest) for stretch in stretches)
+        found = next((different for different in each if different), [])
         if digest.result().sha256 != sha256:
             return ["the digest of the file is not that of what was written"]
     return found
 
 
-def _differences(
-    csv: Path, calls: Iterator[pa.RecordBatch], columns: Sequence[Column], zone: str, longest: int
-) -> list[str]:
+def _differences(csv: Path, stretch: Stretch, columns: Sequence[Column], zone: str, longest: int) -> list[str]:
     names = header(columns)
+    if stretch.start == stretch.end:
+        return _Pairs([], stretch.calls).left_over()
+    whole = stretch.start == 0 and stretch.end == csv.stat().st_size
     try:
         reader = pa.csv.open_csv(
-            csv,
-            read_options=pa.csv.ReadOptions(block_size=max(_BLOCK, 2 * longest)),
+            csv if whole else FilePart(csv, stretch.start, stretch.end),
+            read_options=pa.csv.ReadOptions(
+                block_size=max(_BLOCK, 2 * longest), column_names=names if stretch.start else None
+            ),
             parse_options=pa.csv.ParseOptions(newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 column_types={name: _csv_type(column) for name, column in zip(names, columns, strict=True)},
@@ -76,7 +89,7 @@ def _differences(
         )
         if reader.schema.names != names:
             return [f"the header is {reader.schema.names}, not {names}"]
-        pairs = _Pairs(reader, calls)
+        pairs = _Pairs(reader, stretch.calls)
         for found in worked(lambda pair: _difference(*pair, columns, zone), pairs):
             if found:
                 return [found]
@@ -97,12 +110,12 @@ class _Pairs:
 
     read: Iterable[pa.RecordBatch]
     expected: Iterator[pa.RecordBatch]
+    waiting: pa.RecordBatch | None = None
     rows: int = 0
     too_many: bool = False
 
     def __iter__(self) -> Iterator[tuple[int, pa.RecordBatch, pa.RecordBatch]]:
         """Yield the number of rows before a piece, what was written, and what is read."""
-        self.waiting: pa.RecordBatch | None = None
         for batch in self.read:
             while batch.num_rows:
                 if self.waiting is None or not self.waiting.num_rows:

@@ -5,7 +5,6 @@ Pure but for reading both files. What belongs elsewhere: writing them (`assets/c
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+
+from callviz_dagster.files import FilePart
 
 _CHUNK = 1 << 20
 _MOST_WAITING = 1_000_000
@@ -147,33 +148,13 @@ def _first_end(chunk: bytes, odd: int) -> int:
     return -1
 
 
-class _Part(io.RawIOBase):
-    """The bytes of a file without so many at its start and its end."""
-
-    def __init__(self, path: Path, start: int, end: int) -> None:
-        self._file = path.open("rb")
-        self._left = self._file.seek(0, io.SEEK_END) - start - end
-        self._file.seek(start)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
 def _reader(path: Path, names: list[str], start: int, end: int, longest: int) -> Iterable[pa.RecordBatch]:
     """Return the rows of a file without the bytes that `_same` has found."""
-    if start and path.stat().st_size == start + end:
+    size = path.stat().st_size
+    if start and size == start + end:
         return []
     return pa.csv.open_csv(
-        _Part(path, start, end),
+        FilePart(path, start, size - end),
         read_options=pa.csv.ReadOptions(block_size=max(4 << 20, 2 * longest), column_names=names if start else None),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -211,6 +212,30 @@ def _read_chunk(stream: pa.NativeFile, chunk: int, path: Path) -> bytes:
         return bytes(stream.read(chunk))
     except OSError as error:
         raise FileError(errno.EIO, f"{path.absolute()} is damaged ({error}); materialize raw_calls again.") from error
+
+
+class FilePart(io.RawIOBase):
+    """The bytes of a file from one offset to another, as a file of their own."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._file = path.open("rb")
+        self._file.seek(start)
+        self._left = end - start
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most so many bytes, or all that are left."""
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 def write_text(path: Path, text: str) -> None:

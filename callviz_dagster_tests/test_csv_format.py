@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
-from callviz_dagster.csv_audit import differences
+from callviz_dagster.csv_audit import Stretch, differences
 from callviz_dagster.csv_format import csv_lines, defused, header, header_line, local_clock, number_texts
 from callviz_dagster.values import number_text
 from callviz_dagster_tests.raw_bson import examples
@@ -348,7 +348,9 @@ def audit(path: Path, content: bytes, rows: Sequence[Sequence[Any]] = ROWS, sha2
         yield batch_of(AUDITED, rows[2:])
 
     digest = sha256 or hashlib.sha256(content).hexdigest()
-    return differences(path, batches(), AUDITED, LOS_ANGELES, sha256=digest, longest=len(content))
+    return differences(
+        path, [Stretch(0, len(content), batches())], AUDITED, LOS_ANGELES, sha256=digest, longest=len(content)
+    )
 
 
 def test_a_file_that_is_as_it_was_written_has_no_differences(tmp_path: Path) -> None:

@@ -124,9 +124,9 @@ def _csv(change: Callable[[bytes], bytes]) -> Callable[[pytest.MonkeyPatch], Non
     """Return a fault in the text of calls.csv."""
 
     def inject(patch: pytest.MonkeyPatch) -> None:
-        def changed(*given: Any) -> tuple[memoryview, int]:
-            lines, count = good(*given)
-            return memoryview(change(bytes(lines))), count
+        def changed(*given: Any) -> csv_format.Lines:
+            lines = good(*given)
+            return lines._replace(text=memoryview(change(bytes(lines.text))))
 
         good = csv_format.csv_lines
         patch.setattr(csv_format, "csv_lines", changed)

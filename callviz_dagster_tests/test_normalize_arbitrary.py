@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster import contract
-from callviz_dagster.csv_audit import differences
+from callviz_dagster.csv_audit import Stretch, differences
 from callviz_dagster.csv_format import csv_lines, header_line
 from callviz_dagster.elements import Walker
 from callviz_dagster.normalize import normalize
@@ -266,10 +266,10 @@ def test_under_any_settings_each_document_is_accounted_for_once(arbitrary: list[
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "calls.csv"
         path.write_bytes(content)
-        batches = iter(calls.combine_chunks().to_batches())
+        whole = [Stretch(0, len(content), iter(calls.combine_chunks().to_batches()))]
         digest = hashlib.sha256(content).hexdigest()
-        size = len(content)
-        assert differences(path, batches, plan.columns, settings.timezone, sha256=digest, longest=size) == []
+        found = differences(path, whole, plan.columns, settings.timezone, sha256=digest, longest=len(content))
+        assert found == []
 
 
 SECRET = "secret-4711"

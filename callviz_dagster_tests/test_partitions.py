@@ -13,6 +13,7 @@ import pytest
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
+from callviz_dagster import csv_format
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.settings import Settings
@@ -103,9 +104,56 @@ def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection
     rewritten = {f"{path.parent.name}/{path.name}" for path, when in written(daily).items() if before.get(path) != when}
     assert rewritten - {"data/.refresh.lock"} == {
         f"raw_calls/{DAYS[4]}.bson.zst", f"raw_calls/{DAYS[4]}.json", "raw_calls/coverage.json",
-        f"calls/{DAYS[4]}.parquet", f"rejected_calls/{DAYS[4]}.parquet", "publish/calls.csv",
+        f"calls/{DAYS[4]}.parquet", f"rejected_calls/{DAYS[4]}.parquet", "publish/calls.csv", "data/calls_csv.json",
     }  # fmt: skip
     assert len(ids(daily)) == 2000
+
+
+@pytest.mark.parametrize("damage", [None, "a byte", "the end", "the record", "all of it"])
+def test_only_the_lines_of_what_was_refreshed_are_made_anew_and_none_is_taken_from_a_damaged_file(
+    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, damage: str | None
+) -> None:
+    calls_of_ten_days(collection, 20)
+    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+    collection.update_one({"start_time": {"$gte": FIRST + dt.timedelta(4)}}, {"$set": {"status": "a longer status"}})
+    csv, record = daily.publish_dir / "calls.csv", daily.data_dir / "calls_csv.json"
+    content = csv.read_bytes()
+    if damage == "a byte":
+        csv.write_bytes(content[:300] + b"?" + content[301:])
+    elif damage == "the end":
+        csv.write_bytes(content[: len(content) // 2])
+    elif damage == "the record":
+        record.write_text("{", encoding="utf-8")
+    elif damage == "all of it":
+        csv.unlink()
+    made: list[int] = []
+    good = csv_format.csv_lines
+
+    def counted(batch: Any, *rest: Any) -> Any:
+        made.append(batch.num_rows)
+        return good(batch, *rest)
+
+    monkeypatch.setattr(csv_format, "csv_lines", counted)
+    assert refresh_range(daily, DAYS[4], DAYS[4]).success
+    assert sum(made) == {None: 20, "a byte": 40, "the end": 120, "the record": 200, "all of it": 200}[damage]
+    published = csv.read_bytes()
+    csv.unlink()
+    record.unlink()
+    assert refresh_range(daily, DAYS[4], DAYS[4]).success
+    assert csv.read_bytes() == published != content
+
+
+def test_lines_that_would_be_written_otherwise_are_not_copied(
+    daily: Settings, collection: Collection[Document]
+) -> None:
+    calls_of_ten_days(collection, 20)
+    collection.update_many({}, {"$set": {"score": 5}})
+    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+    collection.update_one({"start_time": {"$gte": FIRST + dt.timedelta(4)}}, {"$set": {"score": "none", "late": 1}})
+    assert refresh_range(daily, DAYS[4], DAYS[4]).success
+    published = (daily.publish_dir / "calls.csv").read_text(encoding="utf-8")
+    assert published.count('"5"') == 199, "the column is text now, in the lines of every day"
+    assert published.splitlines()[0].count(",") == published.splitlines()[1].count(",")
 
 
 def test_of_a_range_only_the_named_partitions_are_read(daily: Settings, collection: Collection[Document]) -> None:

@@ -1,19 +1,19 @@
 """`calls.csv`: all windows of `calls` as the analyst's file."""
 
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import dagster as dg
 
-from callviz_dagster import charts, checks
+from callviz_dagster import charts, checks, csv_parts
 from callviz_dagster.assets.common import (
     POOL,
-    PREVIEW_ROWS,
     Refused,
     column_lineage,
     file_metadata,
@@ -24,7 +24,8 @@ from callviz_dagster.assets.common import (
 )
 from callviz_dagster.contract import Column, table_columns, table_schema
 from callviz_dagster.counts import count_files
-from callviz_dagster.files import FileFacts, open_for_writing, staged
+from callviz_dagster.csv_parts import Part
+from callviz_dagster.files import FileFacts, FilePart, facts, open_for_writing, staged, write_text
 from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.manifest import Facts, merged, published_coverage, published_facts
 from callviz_dagster.pipeline import ahead, worked
@@ -33,6 +34,7 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.windows import Partitioning
 
 FILE = "calls.csv"
+_CHUNK = 1 << 20
 
 
 @dg.asset(
@@ -107,6 +109,8 @@ class MadeCsv:
 def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, *, labels: int = 100) -> MadeCsv:
     """Write the `calls` files of all windows as one CSV, read it back, and swap it in.
 
+    The lines of windows whose files have not changed are copied from the file that is there.
+
     Meanwhile the calls are counted, `labels` types and statuses apart, and their picture is drawn.
 
     Raises:
@@ -115,54 +119,43 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
     """
     import pyarrow as pa
 
-    from callviz_dagster.csv_audit import differences
-    from callviz_dagster.csv_format import Lines, csv_lines, header_line
+    from callviz_dagster.csv_audit import Stretch, differences
     from callviz_dagster.tables import columns_of
     from callviz_dagster.tables import rows as rows_of
 
-    facts = merged(known for path in calls if (known := published_facts(path)))
-    assert facts is not None, "require_windows has found them"
-    columns = columns_of(facts)
-    progress = Progress(log, "Writing calls.csv", facts.calls)
-    digest = hashlib.sha256()
-    rows = defused = size = longest = 0
-    first: pa.Table | None = None
+    made_from = merged(known for path in calls if (known := published_facts(path)))
+    assert made_from is not None, "require_windows has found them"
+    columns = columns_of(made_from)
+    progress = Progress(log, "Writing calls.csv", made_from.calls)
+    form = csv_parts.form(columns, zone)
+    record = calls[0].parent.parent / csv_parts.FILE
+    published = csv_parts.from_json(record.read_text(encoding="utf-8"), form) if record.exists() else {}
     with ThreadPoolExecutor(1, "picture") as beside, staged(csv) as temporary:
         drawing = beside.submit(_counted, calls, labels)
         with open_for_writing(temporary) as file:
-
-            def write(text: bytes | memoryview) -> None:
-                nonlocal size
-                file.write(text)
-                digest.update(text)
-                size += len(text)
-
-            write(header_line(columns))
-
-            def formatted(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Lines]:
-                return batch, csv_lines(batch, columns, zone)
-
-            for batch, lines in worked(formatted, ahead(rows_of(calls, columns, zone))):
-                write(lines.text)
-                first = first or pa.Table.from_batches([batch.slice(0, PREVIEW_ROWS)])
-                rows += batch.num_rows
-                defused += lines.defused
-                longest = max(longest, lines.longest)
-                progress.add(batch.num_rows)
-        sha256 = digest.hexdigest()
+            lines = _Lines(file, columns, zone, progress)
+            for path in calls:
+                source = facts(path).sha256
+                if not (csv.exists() and source in published and lines.copy(csv, published[source])):
+                    lines.make(path, source)
+        parts, sha256 = lines.parts, lines.digest.hexdigest()
+        longest = max(part.longest for part in parts)
         pa.default_memory_pool().release_unused()
-        found = differences(temporary, rows_of(calls, columns, zone), columns, zone, sha256=sha256, longest=longest)
-        check = checks.csv_reads_back(rows, found, sha256)
+        stretches = [Stretch(start, end, rows_of(paths, columns, zone)) for start, end, paths in lines.stretches]
+        found = differences(temporary, stretches, columns, zone, sha256=sha256, longest=longest)
+        check = checks.csv_reads_back(sum(part.rows for part in parts), found, sha256)
         if not check.passed:
             raise Refused([check])
         changes = _changes(csv, temporary, longest, log)
         headline, picture = drawing.result()
+        write_text(record, csv_parts.to_json(form, parts))
+    first = next(rows_of(calls, columns, zone), None)
     return MadeCsv(
-        FileFacts(csv.absolute(), size, sha256),
-        facts,
+        FileFacts(csv.absolute(), lines.size, sha256),
+        made_from,
         columns,
-        rows,
-        defused,
+        sum(part.rows for part in parts),
+        sum(part.defused for part in parts),
         progress.seconds,
         check,
         preview(first) if first is not None else dg.MetadataValue.text("no rows"),
@@ -170,6 +163,70 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
         headline,
         picture,
     )
+
+
+class _Lines:
+    """The lines of `calls.csv` on their way into a file, window by window: copied where they are known, or made."""
+
+    def __init__(self, file: BinaryIO, columns: Sequence[Column], zone: str, progress: Progress) -> None:
+        from callviz_dagster.csv_format import header_line
+
+        self._file, self._columns, self._zone, self._progress = file, columns, zone, progress
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.parts: list[Part] = []
+        self.stretches: list[tuple[int, int, list[Path]]] = []
+        """Start and end of lines that were made, with the windows' files; the header is in the first, if it is."""
+        self._write(header_line(columns))
+        self._header = self.size
+
+    def _write(self, text: bytes | memoryview) -> None:
+        self._file.write(text)
+        self.digest.update(text)
+        self.size += len(text)
+
+    def copy(self, csv: Path, part: Part) -> bool:
+        """Copy a part of the published file; return whether it still is what it was."""
+        start, before, own = self.size, self.digest.copy(), hashlib.sha256()
+        with FilePart(csv, part.start, part.start + part.bytes) as old:
+            while text := old.read(_CHUNK):
+                self._write(text)
+                own.update(text)
+        if own.hexdigest() != part.sha256:
+            self._file.seek(start)
+            self._file.truncate()
+            self.digest, self.size = before, start
+            return False
+        self.parts.append(dataclasses.replace(part, start=start))
+        self._progress.add(part.rows)
+        return True
+
+    def make(self, calls: Path, source: str) -> None:
+        """Write the lines of a window's file."""
+        import pyarrow as pa
+
+        from callviz_dagster.csv_format import Lines, csv_lines
+        from callviz_dagster.tables import rows as rows_of
+
+        start, own = self.size, hashlib.sha256()
+        rows = defused = longest = 0
+
+        def formatted(batch: pa.RecordBatch) -> tuple[int, Lines]:
+            return batch.num_rows, csv_lines(batch, self._columns, self._zone)
+
+        for number, lines in worked(formatted, ahead(rows_of([calls], self._columns, self._zone))):
+            self._write(lines.text)
+            own.update(lines.text)
+            rows += number
+            defused += lines.defused
+            longest = max(longest, lines.longest)
+            self._progress.add(number)
+        self.parts.append(Part(source, start, self.size - start, own.hexdigest(), rows, defused, longest))
+        if self.stretches and self.stretches[-1][1] == start:
+            first, _, paths = self.stretches.pop()
+        else:
+            first, paths = (0 if start == self._header else start), []
+        self.stretches.append((first, self.size, [*paths, calls]))
 
 
 def _counted(calls: Sequence[Path], labels: int) -> tuple[str, str]:
