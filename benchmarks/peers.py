@@ -95,14 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
         ran = in_turns(timed, given.rounds, kept)
     inside = [_said(one)["steps"][-1]["seconds"] for one in ran[REFRESH]]
-    lines = {name: (seconds(some), some) for name, some in ran.items()} | {
-        "refresh, inside the assets": (inside, ran[REFRESH])
-    }
-    out(f"{'':36}{'seconds':>9}{'from':>7}{'to':>7}{'largest MB':>12}{'all MB':>8}\n")
-    for name, (taken, some) in lines.items():
-        together = [one.together_mb for one in some if one.together_mb is not None]
-        out(f"{name:36}{statistics.median(taken):9.2f}{min(taken):7.2f}{max(taken):7.2f}")
-        out(f"{max(one.peak_mb for one in some):12,.0f}{max(together, default=0):8,.0f}\n")
+    taken = {name: seconds(some) for name, some in ran.items()} | {"refresh, inside the assets": inside}
+    out(f"{'':36}{'seconds':>9}{'from':>7}{'to':>7}{'processor':>11}{'largest MB':>12}{'all MB':>8}\n")
+    for name, some in taken.items():
+        out(f"{name:36}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}")
+        if name in ran:
+            together = max(one.together_mb or 0.0 for one in ran[name])
+            out(f"{statistics.median(one.cpu_seconds for one in ran[name]):11.2f}")
+            out(f"{max(one.peak_mb for one in ran[name]):12,.0f}{together:8,.0f}")
+        out("\n")
     compared = ratios(ran)
     out(f"\n{'':36}{'ratio':>9}\n")
     for name, value in compared.items():
@@ -111,7 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "documents": given.documents,
         "untidy": given.untidy,
         "rounds": given.rounds,
-        "seconds": rounded({name: statistics.median(taken) for name, (taken, _) in lines.items()}),
+        "seconds": rounded({name: statistics.median(some) for name, some in taken.items()}),
+        "cpu_seconds": rounded(
+            {name: statistics.median(one.cpu_seconds for one in some) for name, some in ran.items()}
+        ),
         "peak_mb": rounded({name: max(one.peak_mb for one in some) for name, some in ran.items()}),
         "peak_together_mb": rounded({name: max(one.together_mb or 0.0 for one in some) for name, some in ran.items()}),
         "ratios": rounded(compared),

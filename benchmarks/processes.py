@@ -29,6 +29,8 @@ class Ran:
     """What a command took."""
 
     seconds: float
+    cpu_seconds: float
+    """Of all processors, and of the children that it waited for."""
     peak_mb: float
     """Of the largest process; never less than what the process that starts the command has itself."""
     together_mb: float | None
@@ -55,7 +57,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, fo
         said = output.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, said)
-    return Ran(seconds, used.ru_maxrss / _KB / 1024, watch.together_mb, said)
+    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / _KB / 1024, watch.together_mb, said)
 
 
 class Watch:
