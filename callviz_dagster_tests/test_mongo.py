@@ -14,6 +14,7 @@ from bson import Binary, Decimal128, Int64, ObjectId, Timestamp
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from callviz_dagster import mongo
 from callviz_dagster.mongo import MongoDB, MongoError
 from callviz_dagster.settings import MissingSettingError, Settings
 from callviz_dagster.windows import WHOLE
@@ -39,6 +40,47 @@ def test_every_document_is_read_in_id_order(settings: Settings, collection: Coll
     assert snapshot.server.startswith("MongoDB ")
     assert "replica set" in snapshot.server
     assert abs(snapshot.instant.timestamp() - time.time()) < 60
+
+
+@pytest.mark.parametrize("batch", [1, 7, 10_000])
+def test_batches_are_those_of_pymongo_byte_for_byte(
+    settings: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    collection.insert_many([
+        *({"_id": n, "text": "é\x00" * n, "list": [{"cursor": {"firstBatch": []}}] * n} for n in range(30)),
+        {"_id": "cursor", "cursor": {"firstBatch": [{}], "id": Int64(0)}, "firstBatch": [1], "nextBatch": []},
+        {"_id": "large", "filler": "x" * 3_000_000},
+    ])  # fmt: skip
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", batch)
+    asked: list[int] = []
+    good = mongo._reply
+
+    def reply(*given: Any, **named: Any) -> list[Document]:
+        asked.append(1)
+        return good(*given, **named)
+
+    monkeypatch.setattr("callviz_dagster.mongo._reply", reply)
+    with MongoDB(settings).snapshot(WHOLE, LOG) as snapshot:
+        batches = list(snapshot)
+    assert batches == list(collection.find_raw_batches(batch_size=batch, sort=[("_id", 1)]))
+    assert len(asked) >= len(batches), "pymongo asks for our way to read a reply; if not, reads are correct and slow"
+
+
+def test_an_empty_collection_has_no_batches(settings: Settings, collection: Collection[Document]) -> None:
+    collection.insert_one({"_id": 1})
+    collection.delete_many({})
+    with MongoDB(settings).snapshot(WHOLE, LOG) as snapshot:
+        assert (list(snapshot), snapshot.documents, snapshot.expected) == ([], 0, 0)
+
+
+def test_a_collection_is_counted_while_it_is_read_as_of_the_same_instant(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    collection.insert_many([{"_id": n} for n in range(100)])
+    with MongoDB(settings).snapshot(WHOLE, LOG) as snapshot:
+        collection.insert_many([{"_id": n} for n in range(100, 150)])
+        assert len(list(snapshot)) == 1
+        assert snapshot.documents == 100
 
 
 def test_all_documents_are_of_one_instant(settings: Settings, collection: Collection[Document]) -> None:
