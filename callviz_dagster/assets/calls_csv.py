@@ -108,12 +108,15 @@ class MadeCsv:
     """The chart of daily calls, as Markdown."""
 
 
-def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, *, labels: int = 100) -> MadeCsv:
+def publish_csv(
+    calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, *, labels: int | None = None
+) -> MadeCsv:
     """Write the `calls` files of all windows as one CSV, read it back, and swap it in.
 
     The lines of windows whose files have not changed are copied from the file that is there.
 
-    Meanwhile the calls are counted, `labels` types and statuses apart, and their picture is drawn.
+    Meanwhile the calls are counted, `labels` types and statuses apart, and their picture is drawn; with None, they are
+    not.
 
     Raises:
         Refused: the CSV does not read back as it was written.
@@ -133,7 +136,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
     record = calls[0].parent.parent / csv_parts.FILE
     published = csv_parts.from_json(record.read_text(encoding="utf-8"), form) if record.exists() else {}
     with ThreadPoolExecutor(1, "picture") as beside, staged(csv) as temporary:
-        drawing = beside.submit(_counted, calls, labels)
+        drawing = beside.submit(_counted, calls, labels) if labels is not None else None
         with open_for_writing(temporary) as file:
             lines = _Lines(file, columns, zone, progress)
             for path in calls:
@@ -149,7 +152,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
         if not check.passed:
             raise Refused([check])
         changes = _changes(csv, temporary, longest, log)
-        headline, picture = drawing.result()
+        headline, picture = drawing.result() if drawing else ("", "")
         write_text(record, csv_parts.to_json(form, parts))
     first = next(rows_of(calls, columns, zone), None)
     return MadeCsv(
