@@ -46,12 +46,12 @@ BATCH = 10_000
 ANSWER_SECONDS = 8
 """How long to wait for a server that does not answer, unless the connection string says otherwise."""
 
-_EMPTY = b"\x05\x00\x00\x00\x00"
-"""A document, or an array, of nothing."""
 SILENCE_SECONDS = 1800
 """How long to wait for one answer of a server that is there, unless the connection string says otherwise. Counting or
 sorting a large collection takes minutes; one that hangs would be waited for without end."""
 
+_EMPTY = b"\x05\x00\x00\x00\x00"
+"""A document, or an array, of nothing."""
 _RESUMES = 6
 _EXAMPLES = 10
 _LOOKS = 5
