@@ -42,6 +42,8 @@ class Stretch:
     start: int
     end: int
     calls: Iterator[pa.RecordBatch]
+    before: int = 0
+    """Rows of the file before them."""
 
 
 def differences(
@@ -69,7 +71,7 @@ def differences(
 def _differences(csv: Path, stretch: Stretch, columns: Sequence[Column], zone: str, longest: int) -> list[str]:
     names = header(columns)
     if stretch.start == stretch.end:
-        return _Pairs([], stretch.calls).left_over()
+        return _Pairs([], stretch.calls, stretch.before).left_over()
     whole = stretch.start == 0 and stretch.end == csv.stat().st_size
     try:
         reader = pa.csv.open_csv(
@@ -89,7 +91,7 @@ def _differences(csv: Path, stretch: Stretch, columns: Sequence[Column], zone: s
         )
         if reader.schema.names != names:
             return [f"the header is {reader.schema.names}, not {names}"]
-        pairs = _Pairs(reader, stretch.calls)
+        pairs = _Pairs(reader, stretch.calls, stretch.before)
         for found in worked(lambda pair: _difference(*pair, columns, zone), pairs):
             if found:
                 return [found]
@@ -110,8 +112,9 @@ class _Pairs:
 
     read: Iterable[pa.RecordBatch]
     expected: Iterator[pa.RecordBatch]
-    waiting: pa.RecordBatch | None = None
     rows: int = 0
+    """Rows of the file up to where they are."""
+    waiting: pa.RecordBatch | None = None
     too_many: bool = False
 
     def __iter__(self) -> Iterator[tuple[int, pa.RecordBatch, pa.RecordBatch]]:

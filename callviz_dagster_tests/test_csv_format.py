@@ -357,6 +357,21 @@ def test_a_file_that_is_as_it_was_written_has_no_differences(tmp_path: Path) -> 
     assert audit(tmp_path / "calls.csv", written(AUDITED, ROWS, LOS_ANGELES)) == []
 
 
+def test_rows_of_a_part_of_the_file_are_told_by_their_place_in_the_whole(tmp_path: Path) -> None:
+    content = written(AUDITED, [*ROWS, *ROWS], LOS_ANGELES)
+    once = len(written(AUDITED, ROWS, LOS_ANGELES))
+    changed = content[:once] + content[once:].replace(b'"a",1.5', b'"b",1.5')
+    (tmp_path / "calls.csv").write_bytes(changed)
+
+    def found(rows: Sequence[Sequence[Any]]) -> list[str]:
+        stretch = Stretch(once, len(changed), iter([batch_of(AUDITED, rows)]), len(ROWS))
+        digest = hashlib.sha256(changed).hexdigest()
+        return differences(tmp_path / "calls.csv", [stretch], AUDITED, LOS_ANGELES, sha256=digest, longest=100)
+
+    assert found(ROWS) == ["row 6 (_id a), column text: 'b' is read, 'a' was written"]
+    assert found([["b", *ROWS[0][1:]], *ROWS[1:], ROWS[0]]) == ["the file has 10 rows, calls has 11"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -139,6 +139,12 @@ HEAVY = (
 """What only a refresh needs: together they take longer to load than Dagster."""
 
 
+def in_a_fresh_interpreter(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=ROOT, text=True, capture_output=True, timeout=120
+    )
+
+
 def test_loading_the_code_location_loads_no_heavy_library_and_connects_to_nothing(environment: dict[str, str]) -> None:
     script = (
         "import socket, sys\n"
@@ -147,9 +153,7 @@ def test_loading_the_code_location_loads_no_heavy_library_and_connects_to_nothin
         "from callviz_dagster.definitions import defs\n"
         "defs().get_repository_def()\n" + HEAVY
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, cwd=ROOT, text=True, capture_output=True, timeout=120
-    )
+    done = in_a_fresh_interpreter(script, environment)
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -171,9 +175,7 @@ def test_a_look_at_the_collection_loads_no_heavy_library(environment: dict[str, 
         "instance.add_run(done)\n"
         "print(look(first.cursor).skip_message)\n" + HEAVY
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, cwd=ROOT, text=True, capture_output=True, timeout=120
-    )
+    done = in_a_fresh_interpreter(script, environment)
     said, loaded = done.stdout.splitlines() or ("", done.stderr)
     assert said.startswith("no changes since "), done.stderr
     assert loaded == "[]"

@@ -146,15 +146,17 @@ def publish_csv(
         parts, sha256 = lines.parts, lines.digest.hexdigest()
         longest = max(part.longest for part in parts)
         pa.default_memory_pool().release_unused()
-        stretches = [Stretch(start, end, rows_of(paths, columns, zone)) for start, end, paths in lines.stretches]
+        stretches = [
+            Stretch(start, end, rows_of(paths, columns, zone), before) for start, end, before, paths in lines.stretches
+        ]
         found = differences(temporary, stretches, columns, zone, sha256=sha256, longest=longest)
         check = checks.csv_reads_back(sum(part.rows for part in parts), found, sha256)
         if not check.passed:
             raise Refused([check])
         changes = _changes(csv, temporary, longest, log)
         headline, picture = drawing.result() if drawing else ("", "")
+        first = next(rows_of(calls, columns, zone), None)
         write_text(record, csv_parts.to_json(form, parts))
-    first = next(rows_of(calls, columns, zone), None)
     return MadeCsv(
         FileFacts(csv.absolute(), lines.size, sha256),
         made_from,
@@ -180,8 +182,11 @@ class _Lines:
         self.digest = hashlib.sha256()
         self.size = 0
         self.parts: list[Part] = []
-        self.stretches: list[tuple[int, int, list[Path]]] = []
-        """Start and end of lines that were made, with the windows' files; the header is in the first, if it is."""
+        self.stretches: list[tuple[int, int, int, list[Path]]] = []
+        """Lines that were made: their start and end, the rows before them, and the windows' files.
+
+        The header belongs to the lines after it.
+        """
         self._write(header_line(columns))
         self._header = self.size
 
@@ -228,10 +233,11 @@ class _Lines:
             self._progress.add(number)
         self.parts.append(Part(source, start, self.size - start, own.hexdigest(), rows, defused, longest))
         if self.stretches and self.stretches[-1][1] == start:
-            first, _, paths = self.stretches.pop()
+            first, _, before, paths = self.stretches.pop()
         else:
             first, paths = (0 if start == self._header else start), []
-        self.stretches.append((first, self.size, [*paths, calls]))
+            before = sum(part.rows for part in self.parts) - rows
+        self.stretches.append((first, self.size, before, [*paths, calls]))
 
 
 def _counted(calls: Sequence[Path], labels: int) -> tuple[str, str]:
