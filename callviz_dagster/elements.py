@@ -10,6 +10,7 @@ BSON: https://bsonspec.org/spec.html.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,12 @@ _SMALLEST = 5
 """Bytes of the empty document."""
 _TOGETHER = 24
 """Fewer documents than this are walked one by one."""
+_SMALL = 256
+"""Levels of fewer documents than this are walked together."""
+_AT_ONCE = 4096
+"""Of documents with little in common, so many are walked together."""
+_NAME = 32
+"""Bytes of a name that are compared at once; a document with a longer one is walked alone."""
 _MOST_NAMES = 512
 _MOST_SWEEPS = 64
 _int32 = struct.Struct("<i").unpack_from
@@ -138,6 +145,8 @@ def numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
 
 
 Found = dict[tuple[Path, int], list[tuple[Ints, Ints]]]
+Levels = list[tuple[Path, Ints, Ints]]
+"""Nested documents by path: their rows, and where their first elements start."""
 
 
 @dataclass
@@ -159,11 +168,18 @@ class Walker:
         starts = document_starts(documents) if starts is None else starts
         data = _Bytes(documents, int(starts[-1]))
         found: Found = {}
-        self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found)
+        small: Levels = []
+        self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found, small)
+        while small:
+            levels, small = small, []
+            self._walk_small(data, levels, found, small)
         return Batch(documents, data.bytes, starts, {key: _joined(parts) for key, parts in found.items()})
 
-    def _walk_level(self, data: _Bytes, prefix: Path, rows: Ints, position: Ints, found: Found) -> None:
-        """Walk one level of (sub)documents, whose first elements start at `position`, and the levels below it."""
+    def _walk_level(self, data: _Bytes, prefix: Path, rows: Ints, position: Ints, found: Found, small: Levels) -> None:
+        """Walk one level of (sub)documents, whose first elements start at `position`, and the levels below it.
+
+        Levels of few documents are not walked but added to `small`.
+        """
         level = _Level(data, rows, position)
         order = self._orders.setdefault(prefix, [])
         active = level.unfinished(np.arange(len(rows)))
@@ -181,20 +197,43 @@ class Walker:
                         active = level.unfinished(active)
                         if len(active) < _TOGETHER:
                             break
-            # Names that hardly any documents share, as of a map's keys, take longer together than one by one.
+            # Names that hardly any documents share, as of a map's keys, take longer one after the other.
             if stepped < len(order) * (2 + len(active) // 200):
                 order[:] = useful
                 break
-        for one in active:
+        for one in level.walk_mixed(active):
             level.walk_alone(int(one))
+        self._keep(data, prefix, level, found, small)
+
+    def _walk_small(self, data: _Bytes, levels: Levels, found: Found, small: Levels) -> None:
+        """Walk levels that have few documents each, all at once."""
+        rows = np.concatenate([level[1] for level in levels])
+        position = np.concatenate([level[2] for level in levels])
+        owner = np.repeat(np.arange(len(levels)), [len(level[1]) for level in levels])
+        groups, odd = _mixed(data, position, owner)
+        by_level: dict[int, _Level] = {}
+        for place, name, kind, some, starts in groups:
+            level = by_level.setdefault(place, _Level(data, rows, position))
+            level.found.setdefault((name, kind), []).append((rows[some], starts))
+        for one in odd.tolist():
+            by_level.setdefault(int(owner[one]), _Level(data, rows, position)).walk_alone(one)
+        for place, level in by_level.items():
+            self._keep(data, levels[place][0], level, found, small)
+
+    def _keep(self, data: _Bytes, prefix: Path, level: _Level, found: Found, small: Levels) -> None:
+        """Add what was found on a level, and walk the levels below it."""
         for (name, kind), parts in level.found.items():
             elements = _joined(parts)
             path, here, starts = (*prefix, name), elements.rows, elements.starts
             if kind == DOCUMENT and len(path) < MAX_DEPTH:
                 flat = data.flattens(starts)
                 if flat.any():
-                    found.setdefault((path, FLATTENED), []).append((here[flat], starts[flat]))
-                    self._walk_level(data, path, here[flat], starts[flat] + 4, found)
+                    nested, first = here[flat], starts[flat] + 4
+                    found.setdefault((path, FLATTENED), []).append((nested, starts[flat]))
+                    if len(nested) < _SMALL:
+                        small.append((path, nested, first))
+                    else:
+                        self._walk_level(data, path, nested, first, found, small)
                 here, starts = here[~flat], starts[~flat]
             if len(here):
                 found.setdefault((path, kind), []).append((here, starts))
@@ -273,6 +312,22 @@ class _Level:
             count[self.uncounted[name].pop()] += 1
         return count
 
+    def walk_mixed(self, some: Ints) -> Ints:
+        """Record all elements that are left of documents with little in common; return those that must be alone."""
+        alone = [some] if len(some) < _TOGETHER else []
+        for first in range(0, 0 if alone else len(some), _AT_ONCE):
+            part = some[first : first + _AT_ONCE]
+            groups, odd = _mixed(self.data, self.position[part], np.zeros(len(part), np.int64))
+            alone.append(part[odd])
+            for _, name, kind, places, starts in groups:
+                here = part[places]
+                had = self.had(name)
+                repeats = np.zeros(len(here), np.int16) if had is None else had[here]
+                for repeat in _distinct(repeats):
+                    which = repeats == repeat
+                    self._add(name, repeat, kind, self.rows[here[which]], starts[which])
+        return np.concatenate(alone)
+
     def walk_alone(self, one: int) -> None:
         """Record all elements that are left of one document."""
         seen: dict[bytes, int] = {}
@@ -288,6 +343,55 @@ class _Level:
     def _add(self, name: bytes, repeat: int, kind: int, rows: Ints, starts: Ints) -> None:
         key = name + REPEAT + b"%d" % (repeat + 1) if repeat else name
         self.found.setdefault((key, kind), []).append((rows, starts))
+
+
+def _mixed(data: _Bytes, position: Ints, owner: Ints) -> tuple[list[tuple[int, bytes, int, Ints, Ints]], Ints]:
+    """Find the elements of documents that have little in common: the next one of all documents, then the next.
+
+    Args:
+        data: the bytes.
+        position: where each document's current element starts.
+        owner: a number for each document; only elements of documents with the same one are put together.
+
+    Returns:
+        owner, name, type, documents in rising order and the starts of the values; and the documents of which nothing
+        is among these: with a long name, with one that occurs twice, or with very many elements.
+    """
+    odd = np.zeros(len(position), np.bool_)
+    some, at = np.arange(len(position)), position
+    found: list[tuple[Ints, NDArray[np.bytes_], NDArray[np.uint8], Ints]] = []
+    for _ in range(_MOST_SWEEPS):
+        going = data.bytes[at] != 0
+        some, at = some[going], at[going]
+        if not len(some):
+            break
+        names, lengths = data.names(at)
+        usable = lengths >= 0
+        odd[some[~usable]] = True
+        some, names, kinds, starts = some[usable], names[usable], data.bytes[at[usable]], (at + lengths + 2)[usable]
+        found.append((some, names, kinds, starts))
+        at = starts.copy()
+        for kind in _distinct(kinds) if len(kinds) else ():
+            same = kinds == kind
+            at[same] += data.sizes(kind, starts[same])
+    odd[some] = True
+    if not found:
+        return [], np.flatnonzero(odd)
+    documents, names, kinds, starts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    different, codes = np.unique(names, return_inverse=True)
+    pairs = np.sort(codes * len(position) + documents)
+    odd[pairs[1:][pairs[1:] == pairs[:-1]] % len(position)] = True
+    keys = (owner[documents] * len(different) + codes) * 256 + kinds
+    order = np.lexsort((documents, keys))
+    order = order[~odd[documents[order]]]
+    documents, keys, starts = documents[order], keys[order], starts[order]
+    groups = []
+    for first, end in itertools.pairwise([0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]):
+        if first < end:
+            key, kind = divmod(int(keys[first]), 256)
+            place, code = divmod(key, len(different))
+            groups.append((place, bytes(different[code]), kind, documents[first:end], starts[first:end]))
+    return groups, np.flatnonzero(odd)
 
 
 def _learn(order: list[bytes], names: list[bytes]) -> None:
@@ -341,6 +445,14 @@ class _Bytes:
                 words &= np.uint64((1 << (8 * len(part))) - 1)
             hit &= words == np.uint64(int.from_bytes(part, "little"))
         return hit
+
+    def names(self, at: Ints) -> tuple[NDArray[np.bytes_], Ints]:
+        """Return the name of the element at each position, and its length; -1 for a long one."""
+        window = numbers(self.bytes, f"V{_NAME}")[at + 1].view(np.uint8).reshape(-1, _NAME)
+        ends = window == 0
+        lengths = np.where(ends.any(axis=1), ends.argmax(axis=1), -1)
+        window[np.arange(_NAME) >= lengths[:, None]] = 0
+        return window.view(f"S{_NAME}")[:, 0], lengths
 
     def sizes(self, kind: int, starts: Ints) -> Ints | int:
         """Return the size of each value of this type, or the one size of all."""

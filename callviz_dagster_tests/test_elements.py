@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callviz_dagster import elements
 from callviz_dagster.elements import FLATTENED, MAX_DEPTH, REPEAT, Batch, ElementError, Path, Walker
 from callviz_dagster_tests.raw_bson import (
     DOCUMENT,
@@ -90,6 +91,31 @@ def test_finds_what_a_plain_walk_finds(first: list[bytes], second: list[bytes]) 
     walker = Walker()
     assert_walked(first, walker)
     assert_walked(second, walker)  # what was learned from the first batch changes no result
+
+
+@examples(150)
+@given(_batches())
+def test_so_it_does_where_documents_with_little_in_common_are_walked_together(documents: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(elements, "_TOGETHER", 2)
+        patch.setattr(elements, "_MOST_SWEEPS", 3)
+        patch.setattr(elements, "_AT_ONCE", 7)
+        patch.setattr(elements, "_learn", lambda order, names: None)
+        assert_walked(documents)
+
+
+def test_a_rare_field_of_each_document() -> None:
+    rare = [
+        raw_document([
+            ("_id", value(row)),
+            (f"rare_{row % 50}" + "x" * (row % 40), nested([("note", text("x")), ("at", value(row))])),
+            *([(f"rare_{row % 7}", value(None))] if row % 3 else []),
+            *([("_id", value("again"))] if row % 11 == 0 else []),
+        ])
+        for row in range(3_000)
+    ]  # fmt: skip
+    batch = assert_walked(rare)
+    assert len(batch.elements) > 500
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 23, 24, 25, 1_000])
