@@ -59,8 +59,8 @@ CALLS_CSV_CHECKS = (
     _spec(
         "calls_csv",
         "csv_reads_back",
-        "calls.csv, parsed again, equals calls value for value, and its digest is the one recorded. Lines of partitions"
-        " that have not changed are compared by their digest with those that were parsed when they were made.",
+        "All lines of calls.csv, parsed again, equal calls value for value, and the file, read back, has their digest. "
+        "Lines of partitions that have not changed are compared by digest with those that were parsed back then.",
     ),
     _spec(
         "calls_csv",

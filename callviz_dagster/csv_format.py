@@ -25,10 +25,13 @@ _HARMLESS = r"^[+-][0-9 ().\-/]*$|^[+-][0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$|^-Infi
 _PHONE, _PHONE_TRIMMED = "0123456789 ().-/", pa.array(["+", ""])
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D)}
+_AS_THEY_ARE = pa.csv.WriteOptions(include_header=False, batch_size=4096)
 _MOST_CELL = 40
 """No value that is no text is longer, with its comma or quotes."""
 _DANGEROUS = np.zeros(256, np.bool_)
 _DANGEROUS[[ord(character) for character in "=@\t\r+-"]] = True
+_SUSPICIOUS = _DANGEROUS.copy()
+_SUSPICIOUS[:0x20] = True
 
 
 def defused(texts: pa.Array) -> tuple[pa.Array, int]:
@@ -40,6 +43,11 @@ def defused(texts: pa.Array) -> tuple[pa.Array, int]:
     shown by the characters that Unicode has for them (`␀`); tab, line feed and carriage return stay.
     Sources: OWASP, CSV Injection; XML 1.0, 2.2.
     """
+    _, _, characters = texts.buffers()
+    if characters is None or (
+        characters.size < len(texts) and not _SUSPICIOUS[np.frombuffer(characters, np.uint8)].any()
+    ):
+        return texts, 0
     texts, shown = _controls_shown(texts)
     texts, marked = _formulas_marked(texts)
     return texts, int(np.count_nonzero(shown | marked))
@@ -83,14 +91,16 @@ def _starts_dangerously(texts: pa.Array) -> np.ndarray:
     if characters is None or not characters.size:
         return np.zeros(len(texts), np.bool_)
     data = np.frombuffer(characters, np.uint8)
-    if len(data) < len(texts) and not _DANGEROUS[data].any():
-        return np.zeros(len(texts), np.bool_)
     filled = offsets[1:] > offsets[:-1]
     return filled & _DANGEROUS[data[np.minimum(offsets[:-1], len(data) - 1)]] & _valid(texts)
 
 
-def _valid(texts: pa.Array) -> np.ndarray:
-    return texts.is_valid().to_numpy(zero_copy_only=False) if texts.null_count else np.ones(len(texts), np.bool_)
+def _valid(array: pa.Array) -> np.ndarray:
+    validity = array.buffers()[0]
+    if validity is None:
+        return np.ones(len(array), np.bool_)
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+    return bits[array.offset : array.offset + len(array)].astype(np.bool_)
 
 
 def header(columns: Sequence[Column]) -> list[str]:
@@ -140,7 +150,7 @@ def _written(arrays: Sequence[pa.Array]) -> memoryview:
     """Return rows as Arrow writes them, which quotes all text and nothing else."""
     rows = pa.RecordBatch.from_arrays(arrays, [str(place) for place in range(len(arrays))])
     sink = pa.BufferOutputStream()
-    with pa.csv.CSVWriter(sink, rows.schema, write_options=pa.csv.WriteOptions(include_header=False)) as writer:
+    with pa.csv.CSVWriter(sink, rows.schema, write_options=_AS_THEY_ARE) as writer:
         writer.write_batch(rows)
     return memoryview(sink.getvalue())
 
@@ -192,15 +202,15 @@ def _merged(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:
 
 def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Array:
     """Return what the clock in a zone shows at these instants, in whole seconds or milliseconds (both rounded down)."""
-    moments = instants.cast(pa.int64())
     unit, length = ("s", 1_000_000) if whole_seconds else ("ms", 1_000)
-    some = np.floor_divide(local_microseconds(moments.drop_null().to_numpy(), zone), length)
-    if not moments.null_count:
+    some = np.floor_divide(local_microseconds(instants.drop_null().cast(pa.int64()).to_numpy(), zone), length)
+    if not instants.null_count:
         return pa.array(some).cast(pa.timestamp(unit))
-    valid = _valid(moments)
-    values = np.zeros(len(moments), np.int64)
+    valid = _valid(instants)
+    values = np.zeros(len(instants), np.int64)
     values[valid] = some
-    return pa.array(values, mask=~valid).cast(pa.timestamp(unit))
+    buffers = [pa.py_buffer(np.packbits(valid, bitorder="little")), pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.timestamp(unit), len(values), buffers, instants.null_count)
 
 
 def _odd(numbers: pa.Array) -> np.ndarray:

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
-from callviz_dagster.csv_audit import batches
 from callviz_dagster.csv_format import plain_texts
 from callviz_dagster.manifest import Facts
+
+ROWS_AT_ONCE = 16_384
+_BYTES_AT_ONCE = 64 << 20
 
 
 def columns_of(facts: Facts) -> tuple[Column, ...]:
@@ -32,8 +34,17 @@ def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterato
     for path in paths:
         with pq.ParquetFile(path) as file:
             same = file.schema_arrow.equals(schema)
-            for batch in batches(file):
+            for batch in _batches(file):
                 yield batch if same else _widened(batch, columns, schema, zone)
+
+
+def _batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `calls` in batches of a bounded number of rows and, about, of bytes."""
+    for group in range(calls.num_row_groups):
+        facts = calls.metadata.row_group(group)
+        bytes_a_row = max(facts.total_byte_size // max(facts.num_rows, 1), 1)
+        rows = max(1, min(ROWS_AT_ONCE, _BYTES_AT_ONCE // bytes_a_row))
+        yield from calls.iter_batches(rows, row_groups=[group])
 
 
 def _widened(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema, zone: str) -> pa.RecordBatch:

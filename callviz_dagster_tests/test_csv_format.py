@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import hashlib
 import io
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
-from callviz_dagster.csv_audit import Stretch, differences
+from callviz_dagster.csv_audit import difference, header_difference
 from callviz_dagster.csv_format import csv_lines, defused, header, header_line, local_clock, number_texts
 from callviz_dagster.values import number_text
 from callviz_dagster_tests.raw_bson import examples
@@ -340,36 +339,23 @@ ROWS: list[list[Any]] = [
 ]
 
 
-def audit(path: Path, content: bytes, rows: Sequence[Sequence[Any]] = ROWS, sha256: str | None = None) -> list[str]:
-    path.write_bytes(content)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield batch_of(AUDITED, rows[:2])
-        yield batch_of(AUDITED, rows[2:])
-
-    digest = sha256 or hashlib.sha256(content).hexdigest()
-    return differences(
-        path, [Stretch(0, len(content), batches())], AUDITED, LOS_ANGELES, sha256=digest, longest=len(content)
+def audit(content: bytes, rows: Sequence[Sequence[Any]] = ROWS, before: int = 0) -> str | None:
+    first, lines = content.split(b"\n", 1)
+    return header_difference(first + b"\n", AUDITED) or difference(
+        memoryview(lines), batch_of(AUDITED, rows), AUDITED, LOS_ANGELES, before=before, longest=len(lines)
     )
 
 
-def test_a_file_that_is_as_it_was_written_has_no_differences(tmp_path: Path) -> None:
-    assert audit(tmp_path / "calls.csv", written(AUDITED, ROWS, LOS_ANGELES)) == []
+def test_lines_that_are_as_they_were_written_have_no_difference() -> None:
+    assert audit(written(AUDITED, ROWS, LOS_ANGELES)) is None
+    assert audit(header_line(AUDITED), []) is None
+    many = [["a" * number, *ROWS[number % 5][1:]] for number in range(3_000)]
+    assert audit(written(AUDITED, many, LOS_ANGELES), many) is None
 
 
-def test_rows_of_a_part_of_the_file_are_told_by_their_place_in_the_whole(tmp_path: Path) -> None:
-    content = written(AUDITED, [*ROWS, *ROWS], LOS_ANGELES)
-    once = len(written(AUDITED, ROWS, LOS_ANGELES))
-    changed = content[:once] + content[once:].replace(b'"a",1.5', b'"b",1.5')
-    (tmp_path / "calls.csv").write_bytes(changed)
-
-    def found(rows: Sequence[Sequence[Any]]) -> list[str]:
-        stretch = Stretch(once, len(changed), iter([batch_of(AUDITED, rows)]), len(ROWS))
-        digest = hashlib.sha256(changed).hexdigest()
-        return differences(tmp_path / "calls.csv", [stretch], AUDITED, LOS_ANGELES, sha256=digest, longest=100)
-
-    assert found(ROWS) == ["row 6 (_id a), column text: 'b' is read, 'a' was written"]
-    assert found([["b", *ROWS[0][1:]], *ROWS[1:], ROWS[0]]) == ["the file has 10 rows, calls has 11"]
+def test_rows_are_told_by_their_place_in_the_file() -> None:
+    changed = written(AUDITED, ROWS, LOS_ANGELES).replace(b'"a",1.5', b'"b",1.5')
+    assert audit(changed, before=5) == "row 6 (_id a), column text: 'b' is read, 'a' was written"
 
 
 @pytest.mark.parametrize(
@@ -392,23 +378,31 @@ def test_rows_of_a_part_of_the_file_are_told_by_their_place_in_the_whole(tmp_pat
         (b'"a",1.5', b'"\xff",1.5', ""),
     ],
 )
-def test_a_file_that_was_changed_is_found_out(tmp_path: Path, old: bytes, new: bytes, words: str) -> None:
+def test_lines_that_were_changed_are_found_out(old: bytes, new: bytes, words: str) -> None:
     content = written(AUDITED, ROWS, LOS_ANGELES)
     assert content.count(old) >= 1
-    found = audit(tmp_path / "calls.csv", content.replace(old, new, 1))
-    assert len(found) == 1
-    assert words in found[0]
+    found = audit(content.replace(old, new, 1))
+    assert found is not None
+    assert words in found
 
 
-def test_missing_and_repeated_rows_and_another_digest_are_found_out(tmp_path: Path) -> None:
-    path, content = tmp_path / "calls.csv", written(AUDITED, ROWS, LOS_ANGELES)
-    assert audit(path, written(AUDITED, ROWS[:-1], LOS_ANGELES)) == ["the file has 4 rows, calls has 5"]
-    assert audit(path, written(AUDITED, [*ROWS, ROWS[-1]], LOS_ANGELES)) == [
-        "the file has more rows than calls, which has 5"
-    ]
-    assert audit(path, header_line(AUDITED)) == ["the file has 0 rows, calls has 5"]
-    assert audit(path, content, sha256="0" * 64) == ["the digest of the file is not that of what was written"]
-    assert audit(path, content[:-10]) != []
+def test_missing_and_repeated_rows_are_found_out() -> None:
+    content = written(AUDITED, ROWS, LOS_ANGELES)
+    assert audit(written(AUDITED, ROWS[:-1], LOS_ANGELES)) == "after row 0 come 4 rows, and in calls 5"
+    assert (
+        audit(written(AUDITED, [*ROWS, ROWS[-1]], LOS_ANGELES), before=7) == "after row 7 come 6 rows, and in calls 5"
+    )
+    assert audit(header_line(AUDITED)) == "the lines after row 0 do not end with a line"
+    assert audit(content, []) == "row 1 is there, and in calls it is not"
+
+
+@pytest.mark.parametrize("end", [b"", b'"', b"\n", b'""\n'])
+def test_lines_that_would_run_into_the_next_are_found_out(end: bytes) -> None:
+    columns, texts = (TEXT, Column("last", Kind.TEXT, "")), [["a", "b"], ["c", "d\n"]]
+    lines, rows = written(columns, texts).split(b"\n", 1)[1], batch_of(columns, texts)
+    assert lines.endswith(b'"d\n"\n')
+    assert difference(memoryview(lines), rows, columns, "UTC") is None
+    assert difference(memoryview(lines.removesuffix(b'"\n') + end), rows, columns, "UTC") is not None
 
 
 def test_the_header_tells_names_apart_that_only_defusing_makes_alike() -> None:

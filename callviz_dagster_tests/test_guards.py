@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster import checks, csv_format, files, normalize
+from callviz_dagster.assets import calls_csv
 from callviz_dagster.mongo import MongoDB
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.test_refresh import checks as evaluations
@@ -134,6 +136,14 @@ def _csv(change: Callable[[bytes], bytes]) -> Callable[[pytest.MonkeyPatch], Non
     return inject
 
 
+def _keeping_another_byte(patch: pytest.MonkeyPatch) -> None:
+    class Disk(io.FileIO):
+        def write(self, text: Any) -> int:
+            return super().write(bytes(text).replace(b"completed", b"comple+ed", 1))
+
+    patch.setattr(calls_csv, "open_for_writing", lambda path: Disk(path, "wb"))
+
+
 CALLS, REJECTED, CSV = "data/calls/all.parquet", "data/rejected_calls/all.parquet", "publish/calls.csv"
 ARCHIVE = "data/raw_calls/all.bson.zst"
 FAULTS = {
@@ -183,6 +193,7 @@ FAULTS = {
         _csv(lambda lines: lines.replace(b"'=", b"=")),
         documents=(call(100, queue="=1+1"),),
     ),
+    "the disk keeps another byte of the CSV": Fault("csv_reads_back", "calls_csv", CSV, _keeping_another_byte),
     "a time in the CSV is an hour off": Fault(
         "csv_reads_back", "calls_csv", CSV, _csv(lambda lines: lines.replace(b" 10:0", b" 11:0"))
     ),

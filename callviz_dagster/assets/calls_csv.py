@@ -124,7 +124,6 @@ def publish_csv(
     """
     import pyarrow as pa
 
-    from callviz_dagster.csv_audit import Stretch, differences
     from callviz_dagster.tables import columns_of
     from callviz_dagster.tables import rows as rows_of
 
@@ -144,16 +143,13 @@ def publish_csv(
                 if not (csv.exists() and source in published and lines.copy(csv, published[source])):
                     lines.make(path, source)
         parts, sha256 = lines.parts, lines.digest.hexdigest()
-        longest = max(part.longest for part in parts)
         pa.default_memory_pool().release_unused()
-        stretches = [
-            Stretch(start, end, rows_of(paths, columns, zone), before) for start, end, before, paths in lines.stretches
-        ]
-        found = differences(temporary, stretches, columns, zone, sha256=sha256, longest=longest)
-        check = checks.csv_reads_back(sum(part.rows for part in parts), found, sha256)
+        if not lines.different and facts(temporary).sha256 != sha256:
+            lines.different.append("the digest of the file is not that of what was written")
+        check = checks.csv_reads_back(sum(part.rows for part in parts), lines.different, sha256)
         if not check.passed:
             raise Refused([check])
-        changes = _changes(csv, temporary, longest, log)
+        changes = _changes(csv, temporary, max(part.longest for part in parts), log)
         headline, picture = drawing.result() if drawing else ("", "")
         first = next(rows_of(calls, columns, zone), None)
         write_text(record, csv_parts.to_json(form, parts))
@@ -176,19 +172,19 @@ class _Lines:
     """The lines of `calls.csv` on their way into a file, window by window: copied where they are known, or made."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[Column], zone: str, progress: Progress) -> None:
+        from callviz_dagster.csv_audit import header_difference
         from callviz_dagster.csv_format import header_line
 
         self._file, self._columns, self._zone, self._progress = file, columns, zone, progress
         self.digest = hashlib.sha256()
-        self.size = 0
+        self.size = self.rows = 0
         self.parts: list[Part] = []
-        self.stretches: list[tuple[int, int, int, list[Path]]] = []
-        """Lines that were made: their start and end, the rows before them, and the windows' files.
-
-        The header belongs to the lines after it.
-        """
-        self._write(header_line(columns))
-        self._header = self.size
+        self.different: list[str] = []
+        """How lines differ from the rows that they were made from, in words."""
+        line = header_line(columns)
+        self._write(line)
+        if found := header_difference(line, columns):
+            self.different.append(found)
 
     def _write(self, text: bytes | memoryview) -> None:
         self._file.write(text)
@@ -208,36 +204,44 @@ class _Lines:
             self.digest, self.size = before, start
             return False
         self.parts.append(dataclasses.replace(part, start=start))
+        self.rows += part.rows
         self._progress.add(part.rows)
         return True
 
     def make(self, calls: Path, source: str) -> None:
-        """Write the lines of a window's file."""
+        """Write the lines of a window's file, each parsed again and compared before it is written."""
         import pyarrow as pa
 
+        from callviz_dagster.csv_audit import difference
         from callviz_dagster.csv_format import Lines, csv_lines
         from callviz_dagster.tables import rows as rows_of
 
         start, own = self.size, hashlib.sha256()
         rows = defused = longest = 0
 
-        def formatted(batch: pa.RecordBatch) -> tuple[int, Lines]:
-            return batch.num_rows, csv_lines(batch, self._columns, self._zone)
+        def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
+            before = self.rows
+            for batch in ahead(rows_of([calls], self._columns, self._zone)):
+                yield before, batch
+                before += batch.num_rows
 
-        for number, lines in worked(formatted, ahead(rows_of([calls], self._columns, self._zone))):
+        def made(item: tuple[int, pa.RecordBatch]) -> tuple[int, Lines, str | None]:
+            before, batch = item
+            lines = csv_lines(batch, self._columns, self._zone)
+            found = difference(lines.text, batch, self._columns, self._zone, before=before, longest=lines.longest)
+            return batch.num_rows, lines, found
+
+        for number, lines, found in worked(made, numbered()):
+            if found:
+                self.different.append(found)
             self._write(lines.text)
             own.update(lines.text)
             rows += number
             defused += lines.defused
             longest = max(longest, lines.longest)
             self._progress.add(number)
+        self.rows += rows
         self.parts.append(Part(source, start, self.size - start, own.hexdigest(), rows, defused, longest))
-        if self.stretches and self.stretches[-1][1] == start:
-            first, _, before, paths = self.stretches.pop()
-        else:
-            first, paths = (0 if start == self._header else start), []
-            before = sum(part.rows for part in self.parts) - rows
-        self.stretches.append((first, self.size, before, [*paths, calls]))
 
 
 def _counted(calls: Sequence[Path], labels: int) -> tuple[str, str]:
