@@ -10,11 +10,13 @@ and column types (`plan.py`).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -289,10 +291,15 @@ class _Work:
             for index in np.flatnonzero(~fits).tolist():
                 yield index, "out_of_range"
             return
+        left = np.ones(len(rows), np.bool_)
+        if kind == el.STRING and (texts := self.valid_strings(found)) is not None:
+            for note, places, instants in times.read_texts(texts, zone=self.plan.settings.source_timezone):
+                into.instants[rows[places]], into.known[rows[places]], left[places] = instants, True, False
+                self.notes.add(rows[places], f"{role}: {note}")
         read = self.reader(kind)
         notes: dict[str, list[int]] = {}
-        for index, (row, begin) in enumerate(zip(rows.tolist(), starts.tolist(), strict=True)):
-            reading = read(begin)
+        for index in np.flatnonzero(left).tolist():
+            row, reading = int(rows[index]), read(int(starts[index]))
             if reading.instant is None:
                 yield index, reading.problem
                 continue
@@ -383,22 +390,16 @@ class _Work:
         values = np.zeros(len(found.rows), np.float64)
         problems = [""] * len(found.rows)
         read_as: dict[str, list[int]] = {}
-        for index, begin in enumerate(found.starts.tolist()):
-            text = self.text_of(kind, begin, path).strip()
-            if kind == el.DECIMAL128 or (kind == el.STRING and _SECONDS.fullmatch(text)):
-                number = Decimal(text, _LENIENT)
-                values[index] = float("nan") if number.is_nan() else float(number)
-                note = "text read as a number" if kind == el.STRING else ""
-                if not np.isfinite(values[index]):
-                    note = ""
-                elif Decimal(repr(float(values[index]))) != number:
-                    note = "decimal rounded to a number"
-            elif kind == el.STRING and (match := _HOURS.fullmatch(text)):
-                total = int(match[1]) * 3600 + int(match[2]) * 60 + Decimal(match[3] + (match[4] or ""))
-                values[index] = float(total) * (1000 if self.plan.duration_unit(path) == "ms" else 1)
-                note = "text read as hours, minutes and seconds"
-            else:
-                problems[index], note = "unreadable", ""
+        strings = self.valid_strings(found) if kind == el.STRING else None
+        texts = (
+            strings.to_pylist()
+            if strings is not None
+            else [self.text_of(kind, start, path) for start in found.starts.tolist()]
+        )
+        factor = 1000 if self.plan.duration_unit(path) == "ms" else 1
+        for index, text in enumerate(texts):
+            read = _read_duration if len(text) <= _MOST_QUOTED else _read_duration.__wrapped__
+            values[index], note, problems[index] = read(text, kind, factor)
             if note:
                 read_as.setdefault(note, []).append(int(found.rows[index]))
         for note, rows in read_as.items():
@@ -480,17 +481,15 @@ class _Work:
         if not parts:
             return pa.nulls(self.size, pa.string())
         texts = []
-        places = np.full(self.size, -1, np.int64)
-        placed = 0
         for kind, found in parts:
             texts.append(self.texts(kind, found, column, hidden))
-            places[found.rows] = np.arange(placed, placed + len(found.rows))
-            placed += len(found.rows)
             if column.usual_type is not None and kind != column.usual_type and not hidden:
                 self.notes.add(found.rows, f"{column.name}: {el.TYPE_NAMES[kind]} kept as text")
-        if len(texts) == 1 and placed == self.size:
-            return texts[0]
-        return pa.concat_arrays(texts).take(pa.array(places, mask=places < 0))
+        if len(texts) == 1:
+            return _spread(texts[0], parts[0][1].rows, self.size)
+        rows = np.concatenate([found.rows for _, found in parts])
+        order = np.argsort(rows, kind="stable")
+        return _spread(pa.concat_arrays(texts).take(pa.array(order)), rows[order], self.size)
 
     def texts(self, kind: int, found: Elements, column: FieldColumn, hidden: bool) -> pa.Array:
         """Return values of one type as text, in the elements' order: all at once where Arrow writes them the same."""
@@ -514,6 +513,11 @@ class _Work:
 
     def strings(self, found: Elements, name: str) -> pa.Array:
         """Return BSON strings as an Arrow array, in the elements' order."""
+        array = self.valid_strings(found)
+        return self.invalid_strings(found, name) if array is None else array
+
+    def valid_strings(self, found: Elements) -> pa.Array | None:
+        """Return BSON strings as an Arrow array, in the elements' order; None where one of them is not UTF-8."""
         if not len(found.starts):
             return pa.array([], pa.string())
         # Texts and the gaps between them are the items of one array over the batch's own bytes; every second is taken.
@@ -527,7 +531,7 @@ class _Work:
         try:
             array.validate(full=True)
         except pa.ArrowInvalid:
-            return self.invalid_strings(found, name)
+            return None
         return array
 
     def invalid_strings(self, found: Elements, name: str) -> pa.Array:
@@ -597,6 +601,44 @@ class _Work:
                 self.tally.implausible[words] = count
                 examples = calls.column("_id").filter(doubtful).slice(0, EXAMPLES)
                 self.tally.implausible_examples[words] = examples.to_pylist()
+
+
+@lru_cache(maxsize=16_384)
+def _read_duration(text: str, kind: int, factor: int) -> tuple[float, str, str]:
+    """Read text or a decimal as a duration; return the number, what was assumed, and the problem if it is none.
+
+    Hours, minutes and seconds are multiplied by `factor`: by what the field's own unit is smaller than a second.
+    """
+    text = text.strip()
+    if kind == el.DECIMAL128 or (kind == el.STRING and _SECONDS.fullmatch(text)):
+        number = Decimal(text, _LENIENT)
+        value = float("nan") if number.is_nan() else float(number)
+        if not math.isfinite(value):
+            return value, "", ""
+        if Decimal(repr(value)) != number:
+            return value, "decimal rounded to a number", ""
+        return value, "text read as a number" if kind == el.STRING else "", ""
+    if kind == el.STRING and (match := _HOURS.fullmatch(text)):
+        total = int(match[1]) * 3600 + int(match[2]) * 60 + Decimal(match[3] + (match[4] or ""))
+        return float(total) * factor, "text read as hours, minutes and seconds", ""
+    return 0.0, "", "unreadable"
+
+
+def _spread(texts: pa.StringArray, rows: Ints, size: int) -> pa.StringArray:
+    """Return texts as a column of so many rows, each in its own row, which rise; the other rows are null."""
+    if len(texts) == size:
+        return texts
+    _, offset_buffer, characters = texts.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    lengths = np.zeros(size + 1, np.int32)
+    lengths[0] = offsets[0]
+    lengths[rows + 1] = np.diff(offsets)
+    there = np.zeros(size, np.bool_)
+    there[rows] = True
+    starts = np.cumsum(lengths, dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        size, pa.py_buffer(starts), characters or pa.py_buffer(b""), pa.py_buffer(np.packbits(there, bitorder="little"))
+    )
 
 
 def _cut(text: str) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Ints = NDArray[np.int64]
 
@@ -33,6 +37,10 @@ _UNITS = ((8, 10, 10**6, "seconds"), (11, 13, 10**3, "milliseconds"), (14, 16, 1
 
 So seconds reach from 1973 to the year 5138, and the ranges of the three do not overlap.
 """
+
+_ISO = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?"
+_ISO_LOCAL, _ISO_OFFSET = _ISO + "$", _ISO + r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+"""The forms of time in which Arrow reads the same instants as `read_text`."""
 
 _LONGEST = 100
 """Longer text is no time; what is matched against it could otherwise take for ever."""
@@ -133,6 +141,38 @@ def read_text(text: str, *, zone: str, date_order: str | None = None) -> Reading
     except ValueError:
         return _read_other(text, zone, date_order)
     return _reading(moment, zone, _lost_digits(text), date_only=len(text) <= len("2024-03-01"))
+
+
+def read_texts(texts: pa.StringArray, *, zone: str) -> Iterator[tuple[str, Ints, Ints]]:
+    """Read the usual forms of ISO 8601 among many texts at once, as `read_text` reads each of them.
+
+    Yields:
+        a note, the places of the texts that it belongs to, and their instants. Places that are in none are texts that
+        only `read_text` can tell.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for form, kind in ((_ISO_OFFSET, pa.timestamp("us", "UTC")), (_ISO_LOCAL, pa.timestamp("us"))):
+        places = np.flatnonzero(pc.match_substring_regex(texts, form).to_numpy(zero_copy_only=False))
+        if not len(places):
+            continue
+        try:
+            instants = texts.take(pa.array(places)).cast(kind).cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid:  # one of them is no time, as the 30th of February
+            continue
+        sure = (instants >= EARLIEST + _DAY) & (instants < LATEST - _DAY)
+        places, instants = places[sure], instants[sure]
+        note = "text read as a time"
+        if form is _ISO_OFFSET:
+            yield note, places, instants
+            continue
+        instants, doubts = from_local_clock(instants, zone)
+        clear = np.ones(len(places), np.bool_)
+        for doubt, some in doubts.items():
+            clear[some] = False
+            yield f"{note} in {zone} ({doubt})", places[some], instants[some]
+        yield f"{note} in {zone}", places[clear], instants[clear]
 
 
 def _read_other(text: str, zone: str, date_order: str | None) -> Reading:

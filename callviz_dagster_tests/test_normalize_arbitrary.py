@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import hashlib
 import io
 import math
 import re
 import struct
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import bson
@@ -22,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster import contract
-from callviz_dagster.csv_audit import Stretch, differences
+from callviz_dagster.csv_audit import difference
 from callviz_dagster.csv_format import csv_lines, header_line
 from callviz_dagster.elements import Walker
 from callviz_dagster.normalize import normalize
@@ -263,13 +260,9 @@ def test_under_any_settings_each_document_is_accounted_for_once(arbitrary: list[
     assert _bytes(calls) == _bytes(again[1])
     assert _bytes(rejected) == _bytes(again[2])
     content = csv_of(plan, calls, settings.timezone)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "calls.csv"
-        path.write_bytes(content)
-        whole = [Stretch(0, len(content), iter(calls.combine_chunks().to_batches()))]
-        digest = hashlib.sha256(content).hexdigest()
-        found = differences(path, whole, plan.columns, settings.timezone, sha256=digest, longest=len(content))
-        assert found == []
+    lines = memoryview(content)[len(header_line(plan.columns)) :]
+    (batch,) = calls.combine_chunks().to_batches() or calls.schema.empty_table().to_batches(1) or [None]
+    assert batch is None or difference(lines, batch, plan.columns, settings.timezone, longest=len(content)) is None
 
 
 SECRET = "secret-4711"

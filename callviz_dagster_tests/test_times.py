@@ -7,6 +7,7 @@ import zoneinfo
 from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -342,3 +343,39 @@ def test_no_text_raises(text: str, zone: str) -> None:
         reading = read_text(text, zone=zone, date_order=order)
         assert (reading.instant is None) == bool(reading.problem)
         assert reading.instant is None or times.in_range(reading.instant)
+
+
+_iso = st.from_regex(
+    r"(19|20|16|22|00)\d\d-(0[1-9]|1[012])-([012]\d|3[01])[T ]([01]\d|2\d):[0-5]\d:([0-5]\d|60)(\.\d{1,7})?"
+    r"(Z|z|[+-]\d\d:?[0-5]\d|)",
+    fullmatch=True,
+)
+_around_changes = st.builds(
+    lambda instant, zone: (EPOCH + dt.timedelta(microseconds=instant)).astimezone(zone).isoformat(" ")[:-6],
+    _shortly_around_changes,
+    st.sampled_from(ZONES).map(zoneinfo.ZoneInfo),
+)
+
+
+@examples(300)
+@given(st.lists(_iso | _around_changes | st.text(max_size=5), max_size=12), st.sampled_from(ZONES))
+def test_many_texts_are_read_as_each_of_them(texts: list[str], zone: str) -> None:
+    seen: set[int] = set()
+    for note, places, instants in times.read_texts(pa.array(texts, pa.string()), zone=zone):
+        for place, instant in zip(places.tolist(), instants.tolist(), strict=True):
+            assert read_text(texts[place], zone=zone) == Reading(instant, note)
+            assert place not in seen
+            seen.add(place)
+
+
+def test_texts_of_the_usual_forms_are_read_at_once() -> None:
+    texts = [
+        "2024-03-01T10:00:00Z",
+        "2024-03-01 10:00:00.123+05:30",
+        "2024-03-31 02:30:00",
+        "2024-03-01T10:00:00.123456",
+    ]
+    others = [" 2024-03-01T10:00:00Z", "2024-03-01T10:00:00.1234567Z", "1677-12-31T23:00:00Z", "x"]
+    found = [places for _, places, _ in times.read_texts(pa.array(texts + others), zone=BERLIN)]
+    assert sorted(place for places in found for place in places) == [0, 1, 2, 3]
+    assert not list(times.read_texts(pa.array(["2024-02-30 10:00:00", "2024-02-28 10:00:00"]), zone=BERLIN))
