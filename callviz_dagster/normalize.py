@@ -133,9 +133,10 @@ class _Work:
         self.size = len(batch)
         self.notes = _Notes(self.size)
         self.tally = Tally(documents=self.size)
-        self.zone = plan.settings.timezone
+        self.zone = zone = plan.settings.timezone
+        # No reference to `self`: in a cycle the batch would stay in memory until the garbage collector comes.
         self.renderer = Renderer(
-            batch.raw, date_text=lambda ms: times.local_datetime_text(ms, self.zone), secrets=plan.secrets
+            batch.raw, date_text=lambda ms: times.local_datetime_text(ms, zone), secrets=plan.secrets
         )
         self.by_path: dict[Path, list[tuple[int, Elements]]] = {}
         for (path, kind), found in batch.elements.items():

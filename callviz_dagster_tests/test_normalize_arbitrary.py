@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import gc
 import io
 import math
 import re
 import struct
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -418,3 +420,19 @@ def test_a_doubtful_local_time_is_told_in_its_own_row_alone() -> None:
         "_id: missing; start_time: a local time that was skipped when the clocks went forward",
     ]
     assert rejected.num_rows == 1
+
+
+def test_a_batch_is_gone_as_soon_as_its_rows_are_made() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        batch = Walker().walk(b"".join(clean(number) for number in range(50)))
+        profile = Profile()
+        profile.add(batch)
+        rows = normalize(batch, make_plan(profile, Settings()), now=NOW)
+        there = weakref.ref(batch)
+        del batch
+        assert there() is None, "it would stay in memory until the garbage collector finds the cycle it is in"
+        assert rows.calls.num_rows == 50
+    finally:
+        gc.enable()
