@@ -32,7 +32,7 @@ class Changes:
     """Columns that came or went; other columns alone decide whether a row has changed."""
 
 
-def count_changes(old: Path, new: Path, *, longest: int = 0) -> Changes:
+def count_changes(old: Path, new: Path, *, longest: int = 0, same: tuple[int, int] | None = None) -> Changes:
     """Compare two files by `_id`.
 
     Both hold the calls that they share in about the same order, so rows are compared as they are read; one that is
@@ -42,12 +42,13 @@ def count_changes(old: Path, new: Path, *, longest: int = 0) -> Changes:
         old: the last version.
         new: the new one.
         longest: at least the length in bytes of the longest line.
+        same: how many bytes at the start and at the end are known to be the same whole lines; looked for if not given.
 
     Raises:
         pa.ArrowInvalid: one of the files is no table.
     """
     before, after = _names(old), _names(new)
-    start, end = _same(old, new) if before == after else (0, 0)
+    start, end = (same or _same(old, new)) if before == after else (0, 0)
     first, second = _reader(old, before, start, end, longest), _reader(new, after, start, end, longest)
     both = [name for name in before if name in after]
     changes = Changes(columns=sorted(set(before) ^ set(after)))
@@ -55,6 +56,10 @@ def count_changes(old: Path, new: Path, *, longest: int = 0) -> Changes:
     come: dict[str, int] = {}
     for before, after in _side_by_side(_rows(first, both), _rows(second, both)):
         if before.equals(after):
+            continue
+        if not (before.num_rows or gone) or not (after.num_rows or come):  # no counterpart comes any more
+            changes.added += after.num_rows
+            changes.removed += before.num_rows
             continue
         ours = dict(zip(before.column(0).to_pylist(), _hashes(before), strict=True))
         theirs = dict(zip(after.column(0).to_pylist(), _hashes(after), strict=True))

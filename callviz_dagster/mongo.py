@@ -322,36 +322,15 @@ class MongoDB:
     ) -> SnapshotRead:
         client = collection.database.client
 
-        def aggregate(*stages: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-            pipeline = [{"$match": condition}, *stages] if (condition := window.filter()) else list(stages)
-            reply: dict[str, Any] = collection.database.command(
-                "aggregate", collection.name, pipeline=pipeline, cursor={}, hint=index or {}, **options
-            )["cursor"]
-            return reply
-
-        def count(**options: Any) -> tuple[int, Timestamp | None]:
-            reply = aggregate({"$count": "documents"}, **options)
-            return (reply["firstBatch"][0]["documents"] if reply["firstBatch"] else 0), reply.get("atClusterTime")
-
-        def count_beside(at: Timestamp) -> int:
-            for failures in range(_RESUMES + 1):
-                try:
-                    return count(readConcern={"level": "snapshot", "atClusterTime": at})[0]
-                except PyMongoError as error:
-                    if not _can_resume(error) or failures == _RESUMES:
-                        raise
-                    time.sleep(_pause(failures + 1))
-            raise AssertionError("the last failure is raised")
-
         at: Timestamp | None = None
         counted: Future[int] = Future()
         if not window.field:
-            at = aggregate({"$limit": 1}, {"$project": {"_id": 1}}, session=session).get("atClusterTime")
+            at = _aggregate(collection, {"$limit": 1}, {"$project": {"_id": 1}}, session=session).get("atClusterTime")
         if at is not None:
             expected = collection.estimated_document_count()
-            counted = beside.submit(count_beside, at)
+            counted = beside.submit(_count_at, at, collection, {}, None)
         else:
-            expected, at = count(session=session)
+            expected, at = _count(collection, window.filter(), index, session=session)
             counted.set_result(expected)
         kind = f"replica set {hello['setName']}" if "setName" in hello else "standalone server"
         return SnapshotRead(
@@ -536,8 +515,10 @@ class Instant:
             return int(self._collection.count_documents(condition, session=self._session, **hint))
 
         hint: dict[str, Any] = {"hint": index} if index else {}
+        before, at = _count(self._collection, between(field, None, first, lists=lists), index, session=self._session)
+        counting = self._beside.submit(_count_at, at, self._collection, between(field, first, end, lists=lists), index)
         documents = int(self._collection.count_documents({}, session=self._session, hint="_id_"))
-        covered, before, ahead = count(first, end), count(None, first), count(end, None)
+        ahead, covered = count(end, None), counting.result()
         waiting = {}
         for stretch in stretches([window for window in windows if window not in made], windows):
             if found := count(stretch[0].start, stretch[-1].end):
@@ -638,6 +619,40 @@ def _has(names: list[str]) -> str:
 
 def _pause(failures: int) -> float:
     return min(0.25 * 2**failures, 5)
+
+
+def _aggregate(
+    collection: Collection[Any], *stages: Mapping[str, Any], index: str | None = None, **options: Any
+) -> dict[str, Any]:
+    """Return the server's reply, which tells at which instant it looked."""
+    reply: dict[str, Any] = collection.database.command(
+        "aggregate", collection.name, pipeline=list(stages), cursor={}, hint=index or {}, **options
+    )["cursor"]
+    return reply
+
+
+def _count(
+    collection: Collection[Any], condition: Mapping[str, Any], index: str | None, **options: Any
+) -> tuple[int, Timestamp | None]:
+    """Return how many documents meet a condition, and at which instant; None where the server does not tell."""
+    matching = [{"$match": condition}] if condition else []
+    reply = _aggregate(collection, *matching, {"$count": "documents"}, index=index, **options)
+    return (reply["firstBatch"][0]["documents"] if reply["firstBatch"] else 0), reply.get("atClusterTime")
+
+
+def _count_at(
+    instant: Timestamp | None, collection: Collection[Any], condition: Mapping[str, Any], index: str | None
+) -> int:
+    """Count beside what a session does: at the same instant, which is read on from where the connection drops."""
+    concern = {"readConcern": {"level": "snapshot", "atClusterTime": instant}} if instant is not None else {}
+    for failures in range(_RESUMES + 1):
+        try:
+            return _count(collection, condition, index, **concern)[0]
+        except PyMongoError as error:
+            if not _can_resume(error) or failures == _RESUMES:
+                raise
+            time.sleep(_pause(failures + 1))
+    raise AssertionError("the last failure is raised")
 
 
 def _can_resume(error: PyMongoError) -> bool:

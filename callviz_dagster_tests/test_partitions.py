@@ -13,7 +13,7 @@ import pytest
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from callviz_dagster import csv_format
+from callviz_dagster import csv_changes, csv_format
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.settings import Settings
@@ -306,6 +306,44 @@ def test_what_changed_since_the_last_refresh_is_told(daily: Settings, collection
     assert (told["rows added"], told["rows changed"], told["rows removed"]) == (3, 2, 1)
     told = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
     assert (told["rows added"], told["rows changed"], told["rows removed"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("days", "same_ends"),
+    [([0], (False, True)), ([9], (True, False)), ([3, 6], (True, True)), ([0, 9], (False, False)), ([], (True, True))],
+)
+def test_copied_lines_are_known_to_be_the_same(
+    days: list[int],
+    same_ends: tuple[bool, bool],
+    daily: Settings,
+    collection: Collection[Document],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls_of_ten_days(collection)
+    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+    for day in days:
+        collection.update_one({"_id": f"{day}-2"}, {"$set": {"status": "no-answer"}})
+        collection.insert_one({"_id": f"{day}-9", "start_time": FIRST + dt.timedelta(day)})
+        collection.delete_one({"_id": f"{day}-0"})
+    good, seen = csv_changes.count_changes, []
+
+    def both(old: Path, new: Path, *, longest: int, same: tuple[int, int] | None) -> csv_changes.Changes:
+        assert same is not None
+        first, last = old.read_bytes(), new.read_bytes()
+        header = first.index(b"\n") + 1
+        assert first[: same[0]] == last[: same[0]]
+        assert first[len(first) - same[1] :] == last[len(last) - same[1] :]
+        assert all(first[place - 1 : place] == b"\n" for place in (same[0], len(first) - same[1]))
+        seen.append((same[0] > header, same[1] > 0))
+        found = good(old, new, longest=longest, same=same)
+        assert found == good(old, new, longest=longest)
+        return found
+
+    monkeypatch.setattr(csv_changes, "count_changes", both)
+    only = ", ".join(DAYS[day] for day in days or [4])
+    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1], only=only), "calls_csv")
+    assert [told[f"rows {what}"] for what in ("added", "changed", "removed")] == [len(days)] * 3
+    assert seen == [same_ends] or not days, "with no call changed, the file of a day can be the same, byte for byte"
 
 
 def test_freshness_is_watched_where_the_setting_says() -> None:

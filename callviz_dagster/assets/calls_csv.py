@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -134,22 +134,23 @@ def publish_csv(
     form = csv_parts.form(columns, zone)
     record = calls[0].parent.parent / csv_parts.FILE
     published = csv_parts.from_json(record.read_text(encoding="utf-8"), form) if record.exists() else {}
-    with ThreadPoolExecutor(1, "picture") as beside, staged(csv) as temporary:
+    with ThreadPoolExecutor(2, "beside") as beside, staged(csv) as temporary:
         drawing = beside.submit(_counted, calls, labels) if labels is not None else None
         with open_for_writing(temporary) as file:
-            lines = _Lines(file, columns, zone, progress)
+            lines = _Lines(file, columns, zone, progress, beside)
             for path in calls:
                 source = facts(path).sha256
                 if not (csv.exists() and source in published and lines.copy(csv, published[source])):
                     lines.make(path, source)
-        parts, sha256 = lines.parts, lines.digest.hexdigest()
+        parts, sha256 = lines.parts, lines.sha256
         pa.default_memory_pool().release_unused()
-        if not lines.different and facts(temporary).sha256 != sha256:
+        reading_back = beside.submit(facts, temporary)
+        changes = _changes(csv, temporary, max(part.longest for part in parts), lines.same(csv), log)
+        if reading_back.result().sha256 != sha256:
             lines.different.append("the digest of the file is not that of what was written")
         check = checks.csv_reads_back(sum(part.rows for part in parts), lines.different, sha256)
         if not check.passed:
             raise Refused([check])
-        changes = _changes(csv, temporary, max(part.longest for part in parts), log)
         headline, picture = drawing.result() if drawing else ("", "")
         first = next(rows_of(calls, columns, zone), None)
         write_text(record, csv_parts.to_json(form, parts))
@@ -171,29 +172,48 @@ def publish_csv(
 class _Lines:
     """The lines of `calls.csv` on their way into a file, window by window: copied where they are known, or made."""
 
-    def __init__(self, file: BinaryIO, columns: Sequence[Column], zone: str, progress: Progress) -> None:
+    def __init__(
+        self, file: BinaryIO, columns: Sequence[Column], zone: str, progress: Progress, beside: Executor
+    ) -> None:
         from callviz_dagster.csv_audit import header_difference
         from callviz_dagster.csv_format import header_line
 
         self._file, self._columns, self._zone, self._progress = file, columns, zone, progress
-        self.digest = hashlib.sha256()
+        self._beside = beside
+        self._digest = hashlib.sha256()
+        self._digesting: Future[None] | None = None
         self.size = self.rows = 0
         self.parts: list[Part] = []
+        self._copied: dict[int, int] = {}
+        """Of parts that were copied, where they started in the file that they were copied from."""
         self.different: list[str] = []
         """How lines differ from the rows that they were made from, in words."""
         line = header_line(columns)
         self._write(line)
+        self._header = self.size
         if found := header_difference(line, columns):
             self.different.append(found)
 
     def _write(self, text: bytes | memoryview) -> None:
+        self._wait()
+        self._digesting = self._beside.submit(self._digest.update, text)
         self._file.write(text)
-        self.digest.update(text)
         self.size += len(text)
+
+    def _wait(self) -> None:
+        if self._digesting:
+            self._digesting.result()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all that was written."""
+        self._wait()
+        return self._digest.hexdigest()
 
     def copy(self, csv: Path, part: Part) -> bool:
         """Copy a part of the published file; return whether it still is what it was."""
-        start, before, own = self.size, self.digest.copy(), hashlib.sha256()
+        self._wait()
+        start, before, own = self.size, self._digest.copy(), hashlib.sha256()
         with FilePart(csv, part.start, part.start + part.bytes) as old:
             while text := old.read(_CHUNK):
                 self._write(text)
@@ -201,12 +221,34 @@ class _Lines:
         if own.hexdigest() != part.sha256:
             self._file.seek(start)
             self._file.truncate()
-            self.digest, self.size = before, start
+            self._wait()
+            self._digest, self.size = before, start
             return False
         self.parts.append(dataclasses.replace(part, start=start))
+        self._copied[len(self.parts) - 1] = part.start
         self.rows += part.rows
         self._progress.add(part.rows)
         return True
+
+    def same(self, csv: Path) -> tuple[int, int] | None:
+        """Return how many bytes at the start and the end are copied whole lines that have kept their places in a file.
+
+        None where none were copied.
+        """
+        if not self._copied:
+            return None
+        start, end = self._header, 0
+        for place, part in enumerate(self.parts):
+            if self._copied.get(place) != part.start:
+                break
+            start = part.start + part.bytes
+        size = csv.stat().st_size
+        for place, part in reversed([*enumerate(self.parts)]):
+            old = self._copied.get(place)
+            if old is None or size - old != self.size - part.start or part.start < start:
+                break
+            end = self.size - part.start
+        return start, end
 
     def make(self, calls: Path, source: str) -> None:
         """Write the lines of a window's file, each parsed again and compared before it is written."""
@@ -250,7 +292,7 @@ def _counted(calls: Sequence[Path], labels: int) -> tuple[str, str]:
     return charts.headline(counted), charts.daily_calls_picture(counted)
 
 
-def _changes(old: Path, new: Path, longest: int, log: logging.Logger) -> dict[str, Any]:
+def _changes(old: Path, new: Path, longest: int, same: tuple[int, int] | None, log: logging.Logger) -> dict[str, Any]:
     """Return what changed since the last `calls.csv` as metadata."""
     import pyarrow as pa
 
@@ -259,7 +301,7 @@ def _changes(old: Path, new: Path, longest: int, log: logging.Logger) -> dict[st
     if not old.exists():
         return {}
     try:
-        found = count_changes(old, new, longest=longest)
+        found = count_changes(old, new, longest=longest, same=same)
     except pa.ArrowInvalid as error:
         log.warning(f"The last calls.csv cannot be read, so what changed since is not told: {error}")
         return {}
