@@ -62,6 +62,36 @@ def test_the_page_holds_no_single_call(settings: Settings, calls: pa.Table) -> N
     assert not [identifier for identifier in calls["_id"].to_pylist() if identifier in text]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "made"),
+    [
+        ("", "", 0),
+        ('"deflated": "', '"deflated": "A', 1),
+        ('"made from": ["', '"made from": ["0.', 1),
+        ('{"made', '{"made"', 1),
+        ("'sha256-", "'sha256-A", 1),
+    ],
+)
+def test_the_library_of_charts_is_made_once(
+    settings: Settings, calls: pa.Table, monkeypatch: pytest.MonkeyPatch, old: str, new: str, made: int
+) -> None:
+    write(settings.data_dir / "calls" / "all.parquet", calls)
+    refresh(settings)
+    page, kept = settings.publish_dir / asset.FILE, settings.data_dir / asset.LIBRARY
+    first, good = page.read_bytes(), kept.read_text(encoding="utf-8")
+    kept.write_text(good.replace(old, new, 1), encoding="utf-8")
+    bundled, asked = pages.bundled(), []
+
+    def counted() -> pages.Library:
+        asked.append(bundled)
+        return bundled
+
+    monkeypatch.setattr(pages, "bundled", counted)
+    refresh(settings)
+    assert len(asked) == made
+    assert (page.read_bytes(), kept.read_text(encoding="utf-8")) == (first, good)
+
+
 def test_a_page_that_miscounts_is_not_published(
     settings: Settings, calls: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,11 +100,11 @@ def test_a_page_that_miscounts_is_not_published(
     good = (settings.publish_dir / asset.FILE).read_bytes()
     render = pages.render
 
-    def wrong(counts: Any, facts: Any, **more: Any) -> pages.Page:
+    def wrong(counts: Any, *given: Any, **more: Any) -> pages.Page:
         cube = dataclasses.replace(
             counts.cubes[0], calls=counts.cubes[0].calls + (counts.cubes[0].keys == counts.cubes[0].keys[0])
         )
-        return render(dataclasses.replace(counts, cubes=(cube,)), facts, **more)
+        return render(dataclasses.replace(counts, cubes=(cube,)), *given, **more)
 
     monkeypatch.setattr(pages, "render", wrong)
     result = refresh(settings)

@@ -16,14 +16,14 @@ from callviz_dagster import charts
 from callviz_dagster.assets.common import POOL, Refused, require_windows, snapshot_metadata, told_in_a_sentence
 from callviz_dagster.counts import Counts, count_files
 from callviz_dagster.dashboard import page
-from callviz_dagster.files import FileFacts, open_for_writing, staged
+from callviz_dagster.files import FileFacts, open_for_writing, staged, write_text
 from callviz_dagster.files import facts as file_facts
 from callviz_dagster.lock import one_at_a_time
 from callviz_dagster.manifest import Facts, published_coverage
 from callviz_dagster.settings import Settings
 from callviz_dagster.windows import Partitioning
 
-FILE = "call_dashboard.html"
+FILE, LIBRARY = "call_dashboard.html", "vega.json"
 CHECK = "page_counts_every_call"
 
 
@@ -110,7 +110,9 @@ def publish_page(
         FileError: it cannot be written.
     """
     started = time.monotonic()
-    rendered = page.render(count_files(paths, labels=labels), facts, uncovered=uncovered)
+    counts = count_files(paths, labels=labels)
+    library = _library(paths[0].parent.parent / LIBRARY) if counts.calls else None
+    rendered = page.render(counts, facts, library, uncovered=uncovered)
     with staged(target) as temporary:
         with open_for_writing(temporary) as file:
             file.write(rendered.html.encode())
@@ -118,6 +120,15 @@ def publish_page(
         if not check.passed:
             raise Refused([check])
     return MadePage(file_facts(target), rendered.counts, check, time.monotonic() - started)
+
+
+def _library(kept: Path) -> page.Library:
+    """Return what draws the charts, as the last refresh has left it in the data folder; else make it."""
+    library = page.Library.from_json(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    if library is None:
+        library = page.bundled()
+        write_text(kept, library.to_json())
+    return library
 
 
 def audit(written: Path, paths: Sequence[Path]) -> dg.AssetCheckResult:

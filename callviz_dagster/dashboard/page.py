@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from callviz_dagster.manifest import Facts
 
 SCRIPTS = ("words.js", "counts.js", "charts.js", "dashboard.js")
 """The page's own scripts, in the order in which they build on each other."""
+_EXPORT = "window.vegaEmbed = vegaEmbed;"
 MAX_COUNTS_BYTES = 4_300_000
 """Size of the counts in the page at which they are made coarser, so that the whole page stays below 5 MB."""
 
@@ -40,10 +41,52 @@ class Page:
     """The counts as the page holds them."""
 
 
-def render(counts: Counts, facts: Sequence[Facts], *, uncovered: int = 0) -> Page:
+@dataclass(frozen=True)
+class Library:
+    """Vega-Embed with Vega and Vega-Lite, as the page holds it."""
+
+    deflated: str
+    """The script, deflated, as base64."""
+    digest: str
+    """As a content security policy names a script."""
+
+    def to_json(self) -> str:
+        """Return it as JSON text, with what it was made from."""
+        return json.dumps({"made from": _versions(), "digest": self.digest, "deflated": self.deflated})
+
+    @classmethod
+    def from_json(cls, text: str) -> Library | None:
+        """Return what `to_json` described; None where it was made from other versions, or is damaged."""
+        try:
+            data = json.loads(text)
+            script = zlib.decompress(base64.b64decode(data["deflated"]), -15).decode()
+            usable = data["made from"] == _versions() and data["digest"] == _digest(script)
+            return cls(data["deflated"], data["digest"]) if usable else None
+        except (ValueError, KeyError, TypeError, zlib.error):
+            return None
+
+
+@cache
+def bundled() -> Library:
+    """Return the library from the package that draws the pictures too, which takes a second to make."""
+    import vl_convert
+
+    script = vl_convert.javascript_bundle(_EXPORT, vl_version=charts.VEGA_LITE)
+    return Library(_deflated(script), _digest(script))
+
+
+def _versions() -> list[str]:
+    return [metadata.version("vl-convert-python"), charts.VEGA_LITE, _EXPORT]
+
+
+def render(counts: Counts, facts: Sequence[Facts], library: Library | None = None, *, uncovered: int = 0) -> Page:
     """Return the page for these counts and what is known of the refreshes that they come from.
 
-    `uncovered` is the number of documents that no partition covers.
+    Args:
+        counts: the counts.
+        facts: what is known of the refreshes.
+        library: what draws the charts; bundled where none is given. A page without calls holds none.
+        uncovered: the number of documents that no partition covers.
     """
     data = packed(counts)
     while packed_bytes(data) > MAX_COUNTS_BYTES and len(counts.cubes) == 1:
@@ -58,15 +101,15 @@ def render(counts: Counts, facts: Sequence[Facts], *, uncovered: int = 0) -> Pag
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
         "provenance": provenance(facts, counts.calls, uncovered=uncovered),
     }
-    library = _library() if counts.calls else ""
+    library = (library or bundled()) if counts.calls else Library(_deflated(""), _digest(""))
     script = "".join(map(_file, SCRIPTS))
     parts = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src {_digest(script)} {_digest(library)}",
+        f"script-src {_digest(script)} {library.digest}",
         "style": _file("dashboard.css"),
         "licences": _file("licences.txt"),
         "data": embedded_json(content),
-        "library": _deflated(library),
+        "library": library.deflated,
         "script": script,
     }
     return Page(re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("dashboard.html")), counts)
@@ -143,14 +186,6 @@ def embedded_json(content: Any) -> str:
 
 def _file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-@cache
-def _library() -> str:
-    """Return Vega-Embed with Vega and Vega-Lite, from the package that draws the pictures too."""
-    import vl_convert
-
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=charts.VEGA_LITE)
 
 
 def _deflated(text: str) -> str:
