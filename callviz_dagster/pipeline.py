@@ -5,6 +5,7 @@ All is bounded: no more items wait than are said. What belongs elsewhere: what i
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 WORKERS = 2
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ahead(items: Iterable[T], most: int = 2) -> Iterator[T]:
@@ -33,8 +39,12 @@ def ahead(items: Iterable[T], most: int = 2) -> Iterator[T]:
 def worked(work: Callable[[T], R], items: Iterable[T], most: int = WORKERS + 1) -> Iterator[R]:
     """Yield what the work makes of each item, in their order; threads work on some of them at a time.
 
-    At most so many items are under way or wait to be used. The work's errors are raised here.
+    At most so many items are under way or wait to be used. The work's errors are raised here. On one core no thread
+    is started: they would only take turns.
     """
+    if _cores() == 1:
+        yield from map(work, items)
+        return
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="worked")
     pending: deque[Future[R]] = deque()
     try:

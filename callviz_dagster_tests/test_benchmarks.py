@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from benchmarks import peers, refresh, startup
+from benchmarks import peers, refresh, startup, threads
 from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import run
 
@@ -123,3 +124,26 @@ def test_start_up_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert len(said["ratios"]) == len(startup.COMPARED)
     assert all(value > 0 for value in said["ratios"].values())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no process on some cores")
+def test_a_refresh_is_timed_with_threads_and_without(measured: Measuring) -> None:
+    said = measured(threads, "--rounds", "1")
+    assert {*said["seconds"]} == {*threads.CASES}
+    assert {*said["ratios"]} == {f"{name} / {other}" for name, other in threads.COMPARED}
+
+
+def test_without_threads_none_is_started() -> None:
+    script = (
+        "import threading\n"
+        "from benchmarks import threads\n"
+        "from callviz_dagster.assets import calls, calls_csv, raw_calls\n"
+        "threads.without_threads()\n"
+        "def refused(self): raise AssertionError('a thread was started')\n"
+        "threading.Thread.start = refused\n"
+        "with calls.ThreadPoolExecutor(2) as beside:\n"
+        "    assert beside.submit(divmod, 7, 2).result() == (3, 1)\n"
+        "assert [*calls_csv.worked(abs, raw_calls.ahead([-1, 2]))] == [1, 2]\n"
+        "assert calls_csv.ThreadPoolExecutor(1).submit(int, 'x').exception() is not None\n"
+    )
+    run([sys.executable, "-c", script])

@@ -8,9 +8,23 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from callviz_dagster import pipeline
 from callviz_dagster.pipeline import ahead, worked
 
 Run = Callable[[Iterable[int]], Iterator[int]]
+
+
+@pytest.fixture(params=[1, 2], ids=["one core", "two cores"], autouse=True)
+def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Give the process so many cores."""
+    monkeypatch.setattr(pipeline, "_cores", lambda: request.param)
+    cores: int = request.param
+    return cores
+
+
+def test_threads_work_where_there_are_cores_for_them(cores: int) -> None:
+    names = set(worked(lambda _: threading.current_thread().name.split("_")[0], range(9)))
+    assert names == {"MainThread" if cores == 1 else "worked"}
 
 
 def doubled(items: Iterable[int]) -> Iterator[int]:

@@ -1,0 +1,107 @@
+"""Time a refresh with its threads and without, on one core and on two: `python -m benchmarks.threads`.
+
+Each is a process of its own, in turns. Without threads means the same code with all that would run beside done at
+once, in its place. Needs a system that can keep a process on some cores (Linux).
+What belongs elsewhere: what the steps of a refresh take (`refresh.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from benchmarks import refresh
+from benchmarks.collection import fill, name_of, parser
+from benchmarks.processes import in_turns, ratio, rounded
+from callviz_dagster import files, mongo
+from callviz_dagster.assets import calls, calls_csv, raw_calls
+from callviz_dagster.demo.mongod import running_mongod
+
+CASES = {
+    "threads, one core": ["--cores", "1"],
+    "no threads, one core": ["--cores", "1", "--no-threads"],
+    "threads, two cores": ["--cores", "2"],
+    "no threads, two cores": ["--cores", "2", "--no-threads"],
+}
+COMPARED = (
+    ("threads, one core", "no threads, one core"),
+    ("threads, two cores", "no threads, two cores"),
+)
+
+
+class AtOnce(Executor):
+    """Does what it is given at once, in its place."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        """Do the work and return its result."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*given, **named))
+        except Exception as error:  # noqa: BLE001  # as threads do: raised where the result is asked for
+            done.set_exception(error)
+        return done
+
+
+def without_threads() -> None:
+    """Let this process refresh without threads."""
+
+    def ahead(items: Iterable[Any], *_: Any) -> Iterator[Any]:
+        return iter(items)
+
+    for module in (calls, calls_csv, files, mongo, raw_calls):
+        for name, instead in (("ahead", ahead), ("worked", map), ("ThreadPoolExecutor", AtOnce)):
+            if hasattr(module, name):
+                setattr(module, name, instead)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; with `--cores`, refresh once on so many cores."""
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=3, help="how often each runs")
+    options.add_argument("--cores", type=int, help="refresh once on so many cores, and print that")
+    options.add_argument("--no-threads", action="store_true", help="with --cores: without threads")
+    given = options.parse_args(arguments)
+    source = ["--database", given.database, "--documents", str(given.documents), "--untidy", str(given.untidy)]
+    if given.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
+        if given.no_threads:
+            without_threads()
+        refresh.main([*source, *(["--uri", given.uri] if given.uri else [])])
+        return
+    with contextlib.ExitStack() as stack:
+        uri = given.uri
+        if uri is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
+        with MongoClient[Any](uri) as client:
+            fill(client[given.database][name_of(given.documents, given.untidy)], given.documents, given.untidy)
+        command = [sys.executable, "-m", "benchmarks.threads", "--uri", uri, *source]
+        ran = in_turns({name: [*command, *case] for name, case in CASES.items()}, given.rounds)
+    said = {name: [json.loads(one.output.splitlines()[-1]) for one in some] for name, some in ran.items()}
+    taken = {name: [one["steps"][-1]["seconds"] for one in some] for name, some in said.items()}
+    out = sys.stdout.write
+    out(f"{'inside the assets':26}{'seconds':>9}{'from':>7}{'to':>7}{'largest MB':>12}\n")
+    for name, some in taken.items():
+        largest = max(one["peak_mb"] or 0.0 for one in said[name])
+        out(f"{name:26}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}{largest:12,.0f}\n")
+    ratios = {f"{name} / {other}": ratio(taken[name], taken[other]) for name, other in COMPARED}
+    for name, value in ratios.items():
+        out(f"{name:47}{value:8.2f}\n")
+    medians = rounded({name: statistics.median(some) for name, some in taken.items()})
+    out(json.dumps({"rounds": given.rounds, "seconds": medians, "ratios": rounded(ratios)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
