@@ -10,7 +10,6 @@ BSON: https://bsonspec.org/spec.html.
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +86,7 @@ _TOGETHER = 24
 _SMALL = 256
 """Levels of fewer documents than this are walked together."""
 _AT_ONCE = 4096
-"""Of documents with little in common, so many are walked together."""
+"""Of documents with little in common, and of small levels, so many are walked together."""
 _NAME = 32
 """Bytes of a name that are compared at once; a document with a longer one is walked alone."""
 _MOST_NAMES = 512
@@ -171,7 +170,8 @@ class Walker:
         small: Levels = []
         self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found, small)
         while small:
-            levels, small = small, []
+            levels = small[-_AT_ONCE:]
+            del small[-_AT_ONCE:]
             self._walk_small(data, levels, found, small)
         return Batch(documents, data.bytes, starts, {key: _joined(parts) for key, parts in found.items()})
 
@@ -322,7 +322,10 @@ class _Level:
             for _, name, kind, places, starts in groups:
                 here = part[places]
                 had = self.had(name)
-                repeats = np.zeros(len(here), np.int16) if had is None else had[here]
+                if had is None:
+                    self._add(name, 0, kind, self.rows[here], starts)
+                    continue
+                repeats = had[here]
                 for repeat in _distinct(repeats):
                     which = repeats == repeat
                     self._add(name, repeat, kind, self.rows[here[which]], starts[which])
@@ -385,12 +388,20 @@ def _mixed(data: _Bytes, position: Ints, owner: Ints) -> tuple[list[tuple[int, b
     order = np.lexsort((documents, keys))
     order = order[~odd[documents[order]]]
     documents, keys, starts = documents[order], keys[order], starts[order]
-    groups = []
-    for first, end in itertools.pairwise([0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]):
-        if first < end:
-            key, kind = divmod(int(keys[first]), 256)
-            place, code = divmod(key, len(different))
-            groups.append((place, bytes(different[code]), kind, documents[first:end], starts[first:end]))
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    ends = np.append(firsts, len(keys))[1:]
+    places, codes = np.divmod(keys[firsts] // 256, len(different))
+    groups = [
+        (place, name, kind, documents[first:end], starts[first:end])
+        for place, name, kind, first, end in zip(
+            places.tolist(),
+            different[codes].tolist(),
+            (keys[firsts] % 256).tolist(),
+            firsts.tolist(),
+            ends.tolist(),
+            strict=True,
+        )
+    ]
     return groups, np.flatnonzero(odd)
 
 
