@@ -1,8 +1,8 @@
 """Which bytes of `calls.csv` are which window's, so that a refresh of few windows copies the lines of all others.
 
 A part is copied only where its window's file, the columns, the time zone and the code that writes lines are those that
-it was made with, and where its digest is still the one that was recorded when it was read back.
-What belongs elsewhere: writing and reading back (`assets/calls_csv.py`, `csv_audit.py`).
+it was made with. Its digest, recorded when its lines were compared with their rows, must be that of the copy.
+What belongs elsewhere: writing and reading back (`assets/calls_csv.py`), and comparing (`csv_audit.py`).
 """
 
 from __future__ import annotations
