@@ -203,12 +203,15 @@ def _merged(parts: Sequence[pa.Array | str]) -> list[pa.Array | str]:
 def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Array:
     """Return what the clock in a zone shows at these instants, in whole seconds or milliseconds (both rounded down)."""
     unit, length = ("s", 1_000_000) if whole_seconds else ("ms", 1_000)
-    some = np.floor_divide(local_microseconds(instants.drop_null().cast(pa.int64()).to_numpy(), zone), length)
+    if not len(instants):
+        return pa.array([], pa.timestamp(unit))
+    moments = np.frombuffer(instants.buffers()[1], np.int64)[instants.offset : instants.offset + len(instants)]
     if not instants.null_count:
-        return pa.array(some).cast(pa.timestamp(unit))
+        return pa.array(np.floor_divide(local_microseconds(moments, zone), length)).cast(pa.timestamp(unit))
     valid = _valid(instants)
+    places = np.flatnonzero(valid)
     values = np.zeros(len(instants), np.int64)
-    values[valid] = some
+    values[places] = np.floor_divide(local_microseconds(moments[places], zone), length)
     buffers = [pa.py_buffer(np.packbits(valid, bitorder="little")), pa.py_buffer(values)]
     return pa.Array.from_buffers(pa.timestamp(unit), len(values), buffers, instants.null_count)
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from callviz_dagster import elements as el
 from callviz_dagster import times
-from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_schema
+from callviz_dagster.contract import REJECTED, UNKNOWN, WEEKDAYS, Kind, arrow_schema, arrow_type
 from callviz_dagster.csv_format import number_texts
 from callviz_dagster.elements import Batch, Elements, Ints, Path, numbers
 from callviz_dagster.plan import ID, FieldColumn, Plan, PlanError
@@ -42,6 +42,8 @@ _DAY_SECONDS = 86_400
 _YEAR_1990 = 631_152_000_000_000
 _EXACT = 2**53
 _MOST_QUOTED = 100
+_FEW = 64
+"""Fewer texts than this are decoded one by one."""
 _SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _HOURS = re.compile(r"(\d{1,9}):([0-5]\d):([0-5]\d)(\.\d+)?")
 _LENIENT = Context(traps=[])
@@ -452,7 +454,7 @@ class _Work:
         kind = column.kind or Kind.TEXT
         if kind is Kind.TEXT:
             return self.text_field(column, parts)
-        mask: Mask | None = np.ones(self.size, np.bool_)
+        there = np.zeros(self.size, np.bool_)
         values: NDArray[np.int64] | NDArray[np.float64] | Mask
         values = np.zeros(self.size, {Kind.NUMBER: np.float64, Kind.BOOLEAN: np.bool_}.get(kind, np.int64))
         readers: dict[tuple[Kind, int], Callable[[Ints], NDArray[np.generic]]] = {
@@ -469,13 +471,12 @@ class _Work:
                 raise PlanError("The archive does not fit the manifest beside it; materialize raw_calls again.")
             read = readers[kind, bson_type](found.starts)
             if len(found.rows) == self.size:
-                values, mask = read.astype(values.dtype, copy=False), None
-                break
-            assert mask is not None, "a part that has every row is the only one"
+                return pa.array(read.astype(values.dtype, copy=False)).cast(arrow_type(kind))
             values[found.rows] = read
-            mask[found.rows] = False
-        array = pa.array(values, mask=mask)
-        return array.cast(pa.timestamp("us", tz="UTC")) if kind is Kind.DATETIME else array
+            there[found.rows] = True
+        bits = pa.py_buffer(np.packbits(there, bitorder="little"))
+        content = pa.py_buffer(np.packbits(values, bitorder="little") if kind is Kind.BOOLEAN else values)
+        return pa.Array.from_buffers(arrow_type(kind), self.size, [bits, content])
 
     def text_field(self, column: FieldColumn, parts: list[tuple[int, Elements]]) -> pa.Array:
         hidden = self.plan.secrets.hides(plain_path(column.path))
@@ -519,8 +520,12 @@ class _Work:
 
     def valid_strings(self, found: Elements) -> pa.Array | None:
         """Return BSON strings as an Arrow array, in the elements' order; None where one of them is not UTF-8."""
-        if not len(found.starts):
-            return pa.array([], pa.string())
+        if len(found.starts) < _FEW:
+            places = zip(found.starts.tolist(), self.batch.int32(found.starts).tolist(), strict=True)
+            try:
+                return pa.array([self.batch.raw[at + 4 : at + 3 + size].decode() for at, size in places], pa.string())
+            except UnicodeDecodeError:
+                return None
         # Texts and the gaps between them are the items of one array over the batch's own bytes; every second is taken.
         bounds = np.empty(2 * len(found.starts), np.int32)
         bounds[::2] = found.starts + 4

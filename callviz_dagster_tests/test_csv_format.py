@@ -119,6 +119,23 @@ def test_times_are_local_rounded_down(instant: str, zone: str, whole_seconds: bo
     assert local_clock(array, zone, whole_seconds=whole_seconds).cast(pa.string()).to_pylist() == [expected, None]
 
 
+@pytest.mark.parametrize("whole_seconds", [True, False])
+def test_parts_of_columns_are_local_too(whole_seconds: bool) -> None:
+    start = dt.datetime(2024, 3, 1, 10, 0, 5, 999_000, dt.UTC)
+    moments = [None if number % 3 else start + dt.timedelta(hours=number) for number in range(40)]
+    for array in (
+        pa.array(moments, pa.timestamp("us", tz="UTC")),
+        pa.array([start] * 40, pa.timestamp("us", tz="UTC")),
+    ):
+        whole = local_clock(array, LOS_ANGELES, whole_seconds=whole_seconds)
+        whole.validate(full=True)
+        assert whole.null_count == array.null_count
+        for first, end in ((0, 0), (0, 7), (5, 6), (9, 40), (40, 40)):
+            part = local_clock(array[first:end], LOS_ANGELES, whole_seconds=whole_seconds)
+            part.validate(full=True)
+            assert part.equals(whole[first:end])
+
+
 # What a spreadsheet would run
 
 
