@@ -624,11 +624,25 @@ def _pause(failures: int) -> float:
 def _aggregate(
     collection: Collection[Any], *stages: Mapping[str, Any], index: str | None = None, **options: Any
 ) -> dict[str, Any]:
-    """Return the server's reply, which tells at which instant it looked."""
-    reply: dict[str, Any] = collection.database.command(
-        "aggregate", collection.name, pipeline=list(stages), cursor={}, hint=index or {}, **options
-    )["cursor"]
-    return reply
+    """Return the server's reply, which tells at which instant it looked; asked again where the connection drops."""
+    for failures in range(_RESUMES + 1):
+        try:
+            reply = collection.database.command(
+                "aggregate",
+                collection.name,
+                pipeline=list(stages),
+                cursor={},
+                hint=index or {},
+                read_preference=collection.read_preference,
+                **options,
+            )
+            cursor: dict[str, Any] = reply["cursor"]
+            return cursor
+        except PyMongoError as error:
+            if not _can_resume(error) or failures == _RESUMES:
+                raise
+            time.sleep(_pause(failures + 1))
+    raise AssertionError("the last failure is raised")
 
 
 def _count(
@@ -643,16 +657,9 @@ def _count(
 def _count_at(
     instant: Timestamp | None, collection: Collection[Any], condition: Mapping[str, Any], index: str | None
 ) -> int:
-    """Count beside what a session does: at the same instant, which is read on from where the connection drops."""
+    """Count beside what a session does, at the same instant where the server can."""
     concern = {"readConcern": {"level": "snapshot", "atClusterTime": instant}} if instant is not None else {}
-    for failures in range(_RESUMES + 1):
-        try:
-            return _count(collection, condition, index, **concern)[0]
-        except PyMongoError as error:
-            if not _can_resume(error) or failures == _RESUMES:
-                raise
-            time.sleep(_pause(failures + 1))
-    raise AssertionError("the last failure is raised")
+    return _count(collection, condition, index, **concern)[0]
 
 
 def _can_resume(error: PyMongoError) -> bool:

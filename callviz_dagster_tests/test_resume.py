@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import os
 import signal
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import bson
 import pytest
 from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.mongo import MongoDB, MongoError
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WHOLE, Window, between
+from callviz_dagster.windows import WHOLE, Partitioning, Window, between
 from callviz_dagster_tests.proxy import Network, network
 
 LOG = logging.getLogger("test")
@@ -79,6 +82,40 @@ def freeze(servers: list[Server]) -> None:
     server = primary(servers)
     os.kill(server.pid, signal.SIGSTOP)
     threading.Timer(5.0, os.kill, (server.pid, signal.SIGCONT)).start()
+
+
+def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(
+    members: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(CommandListener):
+        def started(self, event: CommandStartedEvent) -> None:
+            if event.command_name in ("aggregate", "find", "getMore", "count"):
+                ports[event.command_name].add(event.connection_id[1])
+
+        def succeeded(self, event: CommandSucceededEvent) -> None: ...
+
+        def failed(self, event: CommandFailedEvent) -> None: ...
+
+    ports: defaultdict[str, set[int | None]] = defaultdict(set)
+    client = functools.partial(MongoClient, event_listeners=[Asked()])
+    monkeypatch.setattr("callviz_dagster.mongo.pymongo.MongoClient", client)
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 5_000)
+    settings = Settings(
+        mongo_uri=f"{members[0].uri}&readPreference=secondary",
+        mongo_database="shop",
+        partitions="monthly",
+        partitions_start=dt.date(2024, 1, 1),
+        field_start_time="n",
+    )
+    partitioning = Partitioning.of(settings)
+    windows = partitioning.windows(dt.datetime(2024, 3, 1, tzinfo=dt.UTC))
+    with MongoDB(settings).instant(LOG) as instant:
+        coverage = instant.coverage(partitioning, windows, {*windows})
+        assert (coverage.documents, coverage.no_date) == (NUMBER, NUMBER)
+        read = instant.read(WHOLE)
+        assert sum(len(bson.decode_all(batch)) for batch in read) == read.documents == NUMBER
+    assert {"aggregate", "find", "getMore"} <= ports.keys()
+    assert primary(members).port not in set().union(*ports.values())
 
 
 QUICK = "heartbeatFrequencyMS=500&connectTimeoutMS=1000"
