@@ -52,7 +52,8 @@ sorting a large collection takes minutes; one that hangs would be waited for wit
 
 _EMPTY = b"\x05\x00\x00\x00\x00"
 """A document, or an array, of nothing."""
-_RESUMES = 6
+_RESUMES, _PATIENCE_SECONDS = 6, 3600
+"""How often to ask again, and how long at most, while nothing comes."""
 _EXAMPLES = 10
 _LOOKS = 5
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
@@ -360,7 +361,7 @@ class MongoDB:
         index: str | None,
     ) -> Iterator[bytes]:
         latest = b""
-        failures = 0
+        failures, since = 0, time.monotonic()
         while True:
             last = _last_document(latest) if latest else None
             condition = window.filter()
@@ -388,11 +389,11 @@ class MongoDB:
                         documents = _without_first(batch, last) if last is not None else batch
                         if documents:
                             yield documents
-                            failures = 0
+                            failures, since = 0, time.monotonic()
                             latest = documents
                 return
             except PyMongoError as error:
-                if not _can_resume(error) or failures >= _RESUMES:
+                if not _can_resume(error, failures, since):
                     raise
                 failures += 1
                 read.resumed += 1
@@ -625,7 +626,8 @@ def _aggregate(
     collection: Collection[Any], *stages: Mapping[str, Any], index: str | None = None, **options: Any
 ) -> dict[str, Any]:
     """Return the server's reply, which tells at which instant it looked; asked again where the connection drops."""
-    for failures in range(_RESUMES + 1):
+    failures, since = 0, time.monotonic()
+    while True:
         try:
             reply = collection.database.command(
                 "aggregate",
@@ -639,10 +641,10 @@ def _aggregate(
             cursor: dict[str, Any] = reply["cursor"]
             return cursor
         except PyMongoError as error:
-            if not _can_resume(error) or failures == _RESUMES:
+            if not _can_resume(error, failures, since):
                 raise
-            time.sleep(_pause(failures + 1))
-    raise AssertionError("the last failure is raised")
+            failures += 1
+            time.sleep(_pause(failures))
 
 
 def _count(
@@ -662,7 +664,10 @@ def _count_at(
     return _count(collection, condition, index, **concern)[0]
 
 
-def _can_resume(error: PyMongoError) -> bool:
+def _can_resume(error: PyMongoError, failures: int, since: float) -> bool:
+    """Tell whether to ask again, after so many failures since something came the last time."""
+    if failures >= _RESUMES or time.monotonic() - since > _PATIENCE_SECONDS:
+        return False
     if isinstance(error, OperationFailure):
         return isinstance(error, CursorNotFound) or error.code in _INTERRUPTED
     return isinstance(error, AutoReconnect)

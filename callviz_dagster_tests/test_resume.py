@@ -216,14 +216,22 @@ def test_a_server_that_hangs_in_mid_read_is_asked_again(members: list[Server], m
     assert [document["_id"] for document in documents] == list(range(NUMBER))
 
 
-def test_a_server_that_hangs_again_and_again_is_told(members: list[Server]) -> None:
+@pytest.mark.parametrize("command", ["aggregate", "find"])
+def test_a_server_that_hangs_again_and_again_is_told(
+    members: list[Server], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongo._PATIENCE_SECONDS", 0.9)
     settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
-    hang(members, "aggregate", 2)
+    hang(members, command, 5)
     with (
         pytest.raises(MongoError, match=r"was reached and then did not answer: .*set socketTimeoutMS in CALLVIZ_MONGO"),
-        MongoDB(settings).snapshot(WHOLE, LOG),
+        MongoDB(settings).snapshot(WHOLE, LOG) as read,
     ):
-        pass
+        for _ in read:
+            pass
+    with MongoClient[Document]("127.0.0.1", primary(members).port, directConnection=True) as client:
+        client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("", 1800), ("&socketTimeoutMS=7000", 7), ("&SocketTimeoutMS=0", None)])
