@@ -54,6 +54,10 @@ class Step:
         """Documents per second."""
         return self.documents / self.seconds if self.seconds else 0.0
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON data."""
+        return dataclasses.asdict(self) | {"documents_per_second": round(self.rate)}
+
 
 def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Window], watch: Watch) -> list[Step]:
     """Do the work of the assets for some of all windows; return what each took, and all together."""
@@ -154,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures = {
             "documents": steps[0].documents,
             "untidy": given.untidy,
-            "steps": [dataclasses.asdict(step) for step in steps],
+            "steps": [step.to_json() for step in steps],
             "peak_mb": watch.largest_mb,
             "peak_together_mb": watch.together_mb,
         }
@@ -168,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ratio = again[-1].seconds / steps[-1].seconds
             table(again, "one of them")
             sys.stdout.write(f"ratio {ratio:.3f}\n")
-            figures["one_partition"] = {"steps": [dataclasses.asdict(step) for step in again], "ratio": ratio}
+            figures["one_partition"] = {"steps": [step.to_json() for step in again], "ratio": ratio}
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -50,6 +50,9 @@ _LENIENT = Context(traps=[])
 """Gives NaN for a number whose exponent is beyond what `Decimal` holds."""
 _TWO_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)
 """Each byte as two hex digits."""
+_UUID = 4
+"""Binary subtype."""
+_UUID_DIGITS = [place for place in range(36) if place not in (8, 13, 18, 23)]
 _SPACES = np.zeros(256, np.bool_)
 _SPACES[: ord(" ") + 1] = True
 _SPACES[[0xC2, 0xE1, 0xE2, 0xE3]] = True
@@ -226,8 +229,10 @@ class _Work:
 
     def ids(self) -> pa.Array:
         parts = self.by_path.get(ID, [])
-        if len(parts) == 1 and parts[0][0] == el.OBJECT_ID and len(parts[0][1].rows) == self.size:
-            return self.object_ids(parts[0][1])
+        if len(parts) == 1 and len(parts[0][1].rows) == self.size:
+            known = self.texts_at_once(*parts[0], "_id", self.plan.secrets.hides("_id"))
+            if known is not None:
+                return known
         texts = [""] * self.size
         for kind, found in parts:
             self.renderer.invalid_text = False
@@ -247,12 +252,23 @@ class _Work:
         text = self.renderer.text(kind, start, "_id")
         return "null" if text is None else text
 
+    def hex_digits(self, starts: Ints, size: int) -> NDArray[np.uint8]:
+        """Return so many bytes at each position as hex digits, a row for each."""
+        raw = numbers(self.batch.data, f"V{size}")[starts].view(np.uint8)
+        return _TWO_DIGITS[raw].view(np.uint8).reshape(-1, 2 * size)
+
     def object_ids(self, found: Elements) -> pa.Array:
         """Return ObjectIds as 24 hex digits, all at once."""
-        raw = numbers(self.batch.data, "V12")[found.starts].view(np.uint8)
-        digits = _TWO_DIGITS[raw]
-        offsets = np.arange(0, 2 * len(raw) + 1, 24, dtype=np.int32)
-        return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits))
+        return _lines_of(self.hex_digits(found.starts, 12))
+
+    def uuids(self, found: Elements) -> pa.Array | None:
+        """Return UUIDs in their canonical form, all at once; None where one of the values is other binary data."""
+        length, subtype = self.batch.int32(found.starts), self.batch.data[found.starts + 4]
+        if not ((length == 16) & (subtype == _UUID)).all():
+            return None
+        text = np.full((len(found.starts), 36), ord("-"), np.uint8)
+        text[:, _UUID_DIGITS] = self.hex_digits(found.starts + 5, 16)
+        return _lines_of(text)
 
     def start_times(self) -> _Times:
         start = _Times(np.zeros(self.size, np.int64), np.zeros(self.size, np.bool_))
@@ -495,15 +511,9 @@ class _Work:
 
     def texts(self, kind: int, found: Elements, column: FieldColumn, hidden: bool) -> pa.Array:
         """Return values of one type as text, in the elements' order: all at once where Arrow writes them the same."""
-        if not hidden:
-            if kind == el.STRING:
-                return self.strings(found, column.name)
-            if kind == el.INT32:
-                return pa.array(self.batch.int32(found.starts)).cast(pa.string())
-            if kind == el.INT64:
-                return pa.array(self.batch.int64(found.starts)).cast(pa.string())
-            if kind == el.DOUBLE:
-                return number_texts(pa.array(self.batch.double(found.starts)))
+        known = self.texts_at_once(kind, found, column.name, hidden)
+        if known is not None:
+            return known
         path = plain_path(column.path)
         texts = []
         for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
@@ -512,6 +522,24 @@ class _Work:
             if not hidden:
                 self.note_invalid(row, column.name)
         return pa.array(texts, pa.string())
+
+    def texts_at_once(self, kind: int, found: Elements, name: str, hidden: bool) -> pa.Array | None:
+        """Return values of one type as text, all at once; None where that cannot be done."""
+        if hidden:
+            return None
+        if kind == el.STRING:
+            return self.strings(found, name)
+        if kind == el.INT32:
+            return pa.array(self.batch.int32(found.starts)).cast(pa.string())
+        if kind == el.INT64:
+            return pa.array(self.batch.int64(found.starts)).cast(pa.string())
+        if kind == el.DOUBLE:
+            return number_texts(pa.array(self.batch.double(found.starts)))
+        if kind == el.OBJECT_ID:
+            return self.object_ids(found)
+        if kind == el.BINARY:
+            return self.uuids(found)
+        return None
 
     def strings(self, found: Elements, name: str) -> pa.Array:
         """Return BSON strings as an Arrow array, in the elements' order."""
@@ -628,6 +656,13 @@ def _read_duration(text: str, kind: int, factor: int) -> tuple[float, str, str]:
         total = int(match[1]) * 3600 + int(match[2]) * 60 + Decimal(match[3] + (match[4] or ""))
         return float(total) * factor, "text read as hours, minutes and seconds", ""
     return 0.0, "", "unreadable"
+
+
+def _lines_of(characters: NDArray[np.uint8]) -> pa.StringArray:
+    """Return the rows of a table of ASCII characters as texts."""
+    rows, length = characters.shape
+    offsets = np.arange(0, rows * length + 1, length, dtype=np.int32)
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(characters)))
 
 
 def _spread(texts: pa.StringArray, rows: Ints, size: int) -> pa.StringArray:

@@ -40,6 +40,7 @@ def test_a_refresh_is_timed_step_by_step(measured: Measuring) -> None:
     said = measured(refresh)
     assert [step["name"] for step in said["steps"]] == ["raw_calls", "calls", "calls_csv", "together"]
     assert all(step["documents"] == 2000 and step["seconds"] > 0 for step in said["steps"])
+    assert all(step["documents_per_second"] == round(2000 / step["seconds"]) for step in said["steps"])
     assert said["peak_mb"] > 10
     assert said["peak_together_mb"] > 10
 

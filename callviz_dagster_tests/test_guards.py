@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -18,9 +19,10 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster import checks, csv_format, files, normalize
-from callviz_dagster.assets import calls_csv
+from callviz_dagster.assets import calls, calls_csv
 from callviz_dagster.mongo import MongoDB
 from callviz_dagster.settings import Settings
+from callviz_dagster.tally import Tally
 from callviz_dagster_tests.test_refresh import checks as evaluations
 from callviz_dagster_tests.test_refresh import failure, refresh
 from callviz_dagster_tests.test_refresh import files as all_files
@@ -278,6 +280,61 @@ def test_identifiers_of_two_types_that_read_alike_only_warn(
     found = evaluations(result)["ids_unique"]
     assert (result.success, found.passed, found.severity) == (True, False, dg.AssetCheckSeverity.WARN)
     assert _files(settings)[CSV].count(b'\n"7",') == 2
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "looked", "repeated"),
+    [
+        (range(130), False, 0),
+        ([bson.Int64(10**number) for number in range(19)], False, 0),
+        (["", *(f"call-{number}" for number in range(130))], False, 0),
+        ([bson.Binary(bytes([number] * 16), 4) for number in range(130)], False, 0),
+        ([-2, -1, *range(20)], True, 0),
+        ([9, 10, 11, "10"], True, 1),
+        ([1.5, 20, "1.5"], True, 1),
+    ],
+)
+def test_identifiers_that_rise_need_no_second_look(
+    settings: Settings,
+    collection: Collection[Document],
+    monkeypatch: pytest.MonkeyPatch,
+    identifiers: Sequence[Any],
+    looked: bool,
+    repeated: int,
+) -> None:
+    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 7)
+    collection.insert_many([call(0, _id=identifier) for identifier in identifiers])
+    good, asked = calls._repeated_ids, []
+
+    def asking(path: Path) -> tuple[list[str], int]:
+        asked.append(path)
+        return good(path)
+
+    monkeypatch.setattr(calls, "_repeated_ids", asking)
+    found = evaluations(refresh(settings))["ids_unique"]
+    assert (bool(asked), found.metadata["repeated"].value) == (looked, repeated)
+
+
+@pytest.mark.parametrize(
+    ("batches", "ascending", "numbered"),
+    [
+        ([["1", "2"], ["10"]], False, True),
+        ([["1", "10"], ["2"]], True, False),
+        ([["a"], ["b"]], True, True),
+        ([["a"], ["a"]], False, False),
+        ([[""], [""]], False, False),
+        ([["", ""]], False, False),
+        ([["b", "a"], ["c"]], False, False),
+        ([[], ["a"], [], ["b"]], True, True),
+    ],
+)
+def test_identifiers_are_followed_from_batch_to_batch(
+    batches: list[list[str]], ascending: bool, numbered: bool
+) -> None:
+    written, last = calls.Written(Tally(), 0, ""), None
+    for batch in batches:
+        last = calls._follow_ids(pa.table({"_id": pa.array(batch, pa.string())}), last, written)
+    assert (written.ascending, written.numbered) == (ascending, numbered)
 
 
 def test_every_check_is_reported_also_when_all_is_well(good: dict[str, bytes], settings: Settings) -> None:

@@ -29,9 +29,23 @@ from callviz_dagster.plan import Plan, make_plan
 from callviz_dagster.profile import Profile
 from callviz_dagster.settings import Settings
 from callviz_dagster.tally import PROBLEMS, Tally
+from callviz_dagster.times import local_datetime_text
+from callviz_dagster.values import Renderer
 from callviz_dagster_tests import raw_bson as raw
 from callviz_dagster_tests.plain_normalization import NAMES, Rejected, Row, normalize_plainly
-from callviz_dagster_tests.raw_bson import Value, examples, nested, raw_document, scalars, text, times, value, values
+from callviz_dagster_tests.raw_bson import (
+    Value,
+    array,
+    examples,
+    nested,
+    raw_document,
+    read_elements,
+    scalars,
+    text,
+    times,
+    value,
+    values,
+)
 
 ZONE, SOURCE_ZONE = "America/New_York", "Asia/Kathmandu"
 SETTINGS = Settings(timezone=ZONE, source_timezone=SOURCE_ZONE)
@@ -436,3 +450,41 @@ def test_a_batch_is_gone_as_soon_as_its_rows_are_made() -> None:
         assert rows.calls.num_rows == 50
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        st.integers(-(2**31), 2**31 - 1).map(value),
+        st.integers(2**31, 2**63 - 1).map(value),
+        st.floats().map(value),
+        st.text(max_size=40).map(text),
+        st.binary(max_size=20).map(text),
+        st.binary(min_size=12, max_size=12).map(bson.ObjectId).map(value),
+        st.uuids().map(value),
+        st.builds(bson.Binary, st.binary(min_size=15, max_size=17), st.sampled_from([3, 4])).map(value),
+        st.booleans().map(value),
+        st.dates().map(lambda day: value(dt.datetime.combine(day, dt.time()))),
+    ],
+    ids=["int", "long", "double", "string", "bytes", "objectId", "uuid", "binary", "bool", "date"],
+)  # fmt: skip
+def test_texts_of_a_column_of_one_type_are_those_of_its_values(kind: st.SearchStrategy[Value]) -> None:
+    """Though they are written all at once."""
+
+    @examples(20)
+    @given(st.lists(kind, min_size=1, max_size=80))
+    def check(found: list[Value]) -> None:
+        start = ("start_time", value(dt.datetime(2024, 3, 1)))
+        documents = [raw_document([("_id", one), start, ("mixed", one)]) for one in found]
+        mixing = [raw_document([start, ("mixed", other)]) for other in (value(1), text("x"), array([]))]
+        plan, calls, _, _ = normalized([*documents, *mixing], sizes=[len(found)])
+        expected = []
+        for document in documents:
+            first, *_, last = read_elements(document, 0)
+            renderer = Renderer(document, date_text=lambda ms: local_datetime_text(ms, ZONE))
+            expected.append((Renderer(document).text(first.kind, first.start), renderer.text(last.kind, last.start)))
+        assert plan.fields[0].kind is contract.Kind.TEXT
+        read = calls.slice(0, len(found))
+        assert [*zip(read["_id"].to_pylist(), read["mixed"].to_pylist(), strict=True)] == expected
+
+    check()

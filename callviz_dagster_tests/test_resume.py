@@ -252,7 +252,7 @@ def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type
     window = Window("w", "w", "start", day, day + dt.timedelta(1))
     with MongoClient[Document](members[0].uri, w=3) as client:
         client.shop.days.create_index("start")
-        client.shop.days.insert_many([{"_id": i, "start": day, "filler": "x" * 30_000} for i in identifiers])
+        client.shop.days.insert_many([{"_id": i, "start": day, "filler": "x" * 60_000} for i in identifiers])
         client.shop.days.insert_many([{"start": day + dt.timedelta(1)} for _ in range(100)])
     settings = Settings(mongo_uri=members[0].uri, mongo_database="shop", mongo_collection="days")
     documents: list[Document] = []

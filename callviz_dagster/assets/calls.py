@@ -245,7 +245,8 @@ class Written:
     failures: list[dict[str, Any]] = field(default_factory=list)
     failed_values: int = 0
     ascending: bool = True
-    """Whether the `_id` texts rise from row to row, which proves that none is repeated."""
+    numbered: bool = True
+    """Whether the `_id` texts rise from row to row, as texts or as whole numbers do: then none is repeated."""
     calls_preview: dg.MetadataValue = field(default_factory=lambda: dg.MetadataValue.text("no rows"))
     rejected_preview: dg.MetadataValue = field(default_factory=lambda: dg.MetadataValue.text("no rows"))
 
@@ -271,7 +272,7 @@ def write_tables(
     progress = Progress(log, "Normalizing", manifest.documents)
     written = Written(Tally(), 0, "")
     digest = hashlib.sha256()
-    last_id = ""
+    last_id: str | None = None
     with (
         parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
         parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
@@ -344,17 +345,22 @@ def _validate(group: Any, written: Written) -> None:
             )
 
 
-def _follow_ids(rows: Any, last: str, written: Written) -> str:
+def _follow_ids(rows: Any, last: str | None, written: Written) -> str | None:
     """Tell whether the `_id` texts go on rising; return the last one."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    identifiers = rows.column("_id").combine_chunks()
-    if not len(identifiers):
+    own = rows.column("_id").combine_chunks()
+    if not len(own):
         return last
-    rising = pc.all(pc.greater(identifiers[1:], identifiers[:-1])).as_py() if len(identifiers) > 1 else True
-    if not rising or identifiers[0].as_py() <= last:
-        written.ascending = False
-    return str(identifiers[-1].as_py())
+    if written.ascending or written.numbered:
+        identifiers = pa.concat_arrays([pa.array([last], pa.string()), own]) if last is not None else own
+        before, after = identifiers[:-1], identifiers[1:]
+        rising, longer = pc.greater(after, before), pc.greater(pc.binary_length(after), pc.binary_length(before))
+        as_long = pc.equal(pc.binary_length(after), pc.binary_length(before))
+        written.ascending &= pc.all(rising, min_count=0).as_py()
+        written.numbered &= pc.all(pc.or_(longer, pc.and_(as_long, rising)), min_count=0).as_py()
+    return str(own[-1].as_py())
 
 
 def audit(
@@ -366,7 +372,7 @@ def audit(
     tally, plan, before = written.tally, tables.plan, tables.before
     rows = pq.read_metadata(calls_file).num_rows
     whole = written.digest == manifest.documents_sha256
-    repeated, repetitions = ([], 0) if written.ascending else _repeated_ids(calls_file)
+    repeated, repetitions = ([], 0) if written.ascending or written.numbered else _repeated_ids(calls_file)
     id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
     return [
         checks.every_document_accounted_for(
