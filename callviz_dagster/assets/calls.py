@@ -355,11 +355,12 @@ def _follow_ids(rows: Any, last: str | None, written: Written) -> str | None:
         return last
     if written.ascending or written.numbered:
         identifiers = pa.concat_arrays([pa.array([last], pa.string()), own]) if last is not None else own
-        before, after = identifiers[:-1], identifiers[1:]
-        rising, longer = pc.greater(after, before), pc.greater(pc.binary_length(after), pc.binary_length(before))
-        as_long = pc.equal(pc.binary_length(after), pc.binary_length(before))
+        rising, lengths = pc.greater(identifiers[1:], identifiers[:-1]), pc.binary_length(identifiers)
         written.ascending &= pc.all(rising, min_count=0).as_py()
-        written.numbered &= pc.all(pc.or_(longer, pc.and_(as_long, rising)), min_count=0).as_py()
+        if pc.min(lengths) != pc.max(lengths):
+            longer, as_long = pc.greater(lengths[1:], lengths[:-1]), pc.equal(lengths[1:], lengths[:-1])
+            rising = pc.or_(longer, pc.and_(as_long, rising))
+        written.numbered &= pc.all(rising, min_count=0).as_py()
     return str(own[-1].as_py())
 
 
