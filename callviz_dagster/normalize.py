@@ -50,6 +50,8 @@ _LENIENT = Context(traps=[])
 """Gives NaN for a number whose exponent is beyond what `Decimal` holds."""
 _TWO_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)
 """Each byte as two hex digits."""
+_DECIMAL_BITS, _DECIMAL_BIAS = 49, 6176
+"""Bits of the upper half of a decimal that belong to its coefficient, and what is added to its exponent."""
 _UUID = 4
 """Binary subtype."""
 _UUID_DIGITS = [place for place in range(36) if place not in (8, 13, 18, 23)]
@@ -260,6 +262,28 @@ class _Work:
     def object_ids(self, found: Elements) -> pa.Array:
         """Return ObjectIds as 24 hex digits, all at once."""
         return _lines_of(self.hex_digits(found.starts, 12))
+
+    def decimals(self, found: Elements) -> pa.Array | None:
+        """Return decimals as text, all at once; None where one of them is none that Arrow holds and writes the same.
+
+        Their layout is that of IEEE 754-2008 decimal128 with a binary coefficient.
+        """
+        low, high = (self.batch.int64(found.starts + at) for at in (0, 8))
+        exponents = (high >> _DECIMAL_BITS & 0x3FFF) - _DECIMAL_BIAS
+        small = (low >= 0) & (high & ((1 << _DECIMAL_BITS) - 1) == 0) & (high >> 61 & 3 != 3)
+        if not (small & (exponents <= 0) & (exponents >= -30) & ((low > 0) | (high >= 0))).all():
+            return None
+        coefficients = np.where(high < 0, -low, low)
+        texts, places = [], []
+        for exponent in np.unique(exponents).tolist():
+            some = np.flatnonzero(exponents == exponent)
+            whole = np.column_stack([coefficients[some], coefficients[some] >> 63])
+            kind = pa.decimal128(38, -exponent)
+            texts.append(pa.Array.from_buffers(kind, len(some), [None, pa.py_buffer(whole)]).cast(pa.string()))
+            places.append(some)
+        return (
+            texts[0] if len(texts) == 1 else pa.concat_arrays(texts).take(pa.array(np.argsort(np.concatenate(places))))
+        )
 
     def uuids(self, found: Elements) -> pa.Array | None:
         """Return UUIDs in their canonical form, all at once; None where one of the values is other binary data."""
@@ -539,6 +563,8 @@ class _Work:
             return self.object_ids(found)
         if kind == el.BINARY:
             return self.uuids(found)
+        if kind == el.DECIMAL128:
+            return self.decimals(found)
         return None
 
     def strings(self, found: Elements, name: str) -> pa.Array:

@@ -11,6 +11,7 @@ import re
 import struct
 import weakref
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import bson
@@ -463,11 +464,32 @@ def test_a_batch_is_gone_as_soon_as_its_rows_are_made() -> None:
         st.binary(min_size=12, max_size=12).map(bson.ObjectId).map(value),
         st.uuids().map(value),
         st.builds(bson.Binary, st.binary(min_size=15, max_size=17), st.sampled_from([3, 4])).map(value),
+        st.decimals(min_value=-(10**15), max_value=10**15, places=2).map(Decimal128).map(value),
+        st.builds(
+            lambda coefficient, exponent: Decimal128(Decimal(coefficient).scaleb(exponent)),
+            st.integers(-(2**64), 2**64) | st.integers(-10, 10),
+            st.integers(-40, 3),
+        ).map(value),
+        st.sampled_from(["NaN", "-0", "-0.00", "Infinity", "1E+3", "0E-7", "0.0000001"]).map(Decimal128).map(value),
         st.booleans().map(value),
         st.dates().map(lambda day: value(dt.datetime.combine(day, dt.time()))),
     ],
-    ids=["int", "long", "double", "string", "bytes", "objectId", "uuid", "binary", "bool", "date"],
-)  # fmt: skip
+    ids=[
+        "int",
+        "long",
+        "double",
+        "string",
+        "bytes",
+        "objectId",
+        "uuid",
+        "binary",
+        "money",
+        "decimal",
+        "odd",
+        "bool",
+        "date",
+    ],
+)
 def test_texts_of_a_column_of_one_type_are_those_of_its_values(kind: st.SearchStrategy[Value]) -> None:
     """Though they are written all at once."""
 
