@@ -1,8 +1,9 @@
 """Raw BSON documents → their elements, by field path and BSON type.
 
 A batch of documents is walked all documents at a time with NumPy: where the current element of many documents
-has the same name, they step over it together. Documents that no other resembles are walked one by one. Both
-ways give the same elements, as positions in the raw bytes, so nothing is decoded, changed or left out here.
+has the same name, they step over it together. Documents with little in common are walked element by element, all
+of them at once, and odd ones one by one. All ways give the same elements, as positions in the raw bytes, so nothing
+is decoded, changed or left out here.
 What belongs elsewhere: what a value means (`values.py`, `times.py`) and what becomes of it (`normalize.py`).
 
 BSON: https://bsonspec.org/spec.html.

@@ -335,10 +335,9 @@ class _Work:
                 yield index, "out_of_range"
             return
         left = np.ones(len(rows), np.bool_)
-        if kind == el.STRING and (texts := self.valid_strings(found)) is not None:
-            for note, places, instants in times.read_texts(texts, zone=self.plan.settings.source_timezone):
-                into.instants[rows[places]], into.known[rows[places]], left[places] = instants, True, False
-                self.notes.add(rows[places], f"{role}: {note}")
+        for note, places, instants in self.times_at_once(kind, found):
+            into.instants[rows[places]], into.known[rows[places]], left[places] = instants, True, False
+            self.notes.add(rows[places], f"{role}: {note}")
         read = self.reader(kind)
         notes: dict[str, list[int]] = {}
         for index in np.flatnonzero(left).tolist():
@@ -350,6 +349,20 @@ class _Work:
             notes.setdefault(reading.note, []).append(row)
         for note, noted in notes.items():
             self.notes.add(np.array(noted, np.int64), f"{role}: {note}")
+
+    def times_at_once(self, kind: int, found: Elements) -> Iterator[tuple[str, Ints, Ints]]:
+        """Yield notes with the places and instants of those values that can be read all at once."""
+        if kind == el.STRING:
+            texts = self.valid_strings(found)
+            if texts is not None:
+                yield from times.read_texts(texts, zone=self.plan.settings.source_timezone)
+        elif kind in (el.INT32, el.INT64):
+            yield from times.read_numbers((self.batch.int32 if kind == el.INT32 else self.batch.int64)(found.starts))
+        elif kind == el.DOUBLE:
+            values = self.batch.double(found.starts)
+            whole = np.flatnonzero((np.abs(values) < _EXACT) & (np.floor(values) == values))
+            for note, places, instants in times.read_numbers(values[whole].astype(np.int64)):
+                yield note, whole[places], instants
 
     def read_dates(self, role: str, found: Elements) -> tuple[Ints, Mask]:
         """Return BSON dates as instants, and which of them lie within the range."""
@@ -433,7 +446,7 @@ class _Work:
         values = np.zeros(len(found.rows), np.float64)
         problems = [""] * len(found.rows)
         read_as: dict[str, list[int]] = {}
-        strings = self.valid_strings(found) if kind == el.STRING else None
+        strings = {el.STRING: self.valid_strings, el.DECIMAL128: self.decimals}.get(kind, lambda _: None)(found)
         texts = (
             strings.to_pylist()
             if strings is not None
@@ -474,6 +487,11 @@ class _Work:
                         words = f"{role}: {json.dumps(_cut(text), ensure_ascii=False)} written as {_cut(label)}"
                         self.notes.add(rows, kind_of_note, [words] * len(rows))
                 codes[found.rows] = np.array([*become, 0])[places]
+            elif (texts := self.texts_at_once(kind, found, role, hidden=False)) is not None:
+                encoded = texts.dictionary_encode()
+                become = [code_of(text) for text in encoded.dictionary.to_pylist()]
+                codes[found.rows] = np.array(become)[encoded.indices.to_numpy()]
+                self.notes.add(found.rows, f"{role}: {el.TYPE_NAMES[kind]} kept as text")
             else:
                 for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
                     self.renderer.invalid_text = False

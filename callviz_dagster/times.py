@@ -120,6 +120,22 @@ def read_number(number: int | float | Decimal) -> Reading:
     return UNREADABLE if magnitude < _UNITS[0][0] else OUT_OF_RANGE
 
 
+def read_numbers(numbers: Ints) -> Iterator[tuple[str, Ints, Ints]]:
+    """Read many whole numbers as `read_number` reads each of them.
+
+    Yields:
+        a note, the places of the numbers that it belongs to, and their instants. Places that are in none are numbers
+        that are no time, or none in range.
+    """
+    sizes = np.abs(numbers)
+    for lowest, highest, factor, unit in _UNITS:
+        places = np.flatnonzero((sizes >= 10**lowest) & (sizes < 10 ** (highest + 1)))
+        instants = numbers[places] * factor
+        fits = (instants >= EARLIEST) & (instants < LATEST)
+        if fits.any():
+            yield f"read as {unit} since 1970", places[fits], instants[fits]
+
+
 def read_text(text: str, *, zone: str, date_order: str | None = None) -> Reading:
     """Read a time written as text; without an offset it is local time in `zone`.
 

@@ -379,3 +379,17 @@ def test_texts_of_the_usual_forms_are_read_at_once() -> None:
     found = [places for _, places, _ in times.read_texts(pa.array(texts + others), zone=BERLIN)]
     assert sorted(place for places in found for place in places) == [0, 1, 2, 3]
     assert not list(times.read_texts(pa.array(["2024-02-30 10:00:00", "2024-02-28 10:00:00"]), zone=BERLIN))
+
+
+@examples(200)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | _instants | _instants.map(lambda i: i // 10**6), max_size=20))
+def test_many_numbers_are_read_as_each_of_them(numbers: list[int]) -> None:
+    found = {
+        place: Reading(instant, note)
+        for note, places, instants in times.read_numbers(np.array(numbers, np.int64))
+        for place, instant in zip(places.tolist(), instants.tolist(), strict=True)
+    }
+    for place, number in enumerate(numbers):
+        alone = read_number(number)
+        assert found.get(place, alone) == alone
+        assert (place in found) == (alone.instant is not None), "each one that is a time is read at once"
