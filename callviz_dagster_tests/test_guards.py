@@ -333,7 +333,8 @@ def test_identifiers_are_followed_from_batch_to_batch(
 ) -> None:
     written, last = calls.Written(Tally(), 0, ""), None
     for batch in batches:
-        last = calls._follow_ids(pa.table({"_id": pa.array(batch, pa.string())}), last, written)
+        found = calls.rise(pa.table({"_id": pa.array(batch, pa.string())}))
+        last = calls._follow(found, last, written) if found else last
     assert (written.ascending, written.numbered) == (ascending, numbered)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -289,18 +289,20 @@ def write_tables(
             writing.append(beside.submit(calls_writer.write_table, group, row_group_size=ROW_GROUP))
             _validate(group, written)
 
-        def normalized(part: tuple[bytes, Ints]) -> tuple[memoryview, Normalized]:
+        def normalized(part: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, Rise | None]:
             documents, starts = part
-            return memoryview(documents)[: starts[-1]], normalize(Walker().walk(documents, starts), plan, now=now)
+            rows = normalize(Walker().walk(documents, starts), plan, now=now)
+            return memoryview(documents)[: starts[-1]], rows, rise(rows.calls)
 
-        for documents, rows in worked(normalized, ahead(read_archive(archive))):
+        for documents, rows, ids in worked(normalized, ahead(read_archive(archive))):
             digest.update(documents)
             if not written.tally.calls and rows.calls.num_rows:
                 written.calls_preview = preview(rows.calls)
             if not written.tally.rejected and rows.rejected.num_rows:
                 written.rejected_preview = preview(rows.rejected)
             written.tally.add(rows.tally)
-            last_id = _follow_ids(rows.calls, last_id, written)
+            if ids is not None:
+                last_id = _follow(ids, last_id, written)
             waiting.append(rows.calls)
             if sum(t.num_rows for t in waiting) >= ROW_GROUP or sum(t.nbytes for t in waiting) >= ROW_GROUP_BYTES:
                 write_group()
@@ -345,23 +347,40 @@ def _validate(group: Any, written: Written) -> None:
             )
 
 
-def _follow_ids(rows: Any, last: str | None, written: Written) -> str | None:
-    """Tell whether the `_id` texts go on rising; return the last one."""
-    import pyarrow as pa
+class Rise(NamedTuple):
+    """Whether the `_id` texts of a batch rise from row to row, as texts and as whole numbers do."""
+
+    first: str
+    last: str
+    ascending: bool
+    numbered: bool
+
+
+def rise(rows: Any) -> Rise | None:
+    """Look at the `_id` texts of a batch; None where it has no rows."""
     import pyarrow.compute as pc
 
-    own = rows.column("_id").combine_chunks()
-    if not len(own):
-        return last
-    if written.ascending or written.numbered:
-        identifiers = pa.concat_arrays([pa.array([last], pa.string()), own]) if last is not None else own
-        rising, lengths = pc.greater(identifiers[1:], identifiers[:-1]), pc.binary_length(identifiers)
-        written.ascending &= pc.all(rising, min_count=0).as_py()
-        if pc.min(lengths) != pc.max(lengths):
-            longer, as_long = pc.greater(lengths[1:], lengths[:-1]), pc.equal(lengths[1:], lengths[:-1])
-            rising = pc.or_(longer, pc.and_(as_long, rising))
-        written.numbered &= pc.all(rising, min_count=0).as_py()
-    return str(own[-1].as_py())
+    identifiers = rows.column("_id").combine_chunks()
+    if not len(identifiers):
+        return None
+    rising, lengths = pc.greater(identifiers[1:], identifiers[:-1]), pc.binary_length(identifiers)
+    ascending = numbered = pc.all(rising, min_count=0).as_py()
+    if pc.min(lengths) != pc.max(lengths):
+        longer, as_long = pc.greater(lengths[1:], lengths[:-1]), pc.equal(lengths[1:], lengths[:-1])
+        numbered = pc.all(pc.or_(longer, pc.and_(as_long, rising)), min_count=0).as_py()
+    return Rise(identifiers[0].as_py(), identifiers[-1].as_py(), ascending, numbered)
+
+
+def _follow(rise: Rise, last: str | None, written: Written) -> str:
+    """Tell whether the `_id` texts go on rising after those of the batches before; return the last one."""
+    written.ascending &= rise.ascending and (last is None or rise.first > last)
+    written.numbered &= rise.numbered and (last is None or _as_number(rise.first) > _as_number(last))
+    return rise.last
+
+
+def _as_number(text: str) -> tuple[int, str]:
+    """Return what orders texts as whole numbers are ordered: longer ones later."""
+    return len(text.encode()), text
 
 
 def audit(
