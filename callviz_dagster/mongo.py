@@ -513,12 +513,11 @@ class Instant:
 
         def count(start: dt.datetime | None, before: dt.datetime | None) -> int:
             condition = between(field, start, before, lists=lists)
-            return int(self._collection.count_documents(condition, session=self._session, **hint))
+            return _count(self._collection, condition, index, session=self._session)[0]
 
-        hint: dict[str, Any] = {"hint": index} if index else {}
         before, at = _count(self._collection, between(field, None, first, lists=lists), index, session=self._session)
         counting = self._beside.submit(_count_at, at, self._collection, between(field, first, end, lists=lists), index)
-        documents = int(self._collection.count_documents({}, session=self._session, hint="_id_"))
+        documents, _ = _count(self._collection, {}, "_id_", session=self._session)
         ahead, covered = count(end, None), counting.result()
         waiting = {}
         for stretch in stretches([window for window in windows if window not in made], windows):

@@ -93,6 +93,7 @@ class Reading:
 UNREADABLE = Reading(None, problem="unreadable")
 AMBIGUOUS = Reading(None, problem="ambiguous")
 OUT_OF_RANGE = Reading(None, problem="out_of_range")
+_READ = "text read as a time"
 _LEFT_OUT = ", digits below a microsecond left out"
 
 
@@ -179,16 +180,15 @@ def read_texts(texts: pa.StringArray, *, zone: str) -> Iterator[tuple[str, Ints,
             continue
         sure = (instants >= EARLIEST + _DAY) & (instants < LATEST - _DAY)
         places, instants = places[sure], instants[sure]
-        note = "text read as a time"
         if form is _ISO_OFFSET:
-            yield note, places, instants
+            yield _READ, places, instants
             continue
         instants, doubts = from_local_clock(instants, zone)
         clear = np.ones(len(places), np.bool_)
         for doubt, some in doubts.items():
             clear[some] = False
-            yield f"{note} in {zone} ({doubt})", places[some], instants[some]
-        yield f"{note} in {zone}", places[clear], instants[clear]
+            yield f"{_READ} in {zone} ({doubt})", places[some], instants[some]
+        yield f"{_READ} in {zone}", places[clear], instants[clear]
 
 
 def _read_other(text: str, zone: str, date_order: str | None) -> Reading:
@@ -264,7 +264,7 @@ def _lost_digits(text: str) -> bool:
 
 
 def _reading(moment: dt.datetime, zone: str, lost: bool = False, *, date_only: bool = False) -> Reading:
-    note = "date without a time of day read as midnight" if date_only else "text read as a time"
+    note = "date without a time of day read as midnight" if date_only else _READ
     if moment.tzinfo is None:
         doubt = _local_note(moment, zone)
         note += f" in {zone}" + (f" ({doubt})" if doubt else "")

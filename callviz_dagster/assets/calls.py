@@ -371,11 +371,11 @@ def rise(rows: Any) -> Rise | None:
     return Rise(identifiers[0].as_py(), identifiers[-1].as_py(), ascending, numbered)
 
 
-def _follow(rise: Rise, last: str | None, written: Written) -> str:
+def _follow(batch: Rise, last: str | None, written: Written) -> str:
     """Tell whether the `_id` texts go on rising after those of the batches before; return the last one."""
-    written.ascending &= rise.ascending and (last is None or rise.first > last)
-    written.numbered &= rise.numbered and (last is None or _as_number(rise.first) > _as_number(last))
-    return rise.last
+    written.ascending &= batch.ascending and (last is None or batch.first > last)
+    written.numbered &= batch.numbered and (last is None or _as_number(batch.first) > _as_number(last))
+    return batch.last
 
 
 def _as_number(text: str) -> tuple[int, str]:
