@@ -8,26 +8,37 @@ BIN := $(VENV)/bin
 DOCUMENTS ?= 50000
 PORT ?= 3000
 SOAK_SECONDS ?= 300
+MORE ?= 10
+SEED ?= $(shell date +%s)
+RELEASE := build/release
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 # What `pip install --editable` needs, since it is told not to fetch anything itself.
 BUILD := hatchling\neditables\n
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test soak benchmark lint lock clean
+.PHONY: help demo dev test-fast test test-all soak benchmark lint docs lock release-check clean writable
 
 help: ## print what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## carry 50,000 sample calls from a MongoDB of its own to tableau/calls.csv (DOCUMENTS=n for more)
+demo: writable $(VENV)/.demo ## carry 50,000 sample calls from a MongoDB of its own to tableau/calls.csv (DOCUMENTS=n for more)
 	@$(BIN)/python -m callviz_dagster.demo refresh --documents $(DOCUMENTS)
 
-dev: $(VENV)/.demo ## the same MongoDB, with calls coming in, and the Dagster UI on http://127.0.0.1:3000 until Ctrl-C
+dev: writable $(VENV)/.demo ## the same MongoDB, with calls coming in, and the Dagster UI on http://127.0.0.1:3000 until Ctrl-C
 	@exec $(BIN)/python -m callviz_dagster.demo serve --documents $(DOCUMENTS) --port $(PORT)
 
+test-fast: $(VENV)/.dev ## run the tests that need neither a MongoDB server nor a browser
+	@$(PYTEST) -m "not server and not browser and not namespaces"
+
 test: $(VENV)/.dev ## run all tests, with coverage
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	@$(PYTEST) --cov --cov-report=term
+
+test-all: $(VENV)/.dev ## run all tests in random order with ten times as many generated examples, new ones (MORE=n, SEED=n)
+	@CALLVIZ_TEST_MORE=$(MORE) $(PYTEST) --random-order --random-order-seed=$(SEED)
 
 soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster runs (SOAK_SECONDS=n)
 	@$(BIN)/python -m callviz_dagster_tests.soak --seconds $(SOAK_SECONDS)
@@ -35,23 +46,45 @@ soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster 
 benchmark: $(VENV)/.dev ## time a refresh of a million calls against other ways from MongoDB to a file
 	@$(BIN)/python -m benchmarks.peers
 
-lint: $(VENV)/.dev ## check style, formatting and types
+lint: $(VENV)/.dev ## check style, formatting, types, and the files that hosting sites read
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(SCHEMA) vendor.github-workflows .github/workflows/ci.yml
+	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/ci.yml
+	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/proposal.yml
+	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+
+docs: $(VENV)/.dev ## build the documentation as a site in docs/_build, every warning an error
+	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build
+	@echo "The documentation is in docs/_build/index.html"
 
 lock: $(BIN)/uv ## choose the newest dependencies that pyproject.toml allows and write them to requirements/
 	@printf '$(BUILD)' | $(LOCK) --extra dev pyproject.toml - --output-file requirements/dev.txt
 	@printf '$(BUILD)' | $(LOCK) --extra demo pyproject.toml - --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
 
+release-check: $(VENV)/.dev ## build the release, install it in an environment of its own, run the demo from there
+	@rm -rf dist $(RELEASE)
+	@$(BIN)/python -m build --no-isolation --outdir dist
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/python -m venv $(RELEASE)
+	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
+	@cd $(RELEASE) && bin/python -c 'import callviz_dagster.notebook as n; assert n.__file__.startswith("$(CURDIR)/$(RELEASE)/")'
+	@cd $(RELEASE) && bin/python -m callviz_dagster.demo refresh --documents 2000
+
 clean: ## remove the environment, the demo's data, caches and what a refresh published
 	rm -rf $(VENV) .callviz .dagster_home .tmp_dagster_home_* .coverage .coverage.* .mypy_cache .pytest_cache \
-		.ruff_cache .hypothesis dist build
+		.ruff_cache .complexipy_cache .import_linter_cache .hypothesis dist build docs/_build
 	rm -f tableau/calls.csv tableau/call_dashboard.html tableau/callviz.twbx tableau/calls.hyper
 	find callviz_dagster callviz_dagster_tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.made:
+writable:
+	@test -w . || { echo "$(CURDIR) cannot be written to, and this needs to make $(VENV), .callviz and tableau/calls.csv" \
+		"there: clone callviz into a folder of your own." >&2; exit 1; }
+
+$(VENV)/.made: | writable
 	@test -n "$(PYTHON)" || { echo "callviz needs Python 3.11 or newer, and none was found: install one, or name" \
 		"it with make PYTHON=/path/to/python." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments:" \

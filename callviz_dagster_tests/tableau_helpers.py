@@ -37,7 +37,7 @@ def workbook_xml() -> bytes:
     return locate().read_bytes()
 
 
-class _Stubs(etree.Resolver):
+class _Stubs(etree.Resolver):  # type: ignore[misc]  # lxml has no type information
     """Gives the two imported namespaces, which the schemas name but do not bring along."""
 
     def resolve(self, url: str, _public_id: str, context: Any) -> Any:

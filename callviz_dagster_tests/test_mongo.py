@@ -62,7 +62,8 @@ def test_batches_are_those_of_pymongo_byte_for_byte(
     monkeypatch.setattr("callviz_dagster.mongo._reply", reply)
     with MongoDB(settings).snapshot(WHOLE, LOG) as snapshot:
         batches = list(snapshot)
-    assert batches == list(collection.find_raw_batches(batch_size=batch, sort=[("_id", 1)]))
+    plain_batches: list[Any] = list(collection.find_raw_batches(batch_size=batch, sort=[("_id", 1)]))
+    assert batches == plain_batches
     assert len(asked) >= len(batches), "pymongo asks for our way to read a reply; if not, reads are correct and slow"
 
 
