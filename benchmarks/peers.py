@@ -2,7 +2,7 @@
 
 Runs each as a process of its own, in turns, on one collection: the plain script, raw batches to a file, mongoexport and
 mongodump where they are on PATH, and the refresh; prints the medians and ratios as a table for people and one line of
-JSON. What belongs elsewhere: what the steps of a refresh take (`refresh.py`).
+JSON. What belongs elsewhere: what the steps of a refresh take (`automation/sensor.py`).
 """
 
 from __future__ import annotations

@@ -25,18 +25,18 @@ from pymongo import MongoClient
 
 from benchmarks.collection import DAYS, START, fill, name_of, parser
 from benchmarks.processes import Watch, watching
-from callviz_dagster.assets.calls import make_window, plan_tables
+from callviz_dagster.assets.calls import make_partition, plan_tables
 from callviz_dagster.assets.calls_csv import FILE, publish_csv
-from callviz_dagster.assets.common import Run
-from callviz_dagster.assets.raw_calls import archive_windows, check_coverage
+from callviz_dagster.assets.common import PartitionSelection
+from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.mongo import MongoDB
+from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import Partitioning, Window
 
 LOG = logging.getLogger("benchmarks")
 
-Made = TypeVar("Made")
+PartitionResult = TypeVar("PartitionResult")
 
 
 @dataclasses.dataclass
@@ -59,11 +59,13 @@ class Step:
         return dataclasses.asdict(self) | {"documents_per_second": round(self.rate)}
 
 
-def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Window], watch: Watch) -> list[Step]:
-    """Do the work of the assets for some of all windows; return what each took, and all together."""
+def refresh(
+    settings: Settings, every: Sequence[Partition], partitions: Sequence[Partition], watch: Watch
+) -> list[Step]:
+    """Do the work of the assets for some of all partitions; return what each took, and all together."""
     steps: list[Step] = []
 
-    def timed(name: str, work: Callable[[], Made]) -> Made:
+    def timed(name: str, work: Callable[[], PartitionResult]) -> PartitionResult:
         began = time.perf_counter()
         made = work()
         taken = time.perf_counter() - began
@@ -73,18 +75,18 @@ def refresh(settings: Settings, every: Sequence[Window], windows: Sequence[Windo
 
     def read() -> int:
         mongo = MongoDB(settings)
-        check_coverage(mongo, Run(Partitioning.of(settings), [*every], [*windows]), settings, LOG)
-        return sum(made.manifest.documents for made in archive_windows(mongo, windows, settings.data_dir, LOG))
+        check_coverage(mongo, PartitionSelection(Partitioning.of(settings), [*every], [*partitions]), settings, LOG)
+        return sum(made.manifest.documents for made in archive_partitions(mongo, partitions, settings.data_dir, LOG))
 
     def normalize() -> None:
         tables = plan_tables(every, settings)
-        for window in windows:
-            if not make_window(window, settings, LOG, tables).calls:
-                raise SystemExit(f"The audit forbids to publish the calls of window {window.name}.")
+        for partition in partitions:
+            if not make_partition(partition, settings, LOG, tables).calls:
+                raise SystemExit(f"The audit forbids to publish the calls of partition {partition.name}.")
 
     documents = timed("raw_calls", read)
     timed("calls", normalize)
-    paths = [window.calls(settings.data_dir) for window in every]
+    paths = [partition.calls(settings.data_dir) for partition in every]
     timed("calls_csv", lambda: publish_csv(paths, settings.publish_dir / FILE, settings.timezone, LOG))
     steps.append(Step("together", sum(step.seconds for step in steps), 0, watch.largest_mb))
     for step in steps:
@@ -108,12 +110,12 @@ def measured_collection(given: argparse.Namespace) -> Iterator[Settings]:
 
 
 @contextlib.contextmanager
-def one_call_changed(settings: Settings, window: Window) -> Iterator[None]:
-    """Change one call of a window, and change it back afterwards."""
+def one_call_changed(settings: Settings, partition: Partition) -> Iterator[None]:
+    """Change one call of a partition, and change it back afterwards."""
     with MongoClient[Any](settings.mongo_uri) as client:
         collection = client[settings.database][settings.mongo_collection]
-        call = collection.find_one(window.filter(), sort=[("_id", 1)])
-        assert call is not None, f"window {window.name} has no calls"
+        call = collection.find_one(partition.filter(), sort=[("_id", 1)])
+        assert call is not None, f"partition {partition.name} has no calls"
         collection.update_one({"_id": call["_id"]}, {"$set": {"status": "cancelled"}})
         try:
             yield
@@ -149,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         if given.partitions:
             settings = partitioned(settings, given.partitions)
-        every = Partitioning.of(settings).windows(START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1))
+        every = Partitioning.of(settings).partitions(START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1))
         if given.partitions:
             # Libraries are loaded by whatever runs first; without them, one partition and all are compared fairly.
             refresh(settings, every[:1], every[:1], Watch(os.getpid()))

@@ -2,7 +2,7 @@
 
 Compares loading the code location with `import dagster`, and a refresh of an empty collection with the same command on
 three empty assets, each as a whole process and in turns; prints a table for people and one line of JSON. What belongs
-elsewhere: how long calls take (`refresh.py`, `peers.py`).
+elsewhere: how long calls take (`automation/sensor.py`, `peers.py`).
 """
 
 from __future__ import annotations

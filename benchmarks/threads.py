@@ -2,7 +2,7 @@
 
 Each is a process of its own, in turns. Without threads means the same code with all that would run beside done at
 once, in its place. Needs a system that can keep a process on some cores (Linux).
-What belongs elsewhere: what the steps of a refresh take (`refresh.py`).
+What belongs elsewhere: what the steps of a refresh take (`automation/sensor.py`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from pymongo import MongoClient
 from benchmarks import refresh
 from benchmarks.collection import fill, name_of, parser
 from benchmarks.processes import in_turns, ratio, rounded
-from callviz_dagster import files, mongo
 from callviz_dagster.assets import calls, calls_csv, raw_calls
 from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.mongodb import resource as mongo
+from callviz_dagster.storage import files
 
 CASES = {
     "threads, one core": ["--cores", "1"],
@@ -57,11 +58,11 @@ class AtOnce(Executor):
 def without_threads() -> None:
     """Let this process refresh without threads."""
 
-    def ahead(items: Iterable[Any], *_: Any) -> Iterator[Any]:
+    def prefetch(items: Iterable[Any], *_: Any) -> Iterator[Any]:
         return iter(items)
 
     for module in (calls, calls_csv, files, mongo, raw_calls):
-        for name, instead in (("ahead", ahead), ("worked", map), ("ThreadPoolExecutor", AtOnce)):
+        for name, instead in (("prefetch", prefetch), ("parallel_map", map), ("ThreadPoolExecutor", AtOnce)):
             if hasattr(module, name):
                 setattr(module, name, instead)
 

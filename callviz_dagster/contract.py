@@ -2,8 +2,8 @@
 
 Every column's name, kind, unit, nullability, meaning and source stands here; the pandera schema, the Arrow and
 pandas types, Dagster's `TableSchema`, the CSV order and the tables in the documentation are derived from it.
-What belongs elsewhere: how a document becomes a row (`normalize.py`), which document field plays which role
-(`vocabulary.py`), and anything that reads or writes a file.
+What belongs elsewhere: how a document becomes a row (`table/normalize.py`), which document field plays which role
+(`documents/recognition/names.py`), and anything that reads or writes a file.
 """
 
 from __future__ import annotations

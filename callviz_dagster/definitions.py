@@ -15,10 +15,10 @@ from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.assets.raw_calls import raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
-from callviz_dagster.mongo import MongoDB
-from callviz_dagster.refresh import build_calls_changed, build_nightly_refresh, refresh_calls
+from callviz_dagster.automation.sensor import build_calls_changed, build_nightly_refresh, refresh_calls
+from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import Partitioning
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:

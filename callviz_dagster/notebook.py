@@ -6,9 +6,9 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from callviz_dagster.contract import arrow_schema, pandera_schema, to_frame
-from callviz_dagster.manifest import made_windows, merged
+from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import Partitioning
+from callviz_dagster.table.manifest import existing_partitions, merged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,15 +30,15 @@ def load_calls(settings: Settings | None = None) -> pd.DataFrame:
     """
     import pyarrow as pa
 
-    from callviz_dagster.tables import columns_of, rows
+    from callviz_dagster.table.read import published_columns, rows
 
     settings = settings or Settings.load()
-    made = made_windows(Partitioning.of(settings).windows(dt.datetime.now(dt.UTC)), settings.data_dir)
-    facts = merged(made.values())
-    if facts is None:
+    made = existing_partitions(Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC)), settings.data_dir)
+    footer = merged(made.values())
+    if footer is None:
         folder = (settings.data_dir / "calls").absolute()
         raise FileNotFoundError(f"There are no calls in {folder}: materialize calls first.")
-    columns = columns_of(facts)
-    paths = [window.calls(settings.data_dir) for window in made]
+    columns = published_columns(footer)
+    paths = [partition.calls(settings.data_dir) for partition in made]
     table = pa.Table.from_batches(rows(paths, columns, settings.timezone), schema=arrow_schema(columns))
     return pandera_schema(columns).validate(to_frame(table), lazy=True)

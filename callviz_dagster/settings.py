@@ -366,7 +366,7 @@ class Settings:
         if self.partitions != "none":
             for name, value, example in (
                 ("CALLVIZ_PARTITIONS_START", self.partitions_start, "2024-01-01, the first date that is covered"),
-                ("CALLVIZ_FIELD_START_TIME", self.field_start_time, "start_time, the field that windows are cut by"),
+                ("CALLVIZ_FIELD_START_TIME", self.field_start_time, "start_time, the field that partitions are cut by"),
             ):
                 if not value:
                     raise MissingSettingError(

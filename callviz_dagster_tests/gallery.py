@@ -18,7 +18,8 @@ import bson
 from bson import Decimal128
 from bson.binary import Binary, UuidRepresentation
 
-from callviz_dagster import vocabulary
+from callviz_dagster.documents import labels as known_labels
+from callviz_dagster.documents.recognition import names as vocabulary
 from callviz_dagster_tests import raw_bson as raw
 from callviz_dagster_tests.raw_bson import Value, array, date, nested, raw_document, text, value
 
@@ -974,7 +975,7 @@ def table() -> str:
 
 def names() -> str:
     """Return the names and labels that are known as a Markdown table."""
-    labels = {"call_type": vocabulary.TYPES, "status": vocabulary.STATUSES}
+    labels = {"call_type": known_labels.TYPES, "status": known_labels.STATUSES}
     rows = [(f"field of the {role.replace('_', ' ')}", found) for role, found in vocabulary.FIELD_NAMES.items()]
     rows.append(("nested documents that are looked into", tuple(sorted(vocabulary.WRAPPERS))))
     rows += [(f"label of the {role.replace('_', ' ')}", found) for role, found in labels.items()]

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from callviz_dagster.contract import LEADING, REPAIRS, WEEKDAYS, arrow_schema
-from callviz_dagster.manifest import FACTS_KEY, Facts
+from callviz_dagster.table.manifest import FOOTER_KEY, TableFooter
 
 SCHEMA = arrow_schema((*LEADING, REPAIRS))
-FACTS = Facts(
+FOOTER = TableFooter(
     source="telephony.calls on db.example.internal",
     snapshot_time="2026-03-29T21:59:00+00:00",
     timezone="Europe/Berlin",
@@ -77,11 +77,11 @@ def business(
     return calls
 
 
-def write(path: Path, calls: pa.Table, facts: Facts = FACTS) -> Path:
-    """Write calls as the asset `calls` does, with the facts of a refresh; documents are made to add up."""
-    known = dataclasses.replace(facts, calls=calls.num_rows, documents=calls.num_rows + facts.rejected)
+def write(path: Path, calls: pa.Table, footer: TableFooter = FOOTER) -> Path:
+    """Write calls as the asset `calls` does, with the footer of a refresh; documents are made to add up."""
+    known = dataclasses.replace(footer, calls=calls.num_rows, documents=calls.num_rows + footer.rejected)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(calls.replace_schema_metadata({FACTS_KEY: known.to_json()}), path)
+    pq.write_table(calls.replace_schema_metadata({FOOTER_KEY: known.to_json()}), path)
     return path
 
 

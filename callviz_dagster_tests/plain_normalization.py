@@ -1,7 +1,7 @@
 """The contract of `calls` read once more: each document by itself, one value after the other, as plainly as can be.
 
-What the tests compare `callviz_dagster.normalize` with. It shares no code with it, reads BSON by `raw_bson.py`, lets
-the driver render single values, and knows only the names and labels that the tests use.
+What the tests compare `callviz_dagster.table.normalize` with. It shares no code with it, reads BSON by `raw_bson.py`,
+lets the driver render single values, and knows only the names and labels that the tests use.
 """
 
 from __future__ import annotations

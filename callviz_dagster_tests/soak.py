@@ -27,7 +27,7 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from callviz_dagster.demo.mongod import Server, running_replica_set
-from callviz_dagster.lock import FILE as LOCK
+from callviz_dagster.storage.lock import FILE as LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 DAYS = 5

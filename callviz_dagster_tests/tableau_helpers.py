@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lxml import etree
 
+from callviz_dagster.calls_csv.format import csv_lines, header_line
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
-from callviz_dagster.csv_format import csv_lines, header_line
 from callviz_dagster.settings import Settings
-from callviz_dagster.workbook import locate
+from callviz_dagster.tableau.workbook import locate
 
 ZONE = "Europe/Berlin"
 EXTRA = (Column("agent", Kind.TEXT, ""), Column("cost_usd", Kind.NUMBER, ""), Column("answered", Kind.BOOLEAN, ""))

@@ -144,7 +144,7 @@ def test_without_threads_none_is_started() -> None:
         "threading.Thread.start = refused\n"
         "with calls.ThreadPoolExecutor(2) as beside:\n"
         "    assert beside.submit(divmod, 7, 2).result() == (3, 1)\n"
-        "assert [*calls_csv.worked(abs, raw_calls.ahead([-1, 2]))] == [1, 2]\n"
+        "assert [*calls_csv.parallel_map(abs, raw_calls.prefetch([-1, 2]))] == [1, 2]\n"
         "assert calls_csv.ThreadPoolExecutor(1).submit(int, 'x').exception() is not None\n"
     )
     run([sys.executable, "-c", script])

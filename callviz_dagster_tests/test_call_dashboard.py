@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from callviz_dagster.assets import call_dashboard as asset
-from callviz_dagster.counts import count_calls
 from callviz_dagster.dashboard import page as pages
+from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.made_calls import FACTS, business, table, write
+from callviz_dagster_tests.made_calls import FOOTER, business, table, write
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def refresh(settings: Settings) -> dg.ExecuteInProcessResult:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(timezone=FACTS.timezone, data_dir=tmp_path / "data", publish_dir=tmp_path / "published")
+    return Settings(timezone=FOOTER.timezone, data_dir=tmp_path / "data", publish_dir=tmp_path / "published")
 
 
 def test_the_asset_publishes_the_page_with_pictures(settings: Settings, calls: pa.Table) -> None:
@@ -136,13 +136,13 @@ def test_without_calls_the_asset_says_what_to_do(settings: Settings) -> None:
 
 
 def test_numbers_that_do_not_add_up_are_told() -> None:
-    facts = dataclasses.replace(FACTS, documents=10, rejected=1)
-    assert pages.provenance([facts], 8)["accounted"].startswith("Mind that the numbers do not add up: 10 documents")
+    footer = dataclasses.replace(FOOTER, documents=10, rejected=1)
+    assert pages.provenance([footer], 8)["accounted"].startswith("Mind that the numbers do not add up: 10 documents")
 
 
-def test_refreshes_of_several_windows_are_told_together() -> None:
-    early = dataclasses.replace(FACTS, snapshot_time="2026-03-01T00:00:00+00:00", documents=5)
-    told = pages.provenance([FACTS, early], 0)
+def test_refreshes_of_several_partitions_are_told_together() -> None:
+    early = dataclasses.replace(FOOTER, snapshot_time="2026-03-01T00:00:00+00:00", documents=5)
+    told = pages.provenance([FOOTER, early], 0)
     assert (
         told["refreshed"] == "Refreshed between 1 March 2026, 01:00 and 29 March 2026, 23:59, time zone Europe/Berlin"
     )
@@ -155,7 +155,7 @@ def test_json_can_not_leave_its_element() -> None:
 
 
 def test_documents_in_no_partition_are_told() -> None:
-    told = pages.provenance([dataclasses.replace(FACTS, documents=10, rejected=1)], 9, uncovered=4)
+    told = pages.provenance([dataclasses.replace(FOOTER, documents=10, rejected=1)], 9, uncovered=4)
     assert told["accounted"] == (
         "Every document is accounted for: 14 documents, 9 calls on this page, 1 rejected, 4 that no partition covers."
     )
@@ -166,6 +166,6 @@ def test_counts_that_would_make_the_page_too_large_are_made_coarser(
 ) -> None:
     monkeypatch.setattr(pages, "MAX_COUNTS_BYTES", 1)
     counts = count_calls(lambda columns: [calls.select(list(columns))], labels=12)
-    page = pages.render(counts, [FACTS])
+    page = pages.render(counts, [FOOTER])
     assert (page.counts.step, len(page.counts.cubes)) == (60, 2)
     assert {total.calls for total in pages.totals(page.html)} == {calls.num_rows}

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 import vl_convert
 
-from callviz_dagster import charts
 from callviz_dagster.contract import WEEKDAYS
-from callviz_dagster.counts import Counts, count_calls
+from callviz_dagster.dashboard import charts
+from callviz_dagster.dashboard.counts import Counts, count_calls
 from callviz_dagster_tests.made_calls import Call, business, query, table
 
 DAY = dt.date(2026, 3, 2)

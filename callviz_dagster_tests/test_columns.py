@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 from pymongo.collection import Collection
 
-from callviz_dagster import profile as profiles
 from callviz_dagster.definitions import build_definitions
-from callviz_dagster.manifest import Manifest
+from callviz_dagster.documents import profile as profiles
 from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.table.manifest import Manifest
 from callviz_dagster_tests.raw_bson import raw_document, text, value
 from callviz_dagster_tests.test_refresh import checks, failure, refresh, some_calls
 

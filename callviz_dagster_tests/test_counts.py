@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callviz_dagster import counts as counting
-from callviz_dagster.counts import Counts, coarser, count_calls, count_files, packed, unpacked_totals
+from callviz_dagster.dashboard import counts as counting
+from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, count_files, packed, unpacked_totals
 from callviz_dagster_tests.made_calls import Call, business, query, table
 
 DAY = dt.date(2026, 3, 2)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callviz_dagster import csv_changes
-from callviz_dagster.csv_changes import Changes, count_changes
+from callviz_dagster.calls_csv import diff as csv_changes
+from callviz_dagster.calls_csv.diff import Changes, count_changes
 
 rows = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.sampled_from(["", '""', '"x"', '"x\n""y"', "1"]))
 

@@ -21,10 +21,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callviz_dagster.calls_csv.audit import difference, header_difference
+from callviz_dagster.calls_csv.format import csv_lines, header_line
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
-from callviz_dagster.csv_audit import difference, header_difference
-from callviz_dagster.csv_format import csv_lines, defused, header, header_line, local_clock, number_texts
-from callviz_dagster.values import number_text
+from callviz_dagster.documents.text import csv_header, defused, local_clock, number_texts
+from callviz_dagster.documents.values import number_text
 from callviz_dagster_tests.raw_bson import examples
 
 LOS_ANGELES = "America/Los_Angeles"
@@ -423,6 +424,6 @@ def test_lines_that_would_run_into_the_next_are_found_out(end: bytes) -> None:
 
 
 def test_the_header_tells_names_apart_that_only_defusing_makes_alike() -> None:
-    names = header((Column("=a", Kind.TEXT, ""), Column("a\x01", Kind.TEXT, "")))
+    names = csv_header((Column("=a", Kind.TEXT, ""), Column("a\x01", Kind.TEXT, "")))
     assert json.dumps(names, ensure_ascii=False) == '["\'=a", "a␁"]'
     assert np.unique(names).size == 2

@@ -23,16 +23,16 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from pymongo.collection import Collection
 
-from callviz_dagster import charts
 from callviz_dagster.assets import call_dashboard as asset
 from callviz_dagster.contract import WEEKDAYS
-from callviz_dagster.counts import count_calls
+from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard import page as pages
+from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.sample_calls import seed_collection
-from callviz_dagster.manifest import published_facts
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.made_calls import FACTS, Call, business, query, table, write
+from callviz_dagster.table.manifest import read_footer
+from callviz_dagster_tests.made_calls import FOOTER, Call, business, query, table, write
 
 LAPTOP, PHONE = (1280, 800), (390, 844)
 DAY = dt.date(2026, 3, 2)
@@ -171,14 +171,14 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opening]:
 def made(calls: pa.Table, folder: Path, *, labels: int = 12, max_cells: int | None = None) -> Path:
     """Write calls and the page of them as the asset does."""
     source = write(folder / "calls" / "all.parquet", calls)
-    published = published_facts(source)
+    published = read_footer(source)
     assert published
     target = folder / asset.FILE
     if max_cells is None:
-        asset.publish_page([source], target, labels=labels, facts=[published])
+        asset.publish_page([source], target, labels=labels, footers=[published])
     else:
         counts = count_calls(lambda columns: [calls.select(list(columns))], labels=labels, max_cells=max_cells)
-        target.write_text(pages.render(counts, [FACTS]).html, encoding="utf-8")
+        target.write_text(pages.render(counts, [FOOTER]).html, encoding="utf-8")
     return target
 
 
@@ -809,7 +809,7 @@ def ten_million(columns: Sequence[str]) -> Iterable[pa.Table]:
 
 
 def test_ten_million_calls_make_a_small_page_that_answers_every_click(opened: Opening, tmp_path: Path) -> None:
-    rendered = pages.render(count_calls(ten_million, labels=12), [FACTS])
+    rendered = pages.render(count_calls(ten_million, labels=12), [FOOTER])
     path = tmp_path / asset.FILE
     path.write_text(rendered.html, encoding="utf-8")
     assert path.stat().st_size < 5_000_000

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callviz_dagster import elements
-from callviz_dagster.elements import FLATTENED, MAX_DEPTH, REPEAT, Batch, ElementError, Path, Walker
+from callviz_dagster.documents import walker as elements
+from callviz_dagster.documents.walker import FLATTENED, MAX_DEPTH, REPEAT, Batch, ElementError, Path, Walker
 from callviz_dagster_tests.raw_bson import (
     DOCUMENT,
     INT32,
@@ -97,9 +97,9 @@ def test_finds_what_a_plain_walk_finds(first: list[bytes], second: list[bytes]) 
 @given(_batches())
 def test_so_it_does_where_documents_with_little_in_common_are_walked_together(documents: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elements, "_TOGETHER", 2)
+        patch.setattr(elements, "_MIN_DOCUMENTS_PER_SWEEP", 2)
         patch.setattr(elements, "_MOST_SWEEPS", 3)
-        patch.setattr(elements, "_AT_ONCE", 7)
+        patch.setattr(elements, "_DOCUMENTS_PER_BLOCK", 7)
         patch.setattr(elements, "_learn", lambda order, names: None)
         assert_walked(documents)
 

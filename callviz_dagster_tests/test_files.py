@@ -13,7 +13,8 @@ from pathlib import Path
 import bson
 import pytest
 
-from callviz_dagster.files import BsonArchiveWriter, FileError, digest_of_archive, facts, read_archive, staged
+from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive, read_archive
+from callviz_dagster.storage.files import FileError, staged, stat_and_hash
 
 
 def test_file_appears_whole_with_its_mode(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_kill_between_write_and_swap_leaves_the_old_file(tmp_path: Path) -> None
     target = tmp_path / "calls.csv"
     target.write_bytes(b"old")
     script = (
-        "import sys, time; from pathlib import Path; from callviz_dagster.files import staged\n"
+        "import sys, time; from pathlib import Path; from callviz_dagster.storage.files import staged\n"
         "with staged(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'new'); print('written', flush=True); time.sleep(60)\n"
     )
@@ -132,6 +133,6 @@ def test_damaged_archive_is_an_error(tmp_path: Path) -> None:
 
 def test_facts_are_those_of_the_disk(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
-    read = facts(tmp_path / "f")
+    read = stat_and_hash(tmp_path / "f")
     assert (read.bytes, read.sha256[:8], read.path) == (3, "ba7816bf", tmp_path / "f")
     assert time.time() - (tmp_path / "f").stat().st_mtime < 60

@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 
 from callviz_dagster.settings import Settings
-from callviz_dagster.tally import PROBLEMS
+from callviz_dagster.table.tally import PROBLEMS
 from callviz_dagster_tests import gallery
 from callviz_dagster_tests.gallery import CASES, CLEAN, CLEAN_ROW, Case
 from callviz_dagster_tests.raw_bson import raw_document, read_elements, value

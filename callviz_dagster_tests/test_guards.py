@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from pymongo.collection import Collection
 
-from callviz_dagster import checks, csv_format, files, normalize
-from callviz_dagster.assets import calls, calls_csv
-from callviz_dagster.mongo import MongoDB
+from callviz_dagster.assets import calls, calls_csv, checks
+from callviz_dagster.calls_csv import format as csv_format
+from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.settings import Settings
-from callviz_dagster.tally import Tally
+from callviz_dagster.storage import archive
+from callviz_dagster.table import normalize
+from callviz_dagster.table.tally import Tally
 from callviz_dagster_tests.test_refresh import checks as evaluations
 from callviz_dagster_tests.test_refresh import failure, refresh
 from callviz_dagster_tests.test_refresh import files as all_files
@@ -71,13 +73,13 @@ def _losing_bytes(patch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             self._stream.close()
 
-    def opened(self: files.BsonArchiveWriter) -> files.BsonArchiveWriter:
+    def opened(self: archive.BsonArchiveWriter) -> archive.BsonArchiveWriter:
         enter(self)
         self._stream = Losing(self._stream)
         return self
 
-    enter = files.BsonArchiveWriter.__enter__
-    patch.setattr(files.BsonArchiveWriter, "__enter__", opened)
+    enter = archive.BsonArchiveWriter.__enter__
+    patch.setattr(archive.BsonArchiveWriter, "__enter__", opened)
 
 
 def _reading_one_document_less(patch: pytest.MonkeyPatch) -> None:
@@ -128,7 +130,7 @@ def _csv(change: Callable[[bytes], bytes]) -> Callable[[pytest.MonkeyPatch], Non
     """Return a fault in the text of calls.csv."""
 
     def inject(patch: pytest.MonkeyPatch) -> None:
-        def changed(*given: Any) -> csv_format.Lines:
+        def changed(*given: Any) -> csv_format.EncodedRows:
             lines = good(*given)
             return lines._replace(text=memoryview(change(bytes(lines.text))))
 
@@ -302,7 +304,7 @@ def test_identifiers_that_rise_need_no_second_look(
     looked: bool,
     repeated: int,
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 7)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 7)
     collection.insert_many([call(0, _id=identifier) for identifier in identifiers])
     good, asked = calls._repeated_ids, []
 
@@ -331,9 +333,9 @@ def test_identifiers_that_rise_need_no_second_look(
 def test_identifiers_are_followed_from_batch_to_batch(
     batches: list[list[str]], ascending: bool, numbered: bool
 ) -> None:
-    written, last = calls.Written(Tally(), 0, ""), None
+    written, last = calls.WriteStats(Tally(), 0, ""), None
     for batch in batches:
-        found = calls.rise(pa.table({"_id": pa.array(batch, pa.string())}))
+        found = calls.id_order(pa.table({"_id": pa.array(batch, pa.string())}))
         last = calls._follow(found, last, written) if found else last
     assert (written.ascending, written.numbered) == (ascending, numbered)
 

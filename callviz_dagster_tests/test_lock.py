@@ -21,14 +21,14 @@ from callviz_dagster.assets.calls import calls
 from callviz_dagster.assets.calls_csv import calls_csv
 from callviz_dagster.assets.common import POOL
 from callviz_dagster.assets.raw_calls import raw_calls
-from callviz_dagster.lock import BusyError, one_at_a_time
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.lock import BusyError, one_at_a_time
 from callviz_dagster_tests.test_refresh import failure, refresh, some_calls
 
 LOG = logging.getLogger("test")
 HOLD = (
     "import logging, sys, pathlib\n"
-    "from callviz_dagster.lock import one_at_a_time\n"
+    "from callviz_dagster.storage.lock import one_at_a_time\n"
     "with one_at_a_time(pathlib.Path(sys.argv[1]), logging.getLogger()):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"
@@ -86,7 +86,7 @@ def test_a_refresh_that_cannot_start_says_why(
     settings: Settings, collection: Collection[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some_calls(collection)
-    monkeypatch.setattr("callviz_dagster.lock.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("callviz_dagster.storage.lock.WAIT_SECONDS", 0.1)
     first = holder(settings.data_dir)
     try:
         told = failure(refresh(settings, "raw_calls"))

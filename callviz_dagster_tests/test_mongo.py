@@ -14,10 +14,10 @@ from bson import Binary, Decimal128, Int64, ObjectId, Timestamp
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from callviz_dagster import mongo
-from callviz_dagster.mongo import MongoDB, MongoError
+from callviz_dagster.mongodb import resource as mongo
+from callviz_dagster.mongodb.resource import MongoDB, MongoError
+from callviz_dagster.partitions import WHOLE
 from callviz_dagster.settings import MissingSettingError, Settings
-from callviz_dagster.windows import WHOLE
 
 LOG = logging.getLogger("test")
 Document = dict[str, Any]
@@ -51,7 +51,7 @@ def test_batches_are_those_of_pymongo_byte_for_byte(
         {"_id": "cursor", "cursor": {"firstBatch": [{}], "id": Int64(0)}, "firstBatch": [1], "nextBatch": []},
         {"_id": "large", "filler": "x" * 3_000_000},
     ])  # fmt: skip
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", batch)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", batch)
     asked: list[int] = []
     good = mongo._reply
 
@@ -59,7 +59,7 @@ def test_batches_are_those_of_pymongo_byte_for_byte(
         asked.append(1)
         return good(*given, **named)
 
-    monkeypatch.setattr("callviz_dagster.mongo._reply", reply)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource._reply", reply)
     with MongoDB(settings).snapshot(WHOLE, LOG) as snapshot:
         batches = list(snapshot)
     plain_batches: list[Any] = list(collection.find_raw_batches(batch_size=batch, sort=[("_id", 1)]))
@@ -136,7 +136,7 @@ def test_read_goes_on_after_a_killed_cursor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Connections are cut on the server in mid-read; identifiers of every type are still read once each."""
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 400)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 400)
     collection.insert_many([{"_id": identifier, "filler": "x" * 6000} for identifier in IDENTIFIERS])
     undisturbed = read(settings)
     documents: list[Document] = []

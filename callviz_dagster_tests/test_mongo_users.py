@@ -10,9 +10,9 @@ import pytest
 from pymongo import MongoClient
 
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.mongo import MongoDB, MongoError
+from callviz_dagster.mongodb.resource import MongoDB, MongoError
+from callviz_dagster.partitions import WHOLE
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WHOLE
 
 LOG = logging.getLogger("test")
 PASSWORD = "pa:ss/w0rd@x"

@@ -22,16 +22,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster import contract
-from callviz_dagster.csv_audit import difference
-from callviz_dagster.csv_format import csv_lines, header_line
-from callviz_dagster.elements import Walker
-from callviz_dagster.normalize import normalize
-from callviz_dagster.plan import Plan, make_plan
-from callviz_dagster.profile import Profile
+from callviz_dagster.calls_csv.audit import difference
+from callviz_dagster.calls_csv.format import csv_lines, header_line
+from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.times import local_datetime_text
+from callviz_dagster.documents.values import Renderer
+from callviz_dagster.documents.walker import Walker
 from callviz_dagster.settings import Settings
-from callviz_dagster.tally import PROBLEMS, Tally
-from callviz_dagster.times import local_datetime_text
-from callviz_dagster.values import Renderer
+from callviz_dagster.table.normalize import normalize
+from callviz_dagster.table.plan import Plan, make_plan
+from callviz_dagster.table.tally import PROBLEMS, Tally
 from callviz_dagster_tests import raw_bson as raw
 from callviz_dagster_tests.plain_normalization import NAMES, Rejected, Row, normalize_plainly
 from callviz_dagster_tests.raw_bson import (

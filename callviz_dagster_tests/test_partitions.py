@@ -1,357 +1,183 @@
-"""Refreshes of partitions: cheap, whole, never counted twice, and every document accounted for."""
+"""Partitions: they cover every date once, in every zone, and are Dagster's partitions."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
+import itertools
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import dagster as dg
-import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
 
-from callviz_dagster import csv_changes, csv_format
-from callviz_dagster.definitions import build_definitions
-from callviz_dagster.notebook import load_calls
-from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WINDOWS_TAG
-from callviz_dagster_tests.test_refresh import checks, failure, files, metadata, refresh
+from callviz_dagster.partitions import WHOLE, Partitioning, between, contiguous_runs, format_keys, leftovers, parse_keys
+from callviz_dagster.settings import MissingSettingError, Settings, SettingsError
 
-Document = dict[str, Any]
-FIRST = dt.datetime.combine(dt.datetime.now(dt.UTC).date() - dt.timedelta(9), dt.time(), dt.UTC)
-DAYS = [f"{FIRST + dt.timedelta(n):%Y-%m-%d}" for n in range(10)]
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "America/Sao_Paulo", "Africa/Cairo"]
+KINDS = ["daily", "weekly", "monthly"]
+NOW = dt.datetime(2025, 3, 31, 22, 30, tzinfo=dt.UTC)
 
 
-@pytest.fixture
-def daily(settings: Settings) -> Settings:
-    """Return the settings of a collection that is cut by day, from ten days ago."""
-    return dataclasses.replace(
-        settings, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time"
+def partitioning(kind: str = "daily", zone: str = "Europe/Berlin", first: str = "2024-03-20") -> Partitioning:
+    start = dt.date.fromisoformat(first)
+    return Partitioning.of(
+        Settings(partitions=kind, partitions_start=start, timezone=zone, field_start_time="start_time")
     )
 
 
-def calls_of_ten_days(collection: Collection[Document], a_day: int = 5) -> None:
-    collection.create_index("start_time")
-    collection.insert_many(
-        {"_id": f"{day}-{n}", "start_time": FIRST + dt.timedelta(day, n), "status": "completed", "n": n}
-        for day in range(10)
-        for n in range(a_day)
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_partitions_are_dagsters_partitions(kind: str, zone: str) -> None:
+    ours = partitioning(kind, zone, "2017-01-05")
+    theirs = ours.definition()
+    assert theirs is not None
+    now = dt.datetime(2025, 3, 31, 23, 30, tzinfo=dt.UTC)
+    assert [partition.key for partition in ours.partitions(now)] == list(theirs.get_partition_keys(current_time=now))
+    for partition in ours.partitions(now):
+        span = theirs.time_window_for_partition_key(partition.key)
+        assert (partition.start, partition.end) == (span.start.astimezone(dt.UTC), span.end.astimezone(dt.UTC))
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "Pacific/Apia", "America/St_Johns"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_partitions_follow_each_other_without_gap_and_their_names_are_in_time_order(kind: str, zone: str) -> None:
+    partitions = partitioning(kind, zone, "2009-06-17").partitions(NOW)
+    for before, after in itertools.pairwise(partitions):
+        assert before.end == after.start
+    names = [partition.name for partition in partitions]
+    assert names == sorted(set(names))
+
+
+def test_days_of_23_and_25_hours_are_whole() -> None:
+    days = partitioning()
+    lengths = {}
+    for key in ("2024-03-31", "2024-10-27", "2024-05-01"):
+        partition = days.partition(key)
+        assert partition.start is not None
+        assert partition.end is not None
+        lengths[key] = (partition.end - partition.start) / dt.timedelta(hours=1)
+    assert lengths == {"2024-03-31": 23, "2024-10-27": 25, "2024-05-01": 24}
+
+
+@given(
+    st.datetimes(dt.datetime(2009, 1, 1), dt.datetime(2025, 12, 31), timezones=st.just(dt.UTC)),
+    st.sampled_from([*ZONES, "Pacific/Apia", "America/St_Johns"]),
+    st.sampled_from(KINDS),
+    st.sampled_from([None, "Europe/Berlin", "America/New_York"]),
+)
+def test_every_date_is_in_the_partition_that_its_key_names(
+    stored: dt.datetime, zone: str, kind: str, source_zone: str | None
+) -> None:
+    scheme = Partitioning(
+        kind, dt.date(2000, 1, 3) if kind == "weekly" else dt.date(2000, 1, 1), zone, "s", source_zone
     )
+    key = scheme.key_of(stored)
+    assert key is not None
+    partition = scheme.partition(key)
+    assert partition.start is not None
+    assert partition.end is not None
+    assert partition.start <= stored < partition.end
 
 
-def refresh_range(settings: Settings, first: str, last: str, *, only: str = "") -> dg.ExecuteInProcessResult:
-    definitions = build_definitions(settings)
-    selection = dg.AssetSelection.assets("raw_calls", "calls", "rejected_calls", "calls_csv")
-    job = dg.define_asset_job("test", selection=selection, executor_def=dg.in_process_executor)
-    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    resolved = dg.Definitions(
-        assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
-    ).resolve_job_def("test")
-    return resolved.execute_in_process(
-        raise_on_error=False, tags=tags | ({WINDOWS_TAG: only} if only else {}), instance=dg.DagsterInstance.ephemeral()
-    )
+def test_a_call_is_in_the_partition_of_its_local_date() -> None:
+    late = dt.datetime(2024, 5, 1, 22, 30, tzinfo=dt.UTC)
+    assert late.astimezone(ZoneInfo("Europe/Berlin")).date() == dt.date(2024, 5, 2)
+    assert partitioning("daily").key_of(late) == "2024-05-02"
+    assert partitioning("weekly").key_of(late) == "2024-04-29"
+    assert partitioning("monthly").key_of(late) == "2024-05-01"
 
 
-def ids(settings: Settings) -> list[str]:
-    path = settings.publish_dir / "calls.csv"
-    return [row[0] for row in duckdb.execute(f"select _id from read_csv('{path}', all_varchar=true)").fetchall()]
+@pytest.mark.parametrize("value", [None, "2024-05-01", 1714600000, dt.datetime(2024, 3, 19, 20), dt.datetime.max])
+def test_what_is_no_date_or_before_the_start_is_in_no_partition(value: object) -> None:
+    if value == dt.datetime.max:
+        assert partitioning("daily").key_of(value) is None
+    else:
+        assert partitioning().key_of(value) is None
 
 
-def test_a_range_is_refreshed_in_one_run_and_published_in_time_order(
-    daily: Settings, collection: Collection[Document]
-) -> None:
-    calls_of_ten_days(collection)
-    result = refresh_range(daily, DAYS[0], DAYS[-1])
-    assert result.success
-    assert ids(daily) == [f"{day}-{n}" for day in range(10) for n in range(5)]
-    events = [e.materialization for e in result.get_asset_materialization_events()]
-    made = {e.partition: e.metadata["dagster/row_count"].value for e in events if e.asset_key == dg.AssetKey("calls")}
-    assert made == dict.fromkeys(DAYS, 5)
-    assert checks(result)["documents_covered"].passed
-    assert checks(result)["start_time_indexed"].passed
-    assert checks(result)["collection_accounted_for"].description == "50 documents = 50 calls + 0 rejected + 0 that " \
-        "no partition covers."  # fmt: skip
-    assert load_calls(daily)["_id"].tolist() == ids(daily)
+def test_a_stored_local_clock_is_cut_at_its_own_midnight() -> None:
+    clock = Partitioning("daily", dt.date(2024, 1, 1), "Europe/Berlin", "s", "Europe/Berlin")
+    assert clock.partition("2024-03-31").start == dt.datetime(2024, 3, 31, tzinfo=dt.UTC)
+    assert clock.partition("2024-03-31").end == dt.datetime(2024, 4, 1, tzinfo=dt.UTC)
 
 
-def written(settings: Settings) -> dict[Path, tuple[int, int]]:
-    """Return what tells a file that was written again, with the same bytes or others."""
-    paths = [path for folder in (settings.data_dir, settings.publish_dir) for path in folder.rglob("*")]
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths if path.is_file()}
+def test_without_partitions_the_one_partition_is_the_whole_collection() -> None:
+    none = Partitioning.of(Settings())
+    assert none.partitions(NOW) == [WHOLE]
+    assert none.partition("") == WHOLE
+    assert none.key_of("anything") == ""
+    assert none.definition() is None
+    assert WHOLE.filter() == {}
 
 
-def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection: Collection[Document]) -> None:
-    """The server's profiler tells how many documents each command of a refresh looked at."""
-    calls_of_ten_days(collection, 200)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    before = written(daily)
-    collection.update_many({"start_time": {"$gte": FIRST + dt.timedelta(4), "$lt": FIRST + dt.timedelta(5)}}, {
-        "$set": {"status": "failed"}})  # fmt: skip
-    database = collection.database
-    try:
-        database.command("profile", 2, filter={"appName": "callviz", "ns": collection.full_name})
-    except OperationFailure:
-        database.command("profile", 2)
-    result = refresh_range(daily, DAYS[4], DAYS[4])
-    database.command("profile", 0)
-    assert result.success
-    looked_at = [entry.get("docsExamined", 0) for entry in database["system.profile"].find({"appName": "callviz"})]
-    assert looked_at, "the profiler must have seen the refresh"
-    assert sum(looked_at) <= 400, "200 counted and 200 read, none of the other days"
-    rewritten = {f"{path.parent.name}/{path.name}" for path, when in written(daily).items() if before.get(path) != when}
-    assert rewritten - {"data/.refresh.lock"} == {
-        f"raw_calls/{DAYS[4]}.bson.zst", f"raw_calls/{DAYS[4]}.json", "raw_calls/coverage.json",
-        f"calls/{DAYS[4]}.parquet", f"rejected_calls/{DAYS[4]}.parquet", "publish/calls.csv", "data/calls_csv.json",
-    }  # fmt: skip
-    assert len(ids(daily)) == 2000
+def test_the_start_is_moved_back_to_a_whole_partition() -> None:
+    assert partitioning("weekly", first="2024-03-20").partitions(NOW)[0].key == "2024-03-18"
+    assert partitioning("monthly", first="2024-03-20").partitions(NOW)[0].name == "2024-03"
 
 
-@pytest.mark.parametrize("damage", [None, "a byte", "the end", "the record", "all of it"])
-def test_only_the_lines_of_what_was_refreshed_are_made_anew_and_none_is_taken_from_a_damaged_file(
-    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, damage: str | None
-) -> None:
-    calls_of_ten_days(collection, 20)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    collection.update_one({"start_time": {"$gte": FIRST + dt.timedelta(4)}}, {"$set": {"status": "a longer status"}})
-    csv, record = daily.publish_dir / "calls.csv", daily.data_dir / "calls_csv.json"
-    content = csv.read_bytes()
-    if damage == "a byte":
-        csv.write_bytes(content[:300] + b"?" + content[301:])
-    elif damage == "the end":
-        csv.write_bytes(content[: len(content) // 2])
-    elif damage == "the record":
-        record.write_text("{", encoding="utf-8")
-    elif damage == "all of it":
-        csv.unlink()
-    made: list[int] = []
-    good = csv_format.csv_lines
-
-    def counted(batch: Any, *rest: Any) -> Any:
-        made.append(batch.num_rows)
-        return good(batch, *rest)
-
-    monkeypatch.setattr(csv_format, "csv_lines", counted)
-    assert refresh_range(daily, DAYS[4], DAYS[4]).success
-    assert sum(made) == {None: 20, "a byte": 220, "the end": 220, "the record": 200, "all of it": 200}[damage]
-    published = csv.read_bytes()
-    csv.unlink()
-    record.unlink()
-    assert refresh_range(daily, DAYS[4], DAYS[4]).success
-    assert csv.read_bytes() == published != content
+def test_partitions_are_told_as_stretches_and_read_back() -> None:
+    every = partitioning().partitions(NOW)
+    some = [every[0], every[1], every[2], every[9]]
+    assert format_keys(some, every) == "2024-03-20...2024-03-22, 2024-03-29"
+    assert parse_keys(format_keys(some, every), every) == some
+    assert [len(part) for part in contiguous_runs(some, every)] == [3, 1]
 
 
-def test_lines_that_would_be_written_otherwise_are_not_copied(
-    daily: Settings, collection: Collection[Document]
-) -> None:
-    calls_of_ten_days(collection, 20)
-    collection.update_many({}, {"$set": {"score": 5}})
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    collection.update_one({"start_time": {"$gte": FIRST + dt.timedelta(4)}}, {"$set": {"score": "none", "late": 1}})
-    assert refresh_range(daily, DAYS[4], DAYS[4]).success
-    published = (daily.publish_dir / "calls.csv").read_text(encoding="utf-8")
-    assert published.count('"5"') == 199, "the column is text now, in the lines of every day"
-    assert published.splitlines()[0].count(",") == published.splitlines()[1].count(",")
+def test_filters_give_every_document_to_one_partition_or_to_none(collection: Collection[dict[str, Any]]) -> None:
+    day = dt.datetime(2024, 3, 20, 12)
+    starts: list[Any] = [
+        *(day + dt.timedelta(hours=7 * n) for n in range(30)),
+        [day, day + dt.timedelta(2)],
+        "2024-03-21T00:00:00Z",
+        1_711_000_000_000,
+        None,
+        day - dt.timedelta(9),
+        day + dt.timedelta(900),
+    ]
+    collection.insert_many([{"_id": n, "t": {"start": start}} for n, start in enumerate(starts)])
+    collection.insert_one({"_id": "list above", "t": [{"start": day}, {"start": day + dt.timedelta(1)}]})
+    collection.insert_one({"_id": "none"})
+    scheme = Partitioning("daily", dt.date(2024, 3, 20), "Europe/Berlin", "t.start")
+    partitions = scheme.partitions(dt.datetime(2024, 4, 1, tzinfo=dt.UTC))
+    found = [document["_id"] for partition in partitions for document in collection.find(partition.filter())]
+    assert sorted(found) == list(range(30))
+    assert [d["_id"] for d in collection.find(between("t.start", None, partitions[0].start))] == [34]
+    assert [d["_id"] for d in collection.find(between("t.start", partitions[-1].end, None))] == [35]
+    for document in collection.find({"_id": {"$in": found}}):
+        (partition,) = [w for w in partitions if w.key == scheme.key_of(document["t"]["start"])]
+        assert collection.count_documents({"_id": document["_id"], **partition.filter()}) == 1
 
 
-def test_of_a_range_only_the_named_partitions_are_read(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    before = files(daily)
-    collection.update_many({}, {"$set": {"status": "failed"}})
-    result = refresh_range(daily, DAYS[1], DAYS[8], only=f"{DAYS[1]}, {DAYS[8]}")
-    assert result.success
-    changed = {name.rsplit("/", 1)[1] for name, content in files(daily).items() if before.get(name) != content}
-    assert {name for name in changed if name.endswith(".bson.zst")} == {f"{DAYS[1]}.bson.zst", f"{DAYS[8]}.bson.zst"}
-    kept = [e.materialization for e in result.get_asset_materialization_events()
-            if e.materialization.partition == DAYS[4]]  # fmt: skip
-    assert "nothing in it had changed" in str(kept[0].metadata["refreshed"].value)
+def test_files_of_another_partitioning_are_left_over(tmp_path: Path) -> None:
+    days, months = partitioning("daily"), partitioning("monthly")
+    for partition in (WHOLE, days.partition("2024-03-20"), months.partition("2024-03-01")):
+        for path in (partition.archive(tmp_path), partition.manifest(tmp_path), partition.calls(tmp_path)):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    (tmp_path / "raw_calls" / "coverage.json").touch()
+    left = {path.name for path in leftovers(tmp_path, days.partitions(NOW))}
+    assert left == {"all.bson.zst", "all.json", "all.parquet", "2024-03.bson.zst", "2024-03.json", "2024-03.parquet"}
 
 
-def test_documents_that_no_partition_covers_are_counted_so_that_the_sum_is_the_collection(
-    daily: Settings, collection: Collection[Document]
-) -> None:
-    calls_of_ten_days(collection)
-    collection.insert_many([
-        {"_id": "text", "start_time": "2024-05-01T10:00:00Z"},
-        {"_id": "none"},
-        {"_id": "list", "start_time": [FIRST, FIRST + dt.timedelta(1)]},
-        {"_id": "old", "start_time": FIRST - dt.timedelta(days=1)},
-        {"_id": "ancient", "start_time": dt.datetime(1, 1, 1)},
-        {"_id": "ahead", "start_time": FIRST + dt.timedelta(days=30)},
-    ])  # fmt: skip
-    result = refresh_range(dataclasses.replace(daily, max_rejected=0.1), DAYS[0], DAYS[-1])
-    assert result.success
-    check = checks(result)["documents_covered"]
-    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    told = check.description or ""
-    assert "56 documents = 50 in partitions + 6 in none" in told
-    assert "3 whose start time is missing or no date" in told
-    assert "2 before the first partition; set CALLVIZ_PARTITIONS_START to an earlier date" in told
-    assert "1 in the future" in told
-    for identifier in ("text", "none", "list", "old", "ancient", "ahead"):
-        assert identifier in str(check.metadata["examples"].value)
-    accounted = checks(result)["collection_accounted_for"]
-    assert accounted.passed
-    assert "56 documents = 50 calls + 0 rejected + 6 that no partition covers" in (accounted.description or "")
-
-
-def test_too_many_documents_without_a_date_stop_the_refresh(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    before = files(daily)
-    collection.update_many({}, [{"$set": {"start_time": {"$toString": "$start_time"}}}])
-    result = refresh_range(daily, DAYS[0], DAYS[-1])
-    assert not result.success
-    assert "100.00% without a usable start time; the limit CALLVIZ_MAX_REJECTED is 5.00%" in failure(result)
-    assert files(daily) == before
-
-
-def test_a_missing_index_is_told_with_the_command_that_creates_it(
-    daily: Settings, collection: Collection[Document]
-) -> None:
-    calls_of_ten_days(collection)
-    collection.drop_index("start_time_1")
-    result = refresh_range(daily, DAYS[0], DAYS[-1])
-    assert result.success
-    check = checks(result)["start_time_indexed"]
-    assert not check.passed
-    assert 'db.getCollection("calls").createIndex({"start_time": 1})' in (check.description or "")
-    assert len(ids(daily)) == 50
-
-
-def test_partitions_that_have_documents_and_were_never_made_are_not_left_out(
-    daily: Settings, collection: Collection[Document]
-) -> None:
-    calls_of_ten_days(collection)
-    result = refresh_range(daily, DAYS[4], DAYS[5])
-    assert not result.success
-    assert f"Partitions that have documents are not there: refresh {DAYS[0]}...{DAYS[3]}, {DAYS[6]}...{DAYS[9]} first" \
-        in failure(result)  # fmt: skip
-    assert not (daily.publish_dir / "calls.csv").exists()
-    collection.delete_many({"start_time": {"$lt": FIRST + dt.timedelta(4)}})
-    assert refresh_range(daily, DAYS[6], DAYS[9]).success, "empty partitions need not be there"
-    assert len(ids(daily)) == 30
-
-
-def test_columns_are_the_same_over_partitions_made_at_different_times(
-    daily: Settings, collection: Collection[Document]
-) -> None:
-    collection.create_index("start_time")
-    for day, value in enumerate([True, 7, 2.5, "text", dt.datetime(2024, 5, 1, 10, 0, 0, 250_000)]):
-        collection.insert_one({"_id": day, "start_time": FIRST + dt.timedelta(day), "mixed": value, f"only{day}": day})
-        assert refresh_range(daily, DAYS[day], DAYS[day]).success
-    path = daily.publish_dir / "calls.csv"
-    apart = duckdb.execute(f"select _id, mixed, only0, only4 from read_csv('{path}', all_varchar=true)").fetchall()
-    assert apart == [
-        ("0", "true", "0", None), ("1", "7", None, None), ("2", "2.5", None, None), ("3", "text", None, None),
-        ("4", "2024-05-01 10:00:00.250", None, "4"),
-    ]  # fmt: skip
-    assert refresh_range(daily, DAYS[0], DAYS[4]).success
-    again = duckdb.execute(f"select _id, mixed, only0, only4 from read_csv('{path}', all_varchar=true)").fetchall()
-    assert again == apart, "a value reads the same whenever its partition was made"
-
-
-def test_switching_the_partitioning_counts_nothing_twice_and_says_what_it_removed(
-    settings: Settings, daily: Settings, collection: Collection[Document]
-) -> None:
-    calls_of_ten_days(collection)
-    assert refresh(settings).success
-    part = refresh_range(daily, DAYS[0], DAYS[3])
-    assert not part.success
-    assert len(ids(settings)) == 50, "the last good calls.csv stays until every partition is there"
-    assert (settings.data_dir / "calls" / "all.parquet").exists()
-    done = refresh_range(daily, DAYS[4], DAYS[9])
-    assert done.success
-    assert len(ids(daily)) == 50
-    events = [e.materialization.metadata for e in done.get_asset_materialization_events()
-              if e.materialization.asset_key == dg.AssetKey("calls")]  # fmt: skip
-    assert "calls/all.parquet" in str(events[0]["files of another partitioning removed"].value)
-    assert not list(settings.data_dir.rglob("all.*"))
-    monthly = dataclasses.replace(daily, partitions="monthly")
-    months = sorted({day[:8] + "01" for day in DAYS})
-    assert refresh_range(monthly, months[0], months[-1]).success
-    assert len(ids(monthly)) == 50
-    assert refresh(settings).success
-    assert sorted(ids(settings)) == sorted(ids(daily))
-    assert {path.name for path in (settings.data_dir / "calls").glob("*.parquet")} == {"all.parquet"}
-
-
-def test_a_changed_time_zone_asks_for_every_partition(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    tokyo = dataclasses.replace(daily, timezone="Asia/Tokyo")
-    result = refresh_range(tokyo, DAYS[0], DAYS[1])
-    assert not result.success
-    assert f"refresh {DAYS[2]}..." in failure(result)
-
-
-def test_a_run_without_partitions_is_told_what_to_name(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    result = refresh(daily)
-    assert not result.success
-    assert f"--partition-range {DAYS[0]}...{DAYS[-1]}" in failure(result)
-
-
-def test_what_changed_since_the_last_refresh_is_told(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    collection.insert_many([{"_id": f"new{n}", "start_time": FIRST + dt.timedelta(1)} for n in range(3)])
-    collection.delete_one({"_id": "0-0"})
-    collection.update_one({"_id": "2-2"}, {"$set": {"status": "failed"}})
-    collection.update_one({"_id": "1-1"}, {"$set": {"start_time": FIRST + dt.timedelta(8)}})
-    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
-    assert (told["rows added"], told["rows changed"], told["rows removed"]) == (3, 2, 1)
-    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
-    assert (told["rows added"], told["rows changed"], told["rows removed"]) == (0, 0, 0)
+def test_partitions_without_a_start_or_a_field_are_refused() -> None:
+    with pytest.raises(MissingSettingError, match="needs CALLVIZ_PARTITIONS_START, for example 2024-01-01"):
+        Settings(partitions="daily", field_start_time="s")
+    with pytest.raises(MissingSettingError, match="needs CALLVIZ_FIELD_START_TIME"):
+        Settings(partitions="daily", partitions_start=dt.date(2024, 1, 1))
 
 
 @pytest.mark.parametrize(
-    ("days", "same_ends"),
-    [([0], (False, True)), ([9], (True, False)), ([3, 6], (True, True)), ([0, 9], (False, False)), ([], (True, True))],
+    ("name", "value"),
+    [("PARTITIONS", "hourly"), ("PARTITIONS_START", "1.1.2024"), ("FRESH_WITHIN", "soon"), ("NIGHTLY", "25:00")],
 )
-def test_copied_lines_are_known_to_be_the_same(
-    days: list[int],
-    same_ends: tuple[bool, bool],
-    daily: Settings,
-    collection: Collection[Document],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
-    for day in days:
-        collection.update_one({"_id": f"{day}-2"}, {"$set": {"status": "no-answer"}})
-        collection.insert_one({"_id": f"{day}-9", "start_time": FIRST + dt.timedelta(day)})
-        collection.delete_one({"_id": f"{day}-0"})
-    good, seen = csv_changes.count_changes, []
-
-    def both(old: Path, new: Path, *, longest: int, same: tuple[int, int] | None) -> csv_changes.Changes:
-        assert same is not None
-        first, last = old.read_bytes(), new.read_bytes()
-        header = first.index(b"\n") + 1
-        assert first[: same[0]] == last[: same[0]]
-        assert first[len(first) - same[1] :] == last[len(last) - same[1] :]
-        assert all(first[place - 1 : place] == b"\n" for place in (same[0], len(first) - same[1]))
-        seen.append((same[0] > header, same[1] > 0))
-        found = good(old, new, longest=longest, same=same)
-        assert found == good(old, new, longest=longest)
-        return found
-
-    monkeypatch.setattr(csv_changes, "count_changes", both)
-    only = ", ".join(DAYS[day] for day in days or [4])
-    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1], only=only), "calls_csv")
-    assert [told[f"rows {what}"] for what in ("added", "changed", "removed")] == [len(days)] * 3
-    assert seen == [same_ends] or not days, "with no call changed, the file of a day can be the same, byte for byte"
+def test_settings_that_make_no_sense_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CALLVIZ_{name}: '{value}' is not allowed; it takes"):
+        Settings.load({f"CALLVIZ_{name}": value})
 
 
-def test_freshness_is_watched_where_the_setting_says() -> None:
-    def policy(settings: Settings) -> object:
-        graph = build_definitions(settings).get_repository_def().asset_graph
-        return graph.get(dg.AssetKey("calls_csv")).freshness_policy
-
-    assert policy(Settings()) is None
-    assert policy(Settings(fresh_within=dt.timedelta(hours=24))) == dg.FreshnessPolicy.time_window(
-        fail_window=dt.timedelta(hours=24)
-    )
+def test_settings_of_spans_are_read() -> None:
+    assert Settings.load({"CALLVIZ_FRESH_WITHIN": "90m"}).fresh_within == dt.timedelta(minutes=90)
+    assert Settings.load({"CALLVIZ_NIGHTLY": "03:30"}).nightly == "03:30"

@@ -11,13 +11,13 @@ import bson
 import pytest
 from bson import Decimal128
 
-from callviz_dagster import profile as profiles
 from callviz_dagster.contract import Kind
-from callviz_dagster.elements import Walker
-from callviz_dagster.plan import FieldColumn, Plan, PlanError, make_plan
-from callviz_dagster.profile import Profile
+from callviz_dagster.documents import profile as profiles
+from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.values import dotted
+from callviz_dagster.documents.walker import Walker
 from callviz_dagster.settings import ROLES, Settings
-from callviz_dagster.values import dotted
+from callviz_dagster.table.plan import FieldColumn, Plan, PlanError, make_plan
 from callviz_dagster_tests.raw_bson import raw_document, text, value
 
 NOW = dt.datetime(2024, 3, 1, 10)

@@ -22,9 +22,9 @@ from pymongo.collection import Collection
 from callviz_dagster.contract import LEADING
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.sample_calls import seed_collection
-from callviz_dagster.manifest import published_facts
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.settings import Settings
+from callviz_dagster.table.manifest import read_footer
 
 Document = dict[str, Any]
 START = dt.datetime(2024, 3, 30, 23, 30, tzinfo=dt.UTC)
@@ -275,11 +275,11 @@ def test_facts_name_what_was_rejected_and_repaired(settings: Settings, collectio
     collection.insert_one({"_id": "iso", "start_time": "2024-03-30T23:30:00Z", "status": "NO ANSWER"})
     collection.insert_one({"_id": "odd"})
     assert refresh(settings).success
-    facts = published_facts(settings.data_dir / "calls" / "all.parquet")
-    assert facts is not None
-    assert (facts.documents, facts.calls, facts.rejected, facts.repaired_rows) == (100, 99, 1, 1)
-    assert facts.rejected_reasons == {"start_missing": 1}
-    assert facts.repairs["start_time: text read as a time"] == 1
+    footer = read_footer(settings.data_dir / "calls" / "all.parquet")
+    assert footer is not None
+    assert (footer.documents, footer.calls, footer.rejected, footer.repaired_rows) == (100, 99, 1, 1)
+    assert footer.rejected_reasons == {"start_missing": 1}
+    assert footer.repairs["start_time: text read as a time"] == 1
 
 
 def test_long_reads_tell_their_progress(
@@ -288,7 +288,7 @@ def test_long_reads_tell_their_progress(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 100)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 100)
     monkeypatch.setattr("callviz_dagster.progress.Progress.every_seconds", 0.0)
     some_calls(collection, 1000)
     result = refresh(settings, "raw_calls")

@@ -18,9 +18,9 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from callviz_dagster.demo.mongod import Server, running_replica_set
-from callviz_dagster.mongo import MongoDB, MongoError
+from callviz_dagster.mongodb.resource import MongoDB, MongoError
+from callviz_dagster.partitions import WHOLE, Partition, Partitioning, between
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import WHOLE, Partitioning, Window, between
 from callviz_dagster_tests.proxy import Network, network
 
 LOG = logging.getLogger("test")
@@ -98,8 +98,8 @@ def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(
 
     ports: defaultdict[str, set[int | None]] = defaultdict(set)
     client = functools.partial(MongoClient, event_listeners=[Asked()])
-    monkeypatch.setattr("callviz_dagster.mongo.pymongo.MongoClient", client)
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 5_000)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.pymongo.MongoClient", client)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 5_000)
     settings = Settings(
         mongo_uri=f"{members[0].uri}&readPreference=secondary",
         mongo_database="shop",
@@ -108,9 +108,9 @@ def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(
         field_start_time="n",
     )
     partitioning = Partitioning.of(settings)
-    windows = partitioning.windows(dt.datetime(2024, 3, 1, tzinfo=dt.UTC))
+    partitions = partitioning.partitions(dt.datetime(2024, 3, 1, tzinfo=dt.UTC))
     with MongoDB(settings).instant(LOG) as instant:
-        coverage = instant.coverage(partitioning, windows, {*windows})
+        coverage = instant.coverage(partitioning, partitions, {*partitions})
         assert (coverage.documents, coverage.no_date) == (NUMBER, NUMBER)
         read = instant.read(WHOLE)
         assert sum(len(bson.decode_all(batch)) for batch in read) == read.documents == NUMBER
@@ -126,7 +126,7 @@ QUICK = "heartbeatFrequencyMS=500&connectTimeoutMS=1000"
 def test_a_disturbed_read_equals_an_undisturbed_one(
     members: list[Server], disturb: Callable[[list[Server]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
     settings = Settings(mongo_uri=f"{members[0].uri}&{QUICK}", mongo_database="shop")
     documents: list[Document] = []
     with MongoDB(settings).snapshot(WHOLE, LOG) as read:
@@ -147,7 +147,7 @@ def test_a_disturbed_read_equals_an_undisturbed_one(
 @pytest.fixture
 def reading_through(members: list[Server], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Network, Settings]]:
     """Give a network to the primary, and settings that read through it."""
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
     with network(primary(members).port) as net:
         uri = f"mongodb://127.0.0.1:{net.port}/?directConnection=true&serverSelectionTimeoutMS=1000&{QUICK}"
         yield net, Settings(mongo_uri=uri, mongo_database="shop")
@@ -190,7 +190,7 @@ def test_a_network_that_stays_silent_is_told(
     reading_through: tuple[Network, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, settings = reading_through
-    monkeypatch.setattr("callviz_dagster.mongo._RESUMES", 1)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource._RESUMES", 1)
     with (
         pytest.raises(MongoError, match=rf"^MongoDB did not answer: 127\.0\.0\.1:{net.port}.* Check the host and port"),
         MongoDB(settings).snapshot(WHOLE, LOG) as read,
@@ -207,7 +207,7 @@ def hang(members: list[Server], command: str, times: int) -> None:
 
 
 def test_a_server_that_hangs_in_mid_read_is_asked_again(members: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
     settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
     hang(members, "getMore", 1)
     with MongoDB(settings).snapshot(WHOLE, LOG) as read:
@@ -220,8 +220,8 @@ def test_a_server_that_hangs_in_mid_read_is_asked_again(members: list[Server], m
 def test_a_server_that_hangs_again_and_again_is_told(
     members: list[Server], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 500)
-    monkeypatch.setattr("callviz_dagster.mongo._PATIENCE_SECONDS", 0.9)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource._PATIENCE_SECONDS", 0.9)
     settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
     hang(members, command, 5)
     with (
@@ -246,18 +246,18 @@ def test_no_answer_is_waited_for_without_end_unless_the_connection_string_says_s
 def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type(
     members: list[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongo.BATCH", 50)
+    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 50)
     identifiers: list[Any] = [*range(200), *(f"call-{n:03d}" for n in range(200)), *({"n": n} for n in range(50))]
     day = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
-    window = Window("w", "w", "start", day, day + dt.timedelta(1))
+    partition = Partition("w", "w", "start", day, day + dt.timedelta(1))
     with MongoClient[Document](members[0].uri, w=3) as client:
         client.shop.days.create_index("start")
         client.shop.days.insert_many([{"_id": i, "start": day, "filler": "x" * 60_000} for i in identifiers])
         client.shop.days.insert_many([{"start": day + dt.timedelta(1)} for _ in range(100)])
     settings = Settings(mongo_uri=members[0].uri, mongo_database="shop", mongo_collection="days")
     documents: list[Document] = []
-    assert window.filter() == between("start", window.start, window.end)
-    with MongoDB(settings).snapshot(window, LOG) as read:
+    assert partition.filter() == between("start", partition.start, partition.end)
+    with MongoDB(settings).snapshot(partition, LOG) as read:
         for number, batch in enumerate(read):
             documents += bson.decode_all(batch)
             if number in (1, 6):

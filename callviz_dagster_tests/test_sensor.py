@@ -25,13 +25,13 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from callviz_dagster import refresh
+from callviz_dagster.automation import sensor as refresh
+from callviz_dagster.automation.decisions import Cursor
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.lock import one_at_a_time
-from callviz_dagster.mongo import HistoryLostError, MongoDB, MongoError
+from callviz_dagster.mongodb.resource import HistoryLostError, MongoDB, MongoError
 from callviz_dagster.settings import Settings
-from callviz_dagster.watch import Cursor
+from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster_tests.test_lock import holder
 
 Document = dict[str, Any]

@@ -25,12 +25,12 @@ from dagster_tableau.translator import (
 )
 
 from callviz_dagster.assets import calls_hyper as hyper
-from callviz_dagster.assets.calls_hyper import calls_hyper, columns_of, count_rows, hyper_assets
+from callviz_dagster.assets.calls_hyper import calls_hyper, count_rows, hyper_assets, published_columns
 from callviz_dagster.assets.callviz_workbook import CHECK, build_callviz_workbook, unreadable
 from callviz_dagster.assets.tableau import tableau_specs, workbook_specs
 from callviz_dagster.contract import LEADING, Kind
 from callviz_dagster.settings import Settings, SettingsError
-from callviz_dagster.workbook import SHEETS, packed, read
+from callviz_dagster.tableau.workbook import SHEETS, packed, read
 from callviz_dagster_tests.tableau_helpers import (
     KINDS,
     SCHEMA_VERSIONS,
@@ -296,7 +296,7 @@ def test_an_extract_that_lacks_rows_is_not_published(settings: Settings, monkeyp
 
 
 @needs_pantab
-def test_windows_with_different_columns_become_one_extract(settings: Settings) -> None:
+def test_partitions_with_different_columns_become_one_extract(settings: Settings) -> None:
     later = calls_table(3).drop_columns(["agent"])
     later = later.set_column(later.schema.get_field_index("cost_usd"), "cost_usd", pa.array(["1.5 EUR", None, "2"]))
     later = later.append_column("queue", pa.array([1, 2, None], pa.int64()))
@@ -341,7 +341,7 @@ def test_without_the_extra_there_is_no_extract_and_the_rest_works(
 
 
 def test_columns_stand_in_the_order_of_calls_csv(settings: Settings) -> None:
-    assert [column.name for column in columns_of([settings.data_dir / "calls" / "all.parquet"])] == list(KINDS)
+    assert [column.name for column in published_columns([settings.data_dir / "calls" / "all.parquet"])] == list(KINDS)
 
 
 # The lineage graph

@@ -7,11 +7,11 @@ import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
-from callviz_dagster import counts
 from callviz_dagster.contract import LEADING, OTHER_FIELDS, REPAIRS, markdown_table
+from callviz_dagster.dashboard import counts
 from callviz_dagster.settings import Settings
 from callviz_dagster.settings import markdown_table as settings_table
-from callviz_dagster.workbook import DASHBOARD, HEADLINE, SHEETS
+from callviz_dagster.tableau.workbook import DASHBOARD, HEADLINE, SHEETS
 from callviz_dagster_tests.tableau_helpers import calls_table, publish
 from callviz_dagster_tests.test_workbook_rules import fields
 

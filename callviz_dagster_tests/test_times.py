@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callviz_dagster import contract, times
-from callviz_dagster.times import AMBIGUOUS, OUT_OF_RANGE, UNREADABLE, Reading, read_number, read_text
+from callviz_dagster import contract
+from callviz_dagster.documents import times
+from callviz_dagster.documents.times import AMBIGUOUS, OUT_OF_RANGE, UNREADABLE, Reading, read_number, read_text
 from callviz_dagster_tests.raw_bson import examples
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -18,7 +18,7 @@ from bson.codec_options import DatetimeConversion
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callviz_dagster.values import (
+from callviz_dagster.documents.values import (
     Renderer,
     Secrets,
     date_text,

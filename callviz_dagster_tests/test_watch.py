@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callviz_dagster.watch import (
+from callviz_dagster.automation.decisions import (
     PATIENCE_SECONDS,
     Cursor,
     Decision,
@@ -18,8 +18,8 @@ from callviz_dagster.watch import (
     Request,
     after_run,
     decide,
-    everything,
     latest,
+    request_full_refresh,
     still_pending,
 )
 
@@ -70,7 +70,7 @@ def test_a_burst_is_read_to_its_end_but_not_for_ever() -> None:
 
 
 def test_a_failed_refresh_is_tried_again_after_pauses_that_grow() -> None:
-    cursor = decided(everything(Cursor(pending={KEYS[1]: [5, 1]}), "the oplog has rolled over")).cursor
+    cursor = decided(request_full_refresh(Cursor(pending={KEYS[1]: [5, 1]}), "the oplog has rolled over")).cursor
     now, pauses = NOW, []
     for _ in range(9):
         cursor = after_run(cursor, Outcome.FAILED, now, 60, "run 1a2b was a failure")

@@ -12,9 +12,19 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from callviz_dagster import workbook as wb
 from callviz_dagster.contract import LEADING, REPAIRS, Kind
-from callviz_dagster.workbook import DASHBOARD, HEADLINE, SHEETS, WorkbookError, audit, locate, pack, packed, read
+from callviz_dagster.tableau import workbook as wb
+from callviz_dagster.tableau.workbook import (
+    DASHBOARD,
+    HEADLINE,
+    SHEETS,
+    WorkbookError,
+    audit,
+    locate,
+    pack,
+    packed,
+    read,
+)
 from callviz_dagster_tests.tableau_helpers import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
 
 XML = workbook_xml()
@@ -426,13 +436,13 @@ def test_finds_the_workbook_of_an_installed_package(tmp_path: Path, monkeypatch:
     package = tmp_path / "callviz_dagster"
     (package / "tableau").mkdir(parents=True)
     (package / "tableau" / "callviz.twb").write_bytes(XML)
-    monkeypatch.setattr(wb, "__file__", str(package / "workbook.py"))
+    monkeypatch.setattr(wb, "__file__", str(package / "tableau" / "workbook.py"))
     assert locate() == package / "tableau" / "callviz.twb"
 
 
 def test_a_workbook_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WorkbookError, match=r"CALLVIZ_WORKBOOK names .*mine\.twb, and there is no such file"):
         locate(tmp_path / "mine.twb")
-    monkeypatch.setattr(wb, "__file__", str(tmp_path / "workbook.py"))
+    monkeypatch.setattr(wb, "__file__", str(tmp_path / "package" / "tableau" / "workbook.py"))
     with pytest.raises(WorkbookError, match="install callviz-dagster again"):
         locate()

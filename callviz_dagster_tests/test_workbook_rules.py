@@ -18,11 +18,11 @@ import bson
 import pytest
 from lxml import etree
 
-from callviz_dagster import charts, counts
 from callviz_dagster.contract import LEADING, UNKNOWN, WEEKDAYS, Kind
+from callviz_dagster.dashboard import charts, counts
 from callviz_dagster.demo.sample_calls import sample_batches
-from callviz_dagster.vocabulary import known_label
-from callviz_dagster.workbook import DASHBOARD, DATATYPES, HEADLINE, SHEETS, packed
+from callviz_dagster.documents.labels import known_label
+from callviz_dagster.tableau.workbook import DASHBOARD, DATATYPES, HEADLINE, SHEETS, packed
 from callviz_dagster_tests.tableau_helpers import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
 
 XML = workbook_xml()

@@ -1,6 +1,7 @@
 """`call_dashboard.html`: the five charts as one page, audited against the calls it counts, then swapped in whole.
 
-What belongs elsewhere: counting (`counts.py`), the charts (`charts.py`) and the page (`dashboard/`).
+What belongs elsewhere: counting (`dashboard/counts.py`), the charts (`dashboard/charts.py`) and the page
+(`dashboard/`).
 """
 
 import time
@@ -12,16 +13,20 @@ from typing import Any
 
 import dagster as dg
 
-from callviz_dagster import charts
-from callviz_dagster.assets.common import POOL, Refused, require_windows, snapshot_metadata, told_in_a_sentence
-from callviz_dagster.counts import Counts, count_files
-from callviz_dagster.dashboard import page
-from callviz_dagster.files import FileFacts, open_for_writing, staged, write_text
-from callviz_dagster.files import facts as file_facts
-from callviz_dagster.lock import one_at_a_time
-from callviz_dagster.manifest import Facts, published_coverage
+from callviz_dagster.assets.common import (
+    POOL,
+    AuditFailed,
+    require_partitions,
+    snapshot_metadata,
+    user_errors_as_failures,
+)
+from callviz_dagster.dashboard import charts, page
+from callviz_dagster.dashboard.counts import Counts, count_files
+from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import Partitioning
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.table.manifest import TableFooter, published_coverage
 
 FILE, LIBRARY = "call_dashboard.html", "vega.json"
 CHECK = "page_counts_every_call"
@@ -51,20 +56,20 @@ def call_dashboard(
     a bar or days filters all charts. The page holds counts only, no single call.
     """
     try:
-        with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
-            windows = require_windows(settings)
+        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+            partitions = require_partitions(settings)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             made = publish_page(
-                [window.calls(settings.data_dir) for window in windows],
+                [partition.calls(settings.data_dir) for partition in partitions],
                 settings.publish_dir / FILE,
                 labels=settings.dashboard_labels,
-                facts=list(windows.values()),
+                footers=list(partitions.values()),
                 uncovered=coverage.uncovered if coverage else 0,
             )
-    except Refused as refused:
+    except AuditFailed as refused:
         yield from refused.results
         raise refused.failure("The last good call_dashboard.html") from None
-    latest = max(windows.values(), key=lambda facts: facts.snapshot_time)
+    latest = max(partitions.values(), key=lambda footer: footer.snapshot_time)
     yield dg.MaterializeResult(
         metadata={
             "charts": dg.MetadataValue.md(charts.five_pictures(made.counts)),
@@ -84,42 +89,42 @@ def call_dashboard(
 
 
 @dataclass(frozen=True)
-class MadePage:
+class PublishedPage:
     """What was published."""
 
-    file: FileFacts
+    file: PublishedFile
     counts: Counts
     check: dg.AssetCheckResult
     seconds: float
 
 
 def publish_page(
-    paths: Sequence[Path], target: Path, *, labels: int, facts: Sequence[Facts], uncovered: int = 0
-) -> MadePage:
+    paths: Sequence[Path], target: Path, *, labels: int, footers: Sequence[TableFooter], uncovered: int = 0
+) -> PublishedPage:
     """Count the calls of Parquet files, write the page, read its counts back, and swap it in.
 
     Args:
         paths: the files.
         target: where the page goes.
         labels: how many call types and statuses the page tells apart.
-        facts: what the files say of the refreshes that made them.
+        footers: what the files say of the refreshes that made them.
         uncovered: documents that no partition covers.
 
     Raises:
-        Refused: the page does not count every call.
+        AuditFailed: the page does not count every call.
         FileError: it cannot be written.
     """
     started = time.monotonic()
     counts = count_files(paths, labels=labels)
     library = _library(paths[0].parent.parent / LIBRARY) if counts.calls else None
-    rendered = page.render(counts, facts, library, uncovered=uncovered)
+    rendered = page.render(counts, footers, library, uncovered=uncovered)
     with staged(target) as temporary:
         with open_for_writing(temporary) as file:
             file.write(rendered.html.encode())
         check = audit(temporary, paths)
         if not check.passed:
-            raise Refused([check])
-    return MadePage(file_facts(target), rendered.counts, check, time.monotonic() - started)
+            raise AuditFailed([check])
+    return PublishedPage(stat_and_hash(target), rendered.counts, check, time.monotonic() - started)
 
 
 def _library(kept: Path) -> page.Library:

@@ -13,35 +13,36 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
-from callviz_dagster import checks
+from callviz_dagster.assets import checks
 from callviz_dagster.assets.common import (
     POOL,
-    Refused,
-    Run,
+    AuditFailed,
+    PartitionSelection,
+    add_partition_metadata,
     column_lineage,
     file_metadata,
+    mark_unchanged,
     preview,
     record,
     require,
-    require_windows,
+    require_partitions,
+    select_partitions,
     snapshot_metadata,
-    tell,
-    tell_kept,
-    told_in_a_sentence,
-    windows_of_run,
+    user_errors_as_failures,
 )
+from callviz_dagster.concurrency import parallel_map, prefetch
 from callviz_dagster.contract import LEADING, REJECTED, REPAIRS, table_columns, table_schema
-from callviz_dagster.files import FileError, FileFacts, facts, parquet_writer, read_archive, staged
-from callviz_dagster.lock import one_at_a_time
-from callviz_dagster.manifest import FACTS_KEY, Facts, Manifest, made_windows, merged
-from callviz_dagster.pipeline import ahead, worked
+from callviz_dagster.partitions import Partition, leftovers
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.tally import Tally
-from callviz_dagster.windows import Window, leftovers
+from callviz_dagster.storage.archive import read_archive
+from callviz_dagster.storage.files import FileError, PublishedFile, parquet_writer, staged, stat_and_hash
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.table.manifest import FOOTER_KEY, Manifest, TableFooter, existing_partitions, merged
+from callviz_dagster.table.tally import Tally
 
 if TYPE_CHECKING:
-    from callviz_dagster.plan import Plan
+    from callviz_dagster.table.plan import Plan
 
 ROW_GROUP = 65_536
 ROW_GROUP_BYTES = 128 << 20
@@ -90,42 +91,47 @@ def calls(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Normalize the archive into `calls` and `rejected_calls`, audit both, and swap them in."""
-    run = windows_of_run(context, settings)
-    done: list[tuple[Window, Made]] = []
-    with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
-        if run.windows:
-            tables = plan_tables(run.every, settings)
-            done = [(window, make_window(window, settings, context.log, tables)) for window in run.windows]
-    tell_kept(context, run, "calls", "rejected_calls")
+    selection = select_partitions(context, settings)
+    done: list[tuple[Partition, PartitionResult]] = []
+    with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+        if selection.partitions:
+            tables = plan_tables(selection.every, settings)
+            done = [
+                (partition, make_partition(partition, settings, context.log, tables))
+                for partition in selection.partitions
+            ]
+    mark_unchanged(context, selection, "calls", "rejected_calls")
     results = [
-        checks.over_windows([(window.key, made.result(spec.name)) for window, made in done])
+        checks.combine_partitions([(partition.key, made.result(spec.name)) for partition, made in done])
         if done
         else checks.nothing_to_do("calls", spec.name)
         for spec in checks.CALLS_CHECKS
     ]
-    good = [(window, _calls_metadata(made, made.calls)) for window, made in done if made.calls]
-    for window, made in done:
-        tell(context, "rejected_calls", window, _rejected_metadata(made))
+    good = [(partition, _calls_metadata(made, made.calls)) for partition, made in done if made.calls]
+    for partition, made in done:
+        add_partition_metadata(context, "rejected_calls", partition, _rejected_metadata(made))
     if len(good) < len(done):
         yield from results
         yield dg.MaterializeResult(asset_key="rejected_calls")
         record(context, "calls", good)
-        raise Refused(results).failure("The last good calls")
-    removed = remove_leftovers(run, settings)
+        raise AuditFailed(results).failure("The last good calls")
+    removed = remove_leftovers(selection, settings)
     if removed:
-        context.log.info(f"Removed {len(removed)} files of windows that are cut otherwise now: {', '.join(removed)}.")
-    for window, metadata in good:
+        context.log.info(
+            f"Removed {len(removed)} files of partitions that are cut otherwise now: {', '.join(removed)}."
+        )
+    for partition, metadata in good:
         told = {"files of another partitioning removed": ", ".join(removed)} if removed else {}
-        tell(context, "calls", window, metadata | told)
+        add_partition_metadata(context, "calls", partition, metadata | told)
     yield dg.MaterializeResult(asset_key="calls", check_results=results)
     yield dg.MaterializeResult(asset_key="rejected_calls")
 
 
-def remove_leftovers(run: Run, settings: Settings) -> list[str]:
-    """Remove files of windows that there are no more, once the windows that there are hold all calls."""
+def remove_leftovers(selection: PartitionSelection, settings: Settings) -> list[str]:
+    """Remove files of partitions that there are no more, once the partitions that there are hold all calls."""
     with contextlib.suppress(dg.Failure):
-        require_windows(settings)
-        paths = leftovers(settings.data_dir, run.every)
+        require_partitions(settings)
+        paths = leftovers(settings.data_dir, selection.every)
         for path in paths:
             path.unlink(missing_ok=True)
         return [f"{path.parent.name}/{path.name}" for path in paths]
@@ -133,16 +139,16 @@ def remove_leftovers(run: Run, settings: Settings) -> list[str]:
 
 
 @dataclass
-class Made:
-    """What one window became. `calls` is None where the audit forbade to publish it."""
+class PartitionResult:
+    """What one partition became. `calls` is None where the audit forbade to publish it."""
 
     manifest: Manifest
     plan: "Plan"
     tally: Tally
     results: list[dg.AssetCheckResult]
     seconds: float
-    calls: FileFacts | None
-    rejected: FileFacts
+    calls: PublishedFile | None
+    rejected: PublishedFile
     calls_preview: dg.MetadataValue
     rejected_preview: dg.MetadataValue
 
@@ -154,33 +160,33 @@ class Made:
 
 @dataclass(frozen=True)
 class Tables:
-    """The one table that all windows are made as."""
+    """The one table that all partitions are made as."""
 
     plan: "Plan"
-    before: Facts | None
-    """What was published before, over all windows."""
+    before: TableFooter | None
+    """What was published before, over all partitions."""
     present: tuple[str, ...]
     """Names of the field columns that some document has."""
 
 
-def plan_tables(every: Sequence[Window], settings: Settings) -> Tables:
-    """Plan one table for all windows, from the profiles of their archives and what was published before.
+def plan_tables(every: Sequence[Partition], settings: Settings) -> Tables:
+    """Plan one table for all partitions, from the profiles of their archives and what was published before.
 
     Raises:
         PlanError: roles are ambiguous or not recognized.
     """
-    from callviz_dagster.plan import make_plan
-    from callviz_dagster.profile import Profile
+    from callviz_dagster.documents.profile import Profile
+    from callviz_dagster.table.plan import make_plan
 
-    before = merged(made_windows(every, settings.data_dir).values())
+    before = merged(existing_partitions(every, settings.data_dir).values())
     profile = Profile()
-    for window in every:
-        path = window.manifest(settings.data_dir)
+    for partition in every:
+        path = partition.manifest(settings.data_dir)
         if path.exists():
             manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
             if len(every) == 1:
                 profile = manifest.profile
-            elif manifest.span == window.span:
+            elif manifest.span == partition.span:
                 profile.merge(manifest.profile)
     plan = make_plan(
         profile, settings, before.fields if before else (), grouped_before=bool(before and before.other_fields)
@@ -188,8 +194,10 @@ def plan_tables(every: Sequence[Window], settings: Settings) -> Tables:
     return Tables(plan, before, tuple(column.name for column in plan.fields if column.path in profile.fields))
 
 
-def make_window(window: Window, settings: Settings, log: logging.Logger, tables: Tables | None = None) -> Made:
-    """Normalize a window's archive, audit the tables and swap them in.
+def make_partition(
+    partition: Partition, settings: Settings, log: logging.Logger, tables: Tables | None = None
+) -> PartitionResult:
+    """Normalize a partition's archive, audit the tables and swap them in.
 
     `rejected_calls` is swapped in even where the audit forbids `calls`, so that there is something to look at.
 
@@ -197,18 +205,18 @@ def make_window(window: Window, settings: Settings, log: logging.Logger, tables:
         PlanError: roles are ambiguous or not recognized.
         FileError: the archive is damaged, or the tables cannot be written.
     """
-    archive = require(window.archive(settings.data_dir), "raw_calls")
-    text = require(window.manifest(settings.data_dir), "raw_calls").read_text(encoding="utf-8")
+    archive = require(partition.archive(settings.data_dir), "raw_calls")
+    text = require(partition.manifest(settings.data_dir), "raw_calls").read_text(encoding="utf-8")
     manifest = Manifest.from_json(text)
-    if manifest.span != window.span:
+    if manifest.span != partition.span:
         raise FileError(
             errno.EINVAL,
-            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {window.span}; "
+            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {partition.span}; "
             "materialize raw_calls again.",
         )
-    tables = tables or plan_tables([window], settings)
+    tables = tables or plan_tables([partition], settings)
     plan = tables.plan
-    calls_path, rejected_path = window.calls(settings.data_dir), window.rejected_calls(settings.data_dir)
+    calls_path, rejected_path = partition.calls(settings.data_dir), partition.rejected_calls(settings.data_dir)
     published = None
     with staged(rejected_path) as rejected_file:
         try:
@@ -216,27 +224,27 @@ def make_window(window: Window, settings: Settings, log: logging.Logger, tables:
                 written = write_tables(archive, manifest, tables, calls_file, rejected_file, log)
                 results = audit(written, manifest, tables, calls_file, rejected_file)
                 if checks.blocking(results):
-                    raise Refused(results)
-            published = facts(calls_path)
-        except Refused:
+                    raise AuditFailed(results)
+            published = stat_and_hash(calls_path)
+        except AuditFailed:
             log.error("The audit failed; the last good calls stay.")
     if published and not settings.keep_raw:
         archive.unlink(missing_ok=True)
-    return Made(
+    return PartitionResult(
         manifest,
         plan,
         written.tally,
         results,
         written.seconds,
         published,
-        facts(rejected_path),
+        stat_and_hash(rejected_path),
         written.calls_preview,
         written.rejected_preview,
     )
 
 
 @dataclass
-class Written:
+class WriteStats:
     """What was seen while the tables were written."""
 
     tally: Tally
@@ -258,19 +266,19 @@ def write_tables(
     calls_file: Path,
     rejected_file: Path,
     log: logging.Logger,
-) -> Written:
+) -> WriteStats:
     """Write the archive's documents as `calls` and `rejected_calls`, in row groups of a fixed size."""
     import pyarrow as pa
 
     from callviz_dagster.contract import arrow_schema
-    from callviz_dagster.elements import Ints, Walker
-    from callviz_dagster.normalize import Normalized, normalize
+    from callviz_dagster.documents.walker import Ints, Walker
+    from callviz_dagster.table.normalize import Normalized, normalize
 
     plan = tables.plan
     instant = dt.datetime.fromisoformat(manifest.snapshot_time)
     now = (instant - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
     progress = Progress(log, "Normalizing", manifest.documents)
-    written = Written(Tally(), 0, "")
+    written = WriteStats(Tally(), 0, "")
     digest = hashlib.sha256()
     last_id: str | None = None
     with (
@@ -289,12 +297,12 @@ def write_tables(
             writing.append(beside.submit(calls_writer.write_table, group, row_group_size=ROW_GROUP))
             _validate(group, written)
 
-        def normalized(part: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, Rise | None]:
+        def normalized(part: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, IdOrder | None]:
             documents, starts = part
             rows = normalize(Walker().walk(documents, starts), plan, now=now)
-            return memoryview(documents)[: starts[-1]], rows, rise(rows.calls)
+            return memoryview(documents)[: starts[-1]], rows, id_order(rows.calls)
 
-        for documents, rows, ids in worked(normalized, ahead(read_archive(archive))):
+        for documents, rows, ids in parallel_map(normalized, prefetch(read_archive(archive))):
             digest.update(documents)
             if not written.tally.calls and rows.calls.num_rows:
                 written.calls_preview = preview(rows.calls)
@@ -313,16 +321,16 @@ def write_tables(
             write_group()
         while writing:
             writing.pop().result()
-        said = facts_of(manifest, tables, written.tally).to_json()
-        calls_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
-        rejected_writer.add_key_value_metadata({FACTS_KEY.decode(): said})
+        said = table_footer(manifest, tables, written.tally).to_json()
+        calls_writer.add_key_value_metadata({FOOTER_KEY.decode(): said})
+        rejected_writer.add_key_value_metadata({FOOTER_KEY.decode(): said})
     pa.default_memory_pool().release_unused()
     written.digest = digest.hexdigest()
     written.seconds = progress.seconds
     return written
 
 
-def _validate(group: Any, written: Written) -> None:
+def _validate(group: Any, written: WriteStats) -> None:
     """Validate the contract's columns of a row group by the pandera schema; keep the failures."""
     import pandera.errors
 
@@ -347,7 +355,7 @@ def _validate(group: Any, written: Written) -> None:
             )
 
 
-class Rise(NamedTuple):
+class IdOrder(NamedTuple):
     """Whether the `_id` texts of a batch rise from row to row, as texts and as whole numbers do."""
 
     first: str
@@ -356,7 +364,7 @@ class Rise(NamedTuple):
     numbered: bool
 
 
-def rise(rows: Any) -> Rise | None:
+def id_order(rows: Any) -> IdOrder | None:
     """Look at the `_id` texts of a batch; None where it has no rows."""
     import pyarrow.compute as pc
 
@@ -368,10 +376,10 @@ def rise(rows: Any) -> Rise | None:
     if pc.min(lengths) != pc.max(lengths):
         longer, as_long = pc.greater(lengths[1:], lengths[:-1]), pc.equal(lengths[1:], lengths[:-1])
         numbered = pc.all(pc.or_(longer, pc.and_(as_long, rising)), min_count=0).as_py()
-    return Rise(identifiers[0].as_py(), identifiers[-1].as_py(), ascending, numbered)
+    return IdOrder(identifiers[0].as_py(), identifiers[-1].as_py(), ascending, numbered)
 
 
-def _follow(batch: Rise, last: str | None, written: Written) -> str:
+def _follow(batch: IdOrder, last: str | None, written: WriteStats) -> str:
     """Tell whether the `_id` texts go on rising after those of the batches before; return the last one."""
     written.ascending &= batch.ascending and (last is None or batch.first > last)
     written.numbered &= batch.numbered and (last is None or _as_number(batch.first) > _as_number(last))
@@ -384,7 +392,7 @@ def _as_number(text: str) -> tuple[int, str]:
 
 
 def audit(
-    written: Written, manifest: Manifest, tables: Tables, calls_file: Path, rejected_file: Path
+    written: WriteStats, manifest: Manifest, tables: Tables, calls_file: Path, rejected_file: Path
 ) -> list[dg.AssetCheckResult]:
     """Read the staged tables back and decide every check of `calls`."""
     import pyarrow.parquet as pq
@@ -436,14 +444,14 @@ def _repeated_ids(path: Path, at_once: int = 1_000_000) -> tuple[list[str], int]
     return examples, repeated
 
 
-def facts_of(manifest: Manifest, tables: Tables, tally: Tally) -> Facts:
+def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFooter:
     """Return what the file says of the refresh that made it."""
     plan, before = tables.plan, tables.before
     labels = {
         role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
         for role, counts in tally.labels.items()
     }
-    return Facts(
+    return TableFooter(
         source=manifest.source,
         snapshot_time=manifest.snapshot_time,
         timezone=plan.settings.timezone,
@@ -461,7 +469,7 @@ def facts_of(manifest: Manifest, tables: Tables, tally: Tally) -> Facts:
     )
 
 
-def _calls_metadata(made: Made, file: FileFacts) -> dict[str, Any]:
+def _calls_metadata(made: PartitionResult, file: PublishedFile) -> dict[str, Any]:
     tally, plan = made.tally, made.plan
     return {
         **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=made.seconds),
@@ -483,7 +491,7 @@ def _calls_metadata(made: Made, file: FileFacts) -> dict[str, Any]:
 
 def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     """Return, for each column, the fields of `raw_calls` that it comes from."""
-    from callviz_dagster.values import dotted
+    from callviz_dagster.documents.values import dotted
 
     roles = {role: [("raw_calls", dotted(path)) for path in paths] for role, paths in plan.roles.items()}
     start = roles["start_time"]
@@ -499,7 +507,7 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     return {name: sources for name, sources in deps.items() if sources}
 
 
-def _rejected_metadata(made: Made) -> dict[str, Any]:
+def _rejected_metadata(made: PartitionResult) -> dict[str, Any]:
     tally = made.tally
     return {
         **file_metadata(made.rejected, rows=tally.rejected, documents=tally.documents, seconds=made.seconds),

@@ -1,4 +1,4 @@
-"""`calls.csv`: all windows of `calls` as the analyst's file."""
+"""`calls.csv`: all partitions of `calls` as the analyst's file."""
 
 import dataclasses
 import hashlib
@@ -11,27 +11,29 @@ from typing import Any, BinaryIO
 
 import dagster as dg
 
-from callviz_dagster import charts, checks, csv_parts
+from callviz_dagster.assets import checks
 from callviz_dagster.assets.common import (
     POOL,
-    Refused,
+    AuditFailed,
     column_lineage,
     file_metadata,
     preview,
-    require_windows,
+    require_partitions,
     snapshot_metadata,
-    told_in_a_sentence,
+    user_errors_as_failures,
 )
+from callviz_dagster.calls_csv import reuse
+from callviz_dagster.calls_csv.reuse import FilePart, Part
+from callviz_dagster.concurrency import parallel_map, prefetch
 from callviz_dagster.contract import Column, table_columns, table_schema
-from callviz_dagster.counts import count_files
-from callviz_dagster.csv_parts import Part
-from callviz_dagster.files import FileFacts, FilePart, facts, open_for_writing, staged, write_text
-from callviz_dagster.lock import one_at_a_time
-from callviz_dagster.manifest import Facts, merged, published_coverage, published_facts
-from callviz_dagster.pipeline import ahead, worked
+from callviz_dagster.dashboard import charts
+from callviz_dagster.dashboard.counts import count_files
+from callviz_dagster.partitions import Partitioning
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import Partitioning
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.table.manifest import TableFooter, merged, published_coverage, read_footer
 
 FILE = "calls.csv"
 _CHUNK = 1 << 20
@@ -57,13 +59,13 @@ def calls_csv(
     give the same bytes, columns keep their places, and the file is replaced whole or not at all.
     """
     try:
-        with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
-            windows = require_windows(settings)
-            paths = [window.calls(settings.data_dir) for window in windows]
+        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+            partitions = require_partitions(settings)
+            paths = [partition.calls(settings.data_dir) for partition in partitions]
             made = publish_csv(
                 paths, settings.publish_dir / FILE, settings.timezone, context.log, labels=settings.dashboard_labels
             )
-    except Refused as refused:
+    except AuditFailed as refused:
         yield from refused.results
         raise refused.failure("The last good calls.csv") from None
     coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
@@ -72,8 +74,8 @@ def calls_csv(
             "headline": dg.MetadataValue.md(made.headline),
             "daily calls": dg.MetadataValue.md(made.picture),
             **file_metadata(made.file, rows=made.rows, documents=made.rows, seconds=made.seconds),
-            **snapshot_metadata(made.facts.snapshot_time, made.facts.source),
-            "rejected": made.facts.rejected,
+            **snapshot_metadata(made.footer.snapshot_time, made.footer.source),
+            "rejected": made.footer.rejected,
             "time zone": settings.timezone,
             "texts defused": made.defused,
             **({"partitions": len(paths)} if coverage else {}),
@@ -84,17 +86,17 @@ def calls_csv(
         },
         check_results=[
             made.check,
-            checks.collection_accounted_for(made.rows, made.facts.rejected, coverage, made.facts.documents),
+            checks.collection_accounted_for(made.rows, made.footer.rejected, coverage, made.footer.documents),
         ],
     )
 
 
 @dataclass
-class MadeCsv:
+class PublishedCsv:
     """What was published."""
 
-    file: FileFacts
-    facts: Facts
+    file: PublishedFile
+    footer: TableFooter
     columns: Sequence[Column]
     rows: int
     defused: int
@@ -110,37 +112,37 @@ class MadeCsv:
 
 def publish_csv(
     calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, *, labels: int | None = None
-) -> MadeCsv:
-    """Write the `calls` files of all windows as one CSV, read it back, and swap it in.
+) -> PublishedCsv:
+    """Write the `calls` files of all partitions as one CSV, read it back, and swap it in.
 
-    The lines of windows whose files have not changed are copied from the file that is there.
+    The lines of partitions whose files have not changed are copied from the file that is there.
 
     Meanwhile the calls are counted, `labels` types and statuses apart, and their picture is drawn; with None, they are
     not.
 
     Raises:
-        Refused: the CSV does not read back as it was written.
+        AuditFailed: the CSV does not read back as it was written.
         FileError: it cannot be written.
     """
     import pyarrow as pa
 
-    from callviz_dagster.tables import columns_of
-    from callviz_dagster.tables import rows as rows_of
+    from callviz_dagster.table.read import published_columns
+    from callviz_dagster.table.read import rows as rows_of
 
-    made_from = merged(known for path in calls if (known := published_facts(path)))
-    assert made_from is not None, "require_windows has found them"
-    columns = columns_of(made_from)
-    form = csv_parts.form(columns, zone)
-    record = calls[0].parent.parent / csv_parts.FILE
-    published = csv_parts.from_json(record.read_text(encoding="utf-8"), form) if record.exists() else {}
+    made_from = merged(known for path in calls if (known := read_footer(path)))
+    assert made_from is not None, "require_partitions has found them"
+    columns = published_columns(made_from)
+    format_key = reuse.format_key(columns, zone)
+    record = calls[0].parent.parent / reuse.FILE
+    published = reuse.from_json(record.read_text(encoding="utf-8"), format_key) if record.exists() else {}
     with ThreadPoolExecutor(3, "beside") as beside, staged(csv) as temporary:
         drawing = beside.submit(_counted, calls, labels) if labels is not None else None
         for usable in (published, {}):
             progress = Progress(log, "Writing calls.csv", made_from.calls)
             with open_for_writing(temporary) as file:
-                lines = _Lines(file, columns, zone, progress)
+                lines = CsvAssembler(file, columns, zone, progress)
                 for path in calls:
-                    source = facts(path).sha256
+                    source = stat_and_hash(path).sha256
                     if csv.exists() and source in usable:
                         lines.copy(csv, usable[source])
                     else:
@@ -157,12 +159,12 @@ def publish_csv(
             lines.different.append("the file, read back, has another digest than what was written")
         check = checks.csv_reads_back(sum(part.rows for part in parts), lines.different, sha256)
         if not check.passed:
-            raise Refused([check])
+            raise AuditFailed([check])
         headline, picture = drawing.result() if drawing else ("", "")
         first = next(rows_of(calls, columns, zone), None)
-        write_text(record, csv_parts.to_json(form, parts))
-    return MadeCsv(
-        FileFacts(csv.absolute(), lines.size, sha256),
+        write_text(record, reuse.to_json(format_key, parts))
+    return PublishedCsv(
+        PublishedFile(csv.absolute(), lines.size, sha256),
         made_from,
         columns,
         sum(part.rows for part in parts),
@@ -176,12 +178,12 @@ def publish_csv(
     )
 
 
-class _Lines:
-    """The lines of `calls.csv` on their way into a file, window by window: copied where they are known, or made."""
+class CsvAssembler:
+    """Assembles the lines of `calls.csv` partition by partition: copied from the last file, or encoded."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[Column], zone: str, progress: Progress) -> None:
-        from callviz_dagster.csv_audit import header_difference
-        from callviz_dagster.csv_format import header_line
+        from callviz_dagster.calls_csv.audit import header_difference
+        from callviz_dagster.calls_csv.format import header_line
 
         self._file, self._columns, self._zone, self._progress = file, columns, zone, progress
         self._header = header_line(columns)
@@ -258,29 +260,29 @@ class _Lines:
         return start, end
 
     def make(self, calls: Path, source: str) -> None:
-        """Write the lines of a window's file, each parsed again and compared before it is written."""
+        """Write the lines of a partition's file, each parsed again and compared before it is written."""
         import pyarrow as pa
 
-        from callviz_dagster.csv_audit import difference
-        from callviz_dagster.csv_format import Lines, csv_lines
-        from callviz_dagster.tables import rows as rows_of
+        from callviz_dagster.calls_csv.audit import difference
+        from callviz_dagster.calls_csv.format import EncodedRows, csv_lines
+        from callviz_dagster.table.read import rows as rows_of
 
         start, own = self.size, hashlib.sha256()
         rows = defused = longest = 0
 
         def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
             before = self._rows
-            for batch in ahead(rows_of([calls], self._columns, self._zone)):
+            for batch in prefetch(rows_of([calls], self._columns, self._zone)):
                 yield before, batch
                 before += batch.num_rows
 
-        def made(item: tuple[int, pa.RecordBatch]) -> tuple[int, Lines, str | None]:
+        def made(item: tuple[int, pa.RecordBatch]) -> tuple[int, EncodedRows, str | None]:
             before, batch = item
             lines = csv_lines(batch, self._columns, self._zone)
             found = difference(lines.text, batch, self._columns, self._zone, before=before, longest=lines.longest)
             return batch.num_rows, lines, found
 
-        for number, lines, found in worked(made, numbered()):
+        for number, lines, found in parallel_map(made, numbered()):
             if found:
                 self.different.append(found)
             self._write(lines.text)
@@ -302,7 +304,7 @@ def _changes(old: Path, new: Path, longest: int, same: tuple[int, int] | None, l
     """Return what changed since the last `calls.csv` as metadata."""
     import pyarrow as pa
 
-    from callviz_dagster.csv_changes import count_changes
+    from callviz_dagster.calls_csv.diff import count_changes
 
     if not old.exists():
         return {}

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.common import file_metadata, require_windows, told_in_a_sentence
+from callviz_dagster.assets.common import file_metadata, require_partitions, user_errors_as_failures
 from callviz_dagster.contract import LEADING, Column, Kind, arrow_type, widen
-from callviz_dagster.files import facts, staged
 from callviz_dagster.settings import Settings, SettingsError
-from callviz_dagster.workbook import HYPER_NAME
+from callviz_dagster.storage.files import staged, stat_and_hash
+from callviz_dagster.tableau.workbook import HYPER_NAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,14 +70,14 @@ def calls_hyper(
     """
     start = time.perf_counter()
     if settings.partitions != "none":
-        require_windows(settings)
+        require_partitions(settings)
     paths = sorted((settings.data_dir / "calls").glob("*.parquet"))
     if not paths:
         folder = (settings.data_dir / "calls").absolute()
         raise dg.Failure(f"There is no Parquet file in {folder}: materialize calls first.", allow_retries=False)
     target = settings.publish_dir / HYPER_NAME
-    columns = columns_of(paths)
-    with told_in_a_sentence(), staged(target) as temporary:
+    columns = published_columns(paths)
+    with user_errors_as_failures(), staged(target) as temporary:
         expected = write_extract(temporary, paths, columns, settings.timezone)
         rows = count_rows(temporary)
         result = dg.AssetCheckResult(
@@ -93,11 +93,11 @@ def calls_hyper(
                 allow_retries=False,
             )
     yield dg.MaterializeResult(
-        metadata=file_metadata(facts(target), rows=rows, documents=rows, seconds=time.perf_counter() - start)
+        metadata=file_metadata(stat_and_hash(target), rows=rows, documents=rows, seconds=time.perf_counter() - start)
     )
 
 
-def columns_of(paths: Sequence[Path]) -> tuple[Column, ...]:
+def published_columns(paths: Sequence[Path]) -> tuple[Column, ...]:
     """Return the columns of all calls files together, in the order of `calls.csv`.
 
     The leading columns come first and `repairs` last; a column whose kind differs from file to file gets the kind that
@@ -126,9 +126,9 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
     import pantab
     import pyarrow as pa
 
-    from callviz_dagster.csv_format import header
+    from callviz_dagster.documents.text import csv_header
 
-    names = header(columns)
+    names = csv_header(columns)
     local = {Kind.DATETIME: pa.timestamp("us")}
     schema = pa.schema(
         [pa.field(name, local.get(c.kind) or arrow_type(c.kind)) for name, c in zip(names, columns, strict=True)]
@@ -162,7 +162,7 @@ def _batches(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from callviz_dagster.csv_format import local_clock, plain_texts
+    from callviz_dagster.documents.text import local_clock, plain_texts
 
     whole_seconds = {column.name for column in LEADING}
     for path in paths:

@@ -1,6 +1,6 @@
 """The workbook packed with its data, ready for a double-click: audited against `calls.csv`, then swapped in whole.
 
-What belongs elsewhere: what a workbook is and how it is audited and packed (`workbook.py`).
+What belongs elsewhere: what a workbook is and how it is audited and packed (`tableau/workbook.py`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from callviz_dagster.assets.calls_hyper import columns_of
-from callviz_dagster.assets.common import require, told_in_a_sentence
+from callviz_dagster.assets.calls_hyper import published_columns
+from callviz_dagster.assets.common import require, user_errors_as_failures
 from callviz_dagster.contract import Kind
-from callviz_dagster.files import facts, open_for_writing, staged
 from callviz_dagster.settings import Settings
-from callviz_dagster.workbook import (
+from callviz_dagster.storage.files import open_for_writing, staged, stat_and_hash
+from callviz_dagster.tableau.workbook import (
     CSV_NAME,
     DATATYPES,
     HYPER_NAME,
@@ -77,11 +77,11 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         if problems:
             raise dg.Failure(f"{told} {target.absolute()} was left as it was.", allow_retries=False)
         data = require(settings.publish_dir / HYPER_NAME, "calls_hyper") if source == "hyper" else calls
-        with told_in_a_sentence(), staged(target) as temporary:
+        with user_errors_as_failures(), staged(target) as temporary:
             with open_for_writing(temporary) as file:
                 pack(inside, f"{target.stem}.twb", data, file)
             _read_back(temporary, data)
-        written = facts(target)
+        written = stat_and_hash(target)
         workbook = read(inside)
         yield dg.MaterializeResult(
             metadata={
@@ -123,12 +123,12 @@ def _told(problems: list[Problem]) -> str:
 
 def csv_columns(data: Path, data_dir: Path) -> dict[str, Kind]:
     """Return the columns of `calls.csv` in order, and what they hold according to the calls it was made from."""
-    from callviz_dagster.csv_format import header
+    from callviz_dagster.documents.text import csv_header
 
     with data.open(encoding="utf-8", newline="") as file:
         names = next(csv.reader(file), [])
-    columns = columns_of(sorted((data_dir / "calls").glob("*.parquet")))
-    kinds = dict(zip(header(columns), (column.kind for column in columns), strict=True))
+    columns = published_columns(sorted((data_dir / "calls").glob("*.parquet")))
+    kinds = dict(zip(csv_header(columns), (column.kind for column in columns), strict=True))
     return {name: kinds.get(name, Kind.TEXT) for name in names}
 
 

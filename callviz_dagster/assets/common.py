@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from callviz_dagster.checks import blocking
-from callviz_dagster.files import FileError, FileFacts
-from callviz_dagster.lock import BusyError
-from callviz_dagster.manifest import Facts, made_windows, published_coverage
-from callviz_dagster.mongo import MongoError
+from callviz_dagster.assets.checks import blocking
+from callviz_dagster.mongodb.resource import MongoError
+from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import Settings, SettingsError
-from callviz_dagster.windows import WHOLE, WINDOWS_TAG, Partitioning, Window, chosen, told
+from callviz_dagster.storage.files import FileError, PublishedFile
+from callviz_dagster.storage.lock import BusyError
+from callviz_dagster.table.manifest import TableFooter, existing_partitions, published_coverage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ PREVIEW_ROWS = 5
 _MOST_PREVIEWED = 80
 
 
-class Refused(Exception):  # noqa: N818  # a verdict, no error of the program
+class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the program
     """The audit of a staged file forbids to publish it; carries the checks' results."""
 
     def __init__(self, results: list[dg.AssetCheckResult]) -> None:
@@ -50,9 +50,9 @@ class Refused(Exception):  # noqa: N818  # a verdict, no error of the program
 
 
 @contextlib.contextmanager
-def told_in_a_sentence() -> Iterator[None]:
+def user_errors_as_failures() -> Iterator[None]:
     """Turn the errors that a user can mend into a failure whose description is the sentence that says how."""
-    from callviz_dagster.plan import PlanError
+    from callviz_dagster.table.plan import PlanError
 
     try:
         yield
@@ -64,26 +64,26 @@ def told_in_a_sentence() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What windows there are, and which of them a run refreshes."""
+class PartitionSelection:
+    """What partitions there are, and which of them a run refreshes."""
 
     partitioning: Partitioning
-    every: list[Window]
-    windows: list[Window]
-    kept: tuple[Window, ...] = ()
-    """Windows of the run's range that are left as they are."""
+    every: list[Partition]
+    partitions: list[Partition]
+    kept: tuple[Partition, ...] = ()
+    """Partitions of the run's range that are left as they are."""
 
 
-def windows_of_run(context: dg.AssetExecutionContext, settings: Settings) -> Run:
-    """Return the windows that a run is to refresh: those of its partitions, or the one that is all.
+def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> PartitionSelection:
+    """Return the partitions that a run is to refresh: those of its partitions, or the one that is all.
 
-    A run has a range of partitions. Where the tag `WINDOWS_TAG` names some of them, the others are left as they are,
+    A run has a range of partitions. Where the tag `PARTITIONS_TAG` names some of them, the others are left as they are,
     but for those that were never made.
     """
     partitioning = Partitioning.of(settings)
-    every = partitioning.windows(dt.datetime.now(dt.UTC))
+    every = partitioning.partitions(dt.datetime.now(dt.UTC))
     if not partitioning.partitioned:
-        return Run(partitioning, every, every)
+        return PartitionSelection(partitioning, every, every)
     if not (context.has_partition_key or context.has_partition_key_range):
         raise dg.Failure(
             description=f"CALLVIZ_PARTITIONS={settings.partitions}: name the partitions to refresh, for example with "
@@ -92,40 +92,48 @@ def windows_of_run(context: dg.AssetExecutionContext, settings: Settings) -> Run
             else f"CALLVIZ_PARTITIONS_START ({settings.partitions_start}) lies in the future.",
             allow_retries=False,
         )
-    windows = [partitioning.window(key) for key in context.partition_keys]
-    named = context.run.tags.get(WINDOWS_TAG)
-    some = chosen(named, windows) if named else windows
-    wanted = [window for window in windows if window in some or not window.calls(settings.data_dir).exists()]
-    return Run(partitioning, every, wanted, tuple(window for window in windows if window not in wanted))
+    partitions = [partitioning.partition(key) for key in context.partition_keys]
+    named = context.run.tags.get(PARTITIONS_TAG)
+    some = parse_keys(named, partitions) if named else partitions
+    wanted = [
+        partition for partition in partitions if partition in some or not partition.calls(settings.data_dir).exists()
+    ]
+    return PartitionSelection(
+        partitioning, every, wanted, tuple(partition for partition in partitions if partition not in wanted)
+    )
 
 
-def tell(context: dg.AssetExecutionContext, asset: str, window: Window, metadata: Mapping[str, Any]) -> None:
-    """Add metadata to the materialization of a window."""
-    context.add_asset_metadata(metadata, asset_key=asset, partition_key=window.key or None)
+def add_partition_metadata(
+    context: dg.AssetExecutionContext, asset: str, partition: Partition, metadata: Mapping[str, Any]
+) -> None:
+    """Add metadata to the materialization of a partition."""
+    context.add_asset_metadata(metadata, asset_key=asset, partition_key=partition.key or None)
 
 
-def tell_kept(context: dg.AssetExecutionContext, run: Run, *assets: str) -> None:
-    """Say on the windows of a run's range that are left as they are that they were."""
-    for window in run.kept:
+def mark_unchanged(context: dg.AssetExecutionContext, selection: PartitionSelection, *assets: str) -> None:
+    """Say on the partitions of a run's range that are left as they are that they were."""
+    for partition in selection.kept:
         for asset in assets:
-            tell(context, asset, window, {"refreshed": "left as it was: nothing in it had changed"})
+            add_partition_metadata(
+                context, asset, partition, {"refreshed": "left as it was: nothing in it had changed"}
+            )
 
 
-def record(context: dg.AssetExecutionContext, asset: str, made: Sequence[tuple[Window, Mapping[str, Any]]]) -> None:
-    """Record windows that a run has published before it fails, for a failed step records nothing by itself."""
-    for window, metadata in made:
-        context.log_event(dg.AssetMaterialization(asset, partition=window.key or None, metadata=metadata))
+def record(context: dg.AssetExecutionContext, asset: str, made: Sequence[tuple[Partition, Mapping[str, Any]]]) -> None:
+    """Record partitions that a run has published before it fails, for a failed step records nothing by itself."""
+    for partition, metadata in made:
+        context.log_event(dg.AssetMaterialization(asset, partition=partition.key or None, metadata=metadata))
 
 
-def require_windows(settings: Settings) -> dict[Window, Facts]:
-    """Return all windows of `calls` that there are, in time order, with what their files say.
+def require_partitions(settings: Settings) -> dict[Partition, TableFooter]:
+    """Return all partitions of `calls` that there are, in time order, with what their files say.
 
     Raises:
-        dg.Failure: a window that has documents was not made yet, or was made for another time zone or partitioning.
+        dg.Failure: a partition that has documents was not made yet, or was made for another time zone or partitioning.
     """
     partitioning = Partitioning.of(settings)
-    every = partitioning.windows(dt.datetime.now(dt.UTC))
-    made = made_windows(every, settings.data_dir)
+    every = partitioning.partitions(dt.datetime.now(dt.UTC))
+    made = existing_partitions(every, settings.data_dir)
     if not partitioning.partitioned:
         path = require(WHOLE.calls(settings.data_dir), "calls")
         if not made:
@@ -133,7 +141,7 @@ def require_windows(settings: Settings) -> dict[Window, Facts]:
                 description=f"{path.absolute()} does not say what it holds: materialize calls again.",
                 allow_retries=False,
             )
-        if any(facts.timezone != settings.timezone for facts in made.values()):
+        if any(footer.timezone != settings.timezone for footer in made.values()):
             raise dg.Failure(
                 description="CALLVIZ_TIMEZONE has changed since calls was made: materialize calls again.",
                 allow_retries=False,
@@ -141,22 +149,22 @@ def require_windows(settings: Settings) -> dict[Window, Facts]:
         return made
     coverage = published_coverage(settings.data_dir)
     if coverage is None or coverage.partitioning != str(partitioning):
-        waiting = told(every, every)
+        waiting = format_keys(every, every)
         why = "The collection is cut into partitions otherwise than before"
     else:
-        still = {w for part in coverage.waiting for w in chosen(part, every)} - made.keys()
+        still = {w for part in coverage.waiting for w in parse_keys(part, every)} - made.keys()
         gone = {w for w in made if made[w].timezone != settings.timezone}
-        waiting, why = told(still | gone, every), "Partitions that have documents are not there"
+        waiting, why = format_keys(still | gone, every), "Partitions that have documents are not there"
     if waiting or not made:
         raise dg.Failure(
-            description=f"{why}: refresh {waiting or told(every, every)} first (in the UI, or with --partition-range). "
-            "What is published was left as it was.",
+            description=f"{why}: refresh {waiting or format_keys(every, every)} first (in the UI, or with "
+            "--partition-range). What is published was left as it was.",
             allow_retries=False,
         )
     return made
 
 
-def file_metadata(file: FileFacts, *, rows: int, documents: int, seconds: float) -> dict[str, Any]:
+def file_metadata(file: PublishedFile, *, rows: int, documents: int, seconds: float) -> dict[str, Any]:
     """Return what every file's materialization tells."""
     return {
         "dagster/row_count": rows,

@@ -11,28 +11,29 @@ from typing import Any
 
 import dagster as dg
 
-from callviz_dagster import checks
+from callviz_dagster.assets import checks
 from callviz_dagster.assets.common import (
     POOL,
-    Refused,
-    Run,
+    AuditFailed,
+    PartitionSelection,
+    add_partition_metadata,
     column_lineage,
     file_metadata,
+    mark_unchanged,
     record,
+    select_partitions,
     snapshot_metadata,
-    tell,
-    tell_kept,
-    told_in_a_sentence,
-    windows_of_run,
+    user_errors_as_failures,
 )
-from callviz_dagster.files import BsonArchiveWriter, FileFacts, digest_of_archive, facts, staged, write_text
-from callviz_dagster.lock import one_at_a_time
-from callviz_dagster.manifest import Coverage, Manifest, made_windows
-from callviz_dagster.mongo import Instant, MongoDB, SnapshotTooOldError
-from callviz_dagster.pipeline import ahead
+from callviz_dagster.concurrency import prefetch
+from callviz_dagster.mongodb.resource import Instant, MongoDB, SnapshotTooOldError
+from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.windows import COVERAGE, Window
+from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive
+from callviz_dagster.storage.files import PublishedFile, staged, stat_and_hash, write_text
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.table.manifest import Coverage, Manifest, existing_partitions
 
 _READS = 3
 """How often a read starts again because its snapshot became too old."""
@@ -56,19 +57,19 @@ def raw_calls(
     `mongorestore` and `bsondump` read. The columns are the documents' fields, with their BSON types and how many
     documents have them.
     """
-    run = windows_of_run(context, settings)
+    selection = select_partitions(context, settings)
     archived: list[Archived] = []
-    with told_in_a_sentence(), one_at_a_time(settings.data_dir, context.log):
+    with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
         try:
-            coverage = check_coverage(mongo, run, settings, context.log)
-            for made in archive_windows(mongo, run.windows, settings.data_dir, context.log):
+            coverage = check_coverage(mongo, selection, settings, context.log)
+            for made in archive_partitions(mongo, selection.partitions, settings.data_dir, context.log):
                 archived.append(made)
-                tell(context, "raw_calls", made.window, _metadata(made))
-        except Refused as refused:
+                add_partition_metadata(context, "raw_calls", made.partition, _metadata(made))
+        except AuditFailed as refused:
             yield from refused.results
-            record(context, "raw_calls", [(made.window, _metadata(made)) for made in archived])
+            record(context, "raw_calls", [(made.partition, _metadata(made)) for made in archived])
             raise refused.failure("The last good archive") from None
-    tell_kept(context, run, "raw_calls")
+    mark_unchanged(context, selection, "raw_calls")
     if archived:
         documents = sum(made.manifest.documents for made in archived)
         context.log_event(
@@ -83,7 +84,7 @@ def raw_calls(
             )
         )
     results = [
-        checks.over_windows([(made.window.key, checks.archive_complete(**made.counts)) for made in archived])
+        checks.combine_partitions([(made.partition.key, checks.archive_complete(**made.counts)) for made in archived])
         if archived
         else checks.nothing_to_do("raw_calls", "archive_complete"),
         checks.collection_not_empty(
@@ -98,12 +99,12 @@ def raw_calls(
 
 @dataclass(frozen=True)
 class Archived:
-    """A window that was read."""
+    """A partition that was read."""
 
-    window: Window
+    partition: Partition
     manifest: Manifest
     seconds: float
-    file: FileFacts
+    file: PublishedFile
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -117,8 +118,8 @@ class Archived:
 
 
 def _metadata(made: Archived) -> dict[str, Any]:
-    from callviz_dagster.elements import FLATTENED, NULL, TYPE_NAMES
-    from callviz_dagster.values import dotted
+    from callviz_dagster.documents.values import dotted
+    from callviz_dagster.documents.walker import FLATTENED, NULL, TYPE_NAMES
 
     manifest = made.manifest
     fields = [
@@ -145,49 +146,51 @@ def _metadata(made: Archived) -> dict[str, Any]:
     }
 
 
-def check_coverage(mongo: MongoDB, run: Run, settings: Settings, log: logging.Logger) -> Coverage | None:
-    """Count the documents that no window has, and keep the counts; None where one window is the whole collection.
+def check_coverage(
+    mongo: MongoDB, selection: PartitionSelection, settings: Settings, log: logging.Logger
+) -> Coverage | None:
+    """Count the documents that no partition has, and keep the counts; None where one partition is the whole collection.
 
     Raises:
-        Refused: more documents have no usable start time than may be rejected.
+        AuditFailed: more documents have no usable start time than may be rejected.
     """
-    if not run.partitioning.partitioned:
+    if not selection.partitioning.partitioned:
         return None
-    made = set(made_windows(run.every, settings.data_dir))
+    made = set(existing_partitions(selection.every, settings.data_dir))
     with mongo.instant(log) as instant:
-        coverage = instant.coverage(run.partitioning, run.every, made | {*run.windows})
+        coverage = instant.coverage(selection.partitioning, selection.every, made | {*selection.partitions})
     coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
     if coverage.create_index:
         log.warning(
-            f"No index finds the start times, so each window is searched for in the whole collection. Create "
+            f"No index finds the start times, so each partition is searched for in the whole collection. Create "
             f"one: {coverage.create_index}"
         )
     result = checks.documents_covered(coverage, settings.max_rejected)
     if checks.blocking([result]):
-        raise Refused([result])
+        raise AuditFailed([result])
     write_text(settings.data_dir / "raw_calls" / COVERAGE, coverage.to_json())
     return coverage
 
 
-def archive_windows(
-    mongo: MongoDB, windows: Sequence[Window], data_dir: Path, log: logging.Logger
+def archive_partitions(
+    mongo: MongoDB, partitions: Sequence[Partition], data_dir: Path, log: logging.Logger
 ) -> Iterator[Archived]:
-    """Read windows into their archives, all of one instant while the server keeps it; yield each when it is there.
+    """Read partitions into their archives, all of one instant while the server keeps it; yield each when it is there.
 
     Raises:
         MongoError: the collection cannot be read, or a snapshot was lost again and again.
         FileError: an archive cannot be written.
     """
-    waiting = list(windows)
+    waiting = list(partitions)
     attempt = 1
     while waiting:
         try:
             with mongo.instant(log) as instant:
                 while waiting:
                     manifest, seconds = _archive_once(instant, waiting[0], data_dir, log)
-                    window = waiting.pop(0)
+                    partition = waiting.pop(0)
                     attempt = 1
-                    yield Archived(window, manifest, seconds, facts(window.archive(data_dir)))
+                    yield Archived(partition, manifest, seconds, stat_and_hash(partition.archive(data_dir)))
         except SnapshotTooOldError as error:
             if attempt == _READS:
                 raise
@@ -195,24 +198,28 @@ def archive_windows(
             log.warning(f"{error} The read starts again from the first document.")
 
 
-def archive_window(mongo: MongoDB, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
-    """Read one window into its archive and manifest; return the manifest and the seconds that the read took."""
-    (made,) = archive_windows(mongo, [window], data_dir, log)
+def archive_partition(
+    mongo: MongoDB, partition: Partition, data_dir: Path, log: logging.Logger
+) -> tuple[Manifest, float]:
+    """Read one partition into its archive and manifest; return the manifest and the seconds that the read took."""
+    (made,) = archive_partitions(mongo, [partition], data_dir, log)
     return made.manifest, made.seconds
 
 
-def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging.Logger) -> tuple[Manifest, float]:
-    from callviz_dagster.elements import Walker
-    from callviz_dagster.profile import Profile
+def _archive_once(
+    instant: Instant, partition: Partition, data_dir: Path, log: logging.Logger
+) -> tuple[Manifest, float]:
+    from callviz_dagster.documents.profile import Profile
+    from callviz_dagster.documents.walker import Walker
 
-    path = window.archive(data_dir)
+    path = partition.archive(data_dir)
     profile, walker = Profile(), Walker()
     with staged(path, mode=0o600) as temporary:
         with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
-            read = instant.read(window)
+            read = instant.read(partition)
             log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")
             progress = Progress(log, "Reading", read.expected)
-            for documents in ahead(read):
+            for documents in prefetch(read):
                 writing = beside.submit(archive.write, documents)
                 batch = walker.walk(documents)
                 profile.add(batch)
@@ -225,10 +232,10 @@ def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging
             point_in_time=read.point_in_time,
         )
         if not complete.passed:
-            raise Refused([complete])
+            raise AuditFailed([complete])
         seconds = progress.seconds
     manifest = Manifest(
-        window=window.name,
+        partition=partition.name,
         source=read.source,
         server=read.server,
         point_in_time=read.point_in_time,
@@ -240,7 +247,7 @@ def _archive_once(instant: Instant, window: Window, data_dir: Path, log: logging
         documents_sha256=archive.sha256,
         resumed=read.resumed,
         profile=profile,
-        span=window.span,
+        span=partition.span,
     )
-    write_text(window.manifest(data_dir), manifest.to_json())
+    write_text(partition.manifest(data_dir), manifest.to_json())
     return manifest, seconds

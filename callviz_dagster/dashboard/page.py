@@ -1,8 +1,8 @@
 """The dashboard page: counts, charts, provenance, styles and scripts in one file that needs nothing else.
 
 The page loads nothing, sends nothing and runs no script but its own: its content security policy forbids the rest,
-whatever a label from a document may say. What belongs elsewhere: counting (`counts.py`), the charts (`charts.py`),
-and writing the file (`assets/call_dashboard.py`).
+whatever a label from a document may say. What belongs elsewhere: counting (`dashboard/counts.py`), the charts
+(`dashboard/charts.py`), and writing the file (`assets/call_dashboard.py`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from importlib import metadata, resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from callviz_dagster import charts
-from callviz_dagster.counts import Counts, Totals, coarser, packed, packed_bytes, unpacked_totals
-from callviz_dagster.manifest import Facts
+from callviz_dagster.dashboard import charts
+from callviz_dagster.dashboard.counts import Counts, Totals, coarser, packed, packed_bytes, unpacked_totals
+from callviz_dagster.table.manifest import TableFooter
 
 SCRIPTS = ("words.js", "counts.js", "charts.js", "dashboard.js")
 """The page's own scripts, in the order in which they build on each other."""
@@ -79,12 +79,14 @@ def _versions() -> list[str]:
     return [metadata.version("vl-convert-python"), charts.VEGA_LITE, _EXPORT]
 
 
-def render(counts: Counts, facts: Sequence[Facts], library: Library | None = None, *, uncovered: int = 0) -> Page:
+def render(
+    counts: Counts, footers: Sequence[TableFooter], library: Library | None = None, *, uncovered: int = 0
+) -> Page:
     """Return the page for these counts and what is known of the refreshes that they come from.
 
     Args:
         counts: the counts.
-        facts: what is known of the refreshes.
+        footers: what is known of the refreshes.
         library: what draws the charts; bundled where none is given. A page without calls holds none.
         uncovered: the number of documents that no partition covers.
     """
@@ -99,7 +101,7 @@ def render(counts: Counts, facts: Sequence[Facts], library: Library | None = Non
         "subtitles": charts.SUBTITLES,
         "frame": {"height": charts.HEIGHT, "mostPoints": charts.MOST_POINTS},
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
-        "provenance": provenance(facts, counts.calls, uncovered=uncovered),
+        "provenance": provenance(footers, counts.calls, uncovered=uncovered),
     }
     library = (library or bundled()) if counts.calls else Library(_deflated(""), _digest(""))
     script = "".join(map(_file, SCRIPTS))
@@ -115,27 +117,27 @@ def render(counts: Counts, facts: Sequence[Facts], library: Library | None = Non
     return Page(re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("dashboard.html")), counts)
 
 
-def provenance(facts: Sequence[Facts], calls: int, *, uncovered: int = 0) -> dict[str, Any]:
+def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0) -> dict[str, Any]:
     """Return where the numbers come from, in words for the page."""
-    documents = sum(fact.documents for fact in facts) + uncovered
-    rejected = sum(fact.rejected for fact in facts)
+    documents = sum(footer.documents for footer in footers) + uncovered
+    rejected = sum(footer.rejected for footer in footers)
     reasons: Counter[str] = Counter()
     repairs: Counter[str] = Counter()
-    for fact in facts:
-        reasons.update(fact.rejected_reasons)
-        repairs.update(fact.repairs)
+    for footer in footers:
+        reasons.update(footer.rejected_reasons)
+        repairs.update(footer.repairs)
     equation = f"{_many(documents, 'document')}, {_many(calls, 'call')} on this page, {rejected:,} rejected"
     equation += f", {uncovered:,} that no partition covers" if uncovered else ""
     complete = documents == calls + rejected + uncovered
     return {
-        "refreshed": _refreshed(facts),
-        "source": ", ".join(sorted({fact.source for fact in facts})) or "unknown",
-        "timezone": ", ".join(sorted({fact.timezone for fact in facts})) or "unknown",
+        "refreshed": _refreshed(footers),
+        "source": ", ".join(sorted({footer.source for footer in footers})) or "unknown",
+        "timezone": ", ".join(sorted({footer.timezone for footer in footers})) or "unknown",
         "documents": documents,
         "uncovered": uncovered,
         "rejected": rejected,
         "reasons": [[_reason(code), number] for code, number in reasons.most_common()],
-        "repaired": sum(fact.repaired_rows for fact in facts),
+        "repaired": sum(footer.repaired_rows for footer in footers),
         "repairs": [[words, number] for words, number in repairs.most_common()],
         "accounted": f"Every document is accounted for: {equation}."
         if complete
@@ -143,17 +145,17 @@ def provenance(facts: Sequence[Facts], calls: int, *, uncovered: int = 0) -> dic
     }
 
 
-def _refreshed(facts: Sequence[Facts]) -> str:
+def _refreshed(footers: Sequence[TableFooter]) -> str:
     """Say when the documents were read, in the time zone of the calls."""
-    if not facts:
+    if not footers:
         return ""
-    times = sorted(dt.datetime.fromisoformat(fact.snapshot_time) for fact in facts)
-    zone = ZoneInfo(facts[0].timezone)
+    times = sorted(dt.datetime.fromisoformat(footer.snapshot_time) for footer in footers)
+    zone = ZoneInfo(footers[0].timezone)
     first, last = (
         f"{time.day} {time:%B %Y, %H:%M}" for time in (times[0].astimezone(zone), times[-1].astimezone(zone))
     )
     span = f"Refreshed {last}" if first == last else f"Refreshed between {first} and {last}"
-    return f"{span}, time zone {facts[0].timezone}"
+    return f"{span}, time zone {footers[0].timezone}"
 
 
 def _many(number: int, word: str) -> str:
@@ -161,7 +163,7 @@ def _many(number: int, word: str) -> str:
 
 
 def _reason(code: str) -> str:
-    from callviz_dagster.tally import PROBLEMS
+    from callviz_dagster.table.tally import PROBLEMS
 
     return PROBLEMS.get(code, code.replace("_", " "))
 

@@ -139,11 +139,11 @@ def serve(documents: int, port: int, per_second: float) -> None:
 
 def summary(settings: Settings, began: float, seconds: float) -> str:
     """Say for a human what the refresh that began at `began` made of which documents, and what to do next."""
-    from callviz_dagster.manifest import published_facts
-    from callviz_dagster.tally import PROBLEMS
+    from callviz_dagster.table.manifest import read_footer
+    from callviz_dagster.table.tally import PROBLEMS
 
     files = sorted((settings.data_dir / "calls").glob("*.parquet"))
-    parts = [part for path in files if (part := published_facts(path))]
+    parts = [part for path in files if (part := read_footer(path))]
     documents, calls, rejected, repaired = (
         sum(getattr(part, name) for part in parts) for name in ("documents", "calls", "rejected", "repaired_rows")
     )

@@ -1,0 +1,58 @@
+"""Doing several things at once, with threads: what NumPy, Arrow, zstd and SHA-256 do, they do side by side.
+
+All is bounded: no more items wait than are said. What belongs elsewhere: what is done with the items.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+WORKERS = 2
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prefetch(items: Iterable[T], most: int = 2) -> Iterator[T]:
+    """Yield the same items, made by a thread that stays at most so many ahead; its errors are raised here."""
+    iterator = iter(items)
+    end = object()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
+    try:
+        pending = deque(pool.submit(next, iterator, end) for _ in range(most))
+        while (item := pending.popleft().result()) is not end:
+            pending.append(pool.submit(next, iterator, end))
+            yield item  # type: ignore[misc]  # everything but `end` is a T
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def parallel_map(work: Callable[[T], R], items: Iterable[T], most: int = WORKERS + 1) -> Iterator[R]:
+    """Yield what the work makes of each item, in their order; threads work on some of them at a time.
+
+    At most so many items are under way or wait to be used. The work's errors are raised here. On one core no thread
+    is started: they would only take turns.
+    """
+    if _cores() == 1:
+        yield from map(work, items)
+        return
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="parallel")
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) >= most:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

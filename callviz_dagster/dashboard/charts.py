@@ -1,0 +1,482 @@
+"""The five charts, once: what each shows, in which colours, and the pictures of them for the Dagster UI.
+
+A chart is a Vega-Lite specification without data. The page gives it rows in the browser and `picture` gives it rows
+here, so that both draw the same. What belongs elsewhere: counting (`dashboard/counts.py`) and the page (`dashboard/`).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from callviz_dagster.contract import WEEKDAYS
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube, date_of, totals
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+Spec = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+CALLS_BY_TYPE = "Calls by Type"
+CALLS_BY_STATUS = "Calls by Status"
+DAILY_CALLS = "Daily Calls"
+CALLS_BY_WEEKDAY = "Calls by Weekday"
+DURATION_HISTOGRAM = "Duration Histogram"
+CALLS_BY_HOUR = "Calls by Hour and Weekday"
+FIVE = (CALLS_BY_TYPE, CALLS_BY_STATUS, DAILY_CALLS, CALLS_BY_WEEKDAY, DURATION_HISTOGRAM)
+
+SUBTITLES = {
+    CALLS_BY_TYPE: "Number of calls of each type",
+    CALLS_BY_STATUS: "Number and share of all calls, coloured by type",
+    DAILY_CALLS: "One line for each type; a day without calls is drawn as 0",
+    CALLS_BY_WEEKDAY: "Number of calls, coloured by type",
+    DURATION_HISTOGRAM: f"Bars of {BIN_SECONDS} s, the last for all longer calls",
+    CALLS_BY_HOUR: "The stronger the colour, the more calls",
+}
+
+COLOURS = {
+    "audio": "#56b4e9",
+    "callback": "#cc79a7",
+    "inbound": "#0072b2",
+    "incoming": "#0072b2",
+    "internal": "#009e73",
+    "missed": "#d55e00",
+    "outbound": "#e69f00",
+    "outgoing": "#e69f00",
+    "rejected": "#000000",
+    "unknown": "#5f5f5f",
+    "video": "#009e73",
+    "voice": "#56b4e9",
+    "voicemail": "#cc79a7",
+}
+"""Colours of common call types, as in the Tableau workbook: the palette by Okabe and Ito, for the colour-blind too."""
+MORE_COLOURS = (
+    *("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"),
+    *("#999933", "#882255", "#44aa99", "#ddcc77", "#aa4499", "#88ccee", "#117733"),
+)
+"""Colours of all other types: the same palette first, then that by Paul Tol."""
+GREY = COLOURS["unknown"]
+
+VEGA_LITE = "6.4"
+"""The version of Vega-Lite that draws, of those that vl-convert carries."""
+CONFIG: Spec = {
+    "font": "sans-serif",
+    "aria": False,
+    "view": {"stroke": None},
+    "axis": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8},
+    "text": {"fontSize": 12},
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+    "title": {"fontSize": 14, "anchor": "start", "offset": 10},
+    "mark": {"invalid": None},
+}
+"""How all charts look; the page adds its own font and, by its style sheet, its colours of text and lines."""
+
+MOST_POINTS = 31
+"""Up to so many days, Daily Calls marks each."""
+_PICTURE_WIDTH = 300
+HEIGHT = 190
+_MILLISECONDS_PER_DAY = 86_400_000
+
+
+def colours(types: Sequence[str], *, grouped: bool = False) -> list[str]:
+    """Return a colour for each call type; a type has the same one however many calls it has."""
+    chosen: dict[str, str] = {types[-1]: GREY} if grouped else {}
+    for label in sorted(types):
+        if label in COLOURS and COLOURS[label] not in chosen.values():
+            chosen.setdefault(label, COLOURS[label])
+    free = [colour for colour in MORE_COLOURS if colour not in chosen.values()] or list(MORE_COLOURS)
+    for position, label in enumerate(sorted(set(types) - chosen.keys())):
+        chosen[label] = free[position % len(free)]
+    return [chosen[label] for label in types]
+
+
+def specs(counts: Counts, *, legend: Spec | None = None) -> dict[str, Spec]:
+    """Return the Vega-Lite specification of each chart, without data.
+
+    Rows go into the data set `rows`; one row for a whole bar into `bars`; the chosen span of days into `chosen`.
+    Call types are written as their positions in `Counts.types`, which only a legend turns into words.
+    """
+    colour = {
+        "field": "code",
+        "type": "nominal",
+        "scale": {
+            "domain": list(range(len(counts.types))),
+            "range": colours(counts.types, grouped=counts.grouped_types),
+        },
+        "legend": legend,
+    }
+    return {
+        CALLS_BY_TYPE: _bars(counts.types, "Call type", colour),
+        CALLS_BY_STATUS: _bars(counts.statuses, "Status", colour),
+        DAILY_CALLS: _daily(counts.days, colour),
+        CALLS_BY_WEEKDAY: _weekdays(colour),
+        DURATION_HISTOGRAM: _durations(colour),
+        CALLS_BY_HOUR: _hours(),
+    }
+
+
+_CALLS_AXIS: Spec = {
+    "title": "Calls",
+    "tickCount": 4,
+    "labelExpr": "datum.value % 1 ? '' : format(datum.value, ',d')",
+    "labelOverlap": True,
+    "labelSeparation": 10,
+}
+_FADED: Spec = {"condition": {"test": "datum.chosen", "value": 1}, "value": 0.25}
+
+
+def _bars(labels: Sequence[str], title: str, colour: Spec) -> Spec:
+    """Horizontal bars, in the order of `labels`, stacked by call type, with their number and share written beside."""
+    # The domain is given, and room for the text is kept free to the right of the longest bar.
+    y = {
+        "field": "label",
+        "type": "nominal",
+        "scale": {"domain": list(labels), "paddingInner": 0.2},
+        "axis": {"title": title, "labelLimit": 130, "domain": False, "ticks": False},
+    }
+    x = {
+        "field": "start",
+        "type": "quantitative",
+        "scale": {"range": [0, {"expr": "max(width - 110, 40)"}], "nice": False},
+        "axis": _CALLS_AXIS,
+    }
+    return {
+        "data": {"name": "rows"},
+        "height": 26 * max(len(labels), 1),
+        "encoding": {"y": y},
+        "layer": [
+            _target("x"),
+            {
+                "mark": {"type": "bar", "cursor": "pointer"},
+                "encoding": {"x": x, "x2": {"field": "end"}, "color": colour, "opacity": _FADED},
+            },
+            {
+                "data": {"name": "bars"},
+                "mark": {"type": "text", "align": "left", "dx": 5, "cursor": "pointer"},
+                "encoding": {"x": {"field": "end", "type": "quantitative"}, "text": {"field": "text"}},
+            },
+        ],
+    }
+
+
+def _target(across: str) -> Spec:
+    """An invisible mark behind each whole bar, so that a short one can be hit too."""
+    return {
+        "data": {"name": "bars"},
+        "mark": {"type": "rect", "fill": "transparent", "cursor": "pointer"},
+        "encoding": {
+            across: {"value": 0},
+            f"{across}2": {"value": "width" if across == "x" else "height"},
+        },
+    }
+
+
+def _daily(days: Integers, colour: Spec) -> Spec:
+    """A line per call type over all days; a day without calls is a point at 0.
+
+    The lines come as shapes in pixels, for drawing them point by point takes longer than a click may: see `_days`.
+    The data set `bounds` holds the corners of what is drawn, which the axes follow; `points` marks single days where
+    there are few.
+    """
+    first, last = _first_and_last(days)
+    axis: Spec = {"title": "Day", "labelFlush": True, "labelOverlap": True, "labelSeparation": 12, "grid": False}
+    if last - first <= 10:
+        axis |= {"tickCount": {"interval": "day", "step": 1}, "format": "%-d %b"}
+    else:
+        axis |= {"tickCount": 6, "format": "%-d %b" if last - first <= 120 else "%b %Y"}
+    x = {"field": "day", "type": "temporal", "scale": {"type": "utc", "nice": False}, "axis": axis}
+    y = {
+        "field": "calls",
+        "type": "quantitative",
+        "scale": {"nice": False},
+        "axis": _CALLS_AXIS | {"title": "Calls per day"},
+    }
+    place = {"x": {"field": "day", "type": "temporal"}, "y": {"field": "calls", "type": "quantitative"}}
+    return {
+        "height": HEIGHT,
+        "layer": [
+            {"data": {"name": "bounds"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x, "y": y}},
+            {
+                "data": {"name": "chosen"},
+                "mark": {"type": "rect", "color": "#888888", "opacity": 0.2},
+                "encoding": {"x": {"field": "from", "type": "temporal"}, "x2": {"field": "to"}},
+            },
+            {
+                "data": {"name": "rows"},
+                "mark": {"type": "geoshape", "filled": False, "strokeWidth": 1.4, "strokeJoin": "round"},
+                "projection": {"type": "identity", "scale": 1, "translate": [0, 0]},
+                "encoding": {"color": colour},
+            },
+            {
+                "data": {"name": "points"},
+                "mark": {"type": "point", "filled": True, "opacity": 1, "size": 40},
+                "encoding": place | {"color": colour},
+            },
+        ],
+    }
+
+
+def _first_and_last(days: Integers) -> tuple[int, int]:
+    """Return the first and the last day that Daily Calls shows: one more on each side of a single day."""
+    if not days.size:
+        return 0, 1
+    first, last = int(days[0]), int(days[-1])
+    return (first - 1, last + 1) if first == last else (first, last)
+
+
+def _weekdays(colour: Spec) -> Spec:
+    """Upright bars from Monday to Sunday, stacked by call type."""
+    x = {
+        "field": "label",
+        "type": "nominal",
+        "scale": {"domain": list(WEEKDAYS), "paddingInner": 0.2},
+        "axis": {"title": "Weekday", "labelExpr": "slice(datum.value, 0, 3)", "labelAngle": 0, "ticks": False},
+    }
+    return _upright(x, {}, colour, {"data": {"name": "bars"}})
+
+
+def _durations(colour: Spec) -> Spec:
+    """A histogram in bins of equal width; the last bar holds all longer calls."""
+    width, tail = BIN_SECONDS / 60, TAIL_SECONDS / 60
+    last = f"{tail:g}+"
+    x = {
+        "field": "from",
+        "type": "quantitative",
+        "scale": {"domain": [0, tail + width], "nice": False},
+        "axis": {
+            "title": f"Minutes (last bar: {tail:g} minutes and longer)",
+            "values": list(range(0, int(tail) + 1, 5)),
+            "labelExpr": f"datum.value === {tail:g} ? '{last}' : datum.label",
+            "grid": False,
+        },
+    }
+    return _upright(x, {"x2": {"field": "to"}}, colour, {"data": {"name": "bars"}})
+
+
+def _upright(x: Spec, x2: Spec, colour: Spec, bars: Spec) -> Spec:
+    y = {"field": "start", "type": "quantitative", "scale": {"nice": True}, "axis": _CALLS_AXIS}
+    return {
+        "data": {"name": "rows"},
+        "height": HEIGHT,
+        "encoding": {"x": x, **x2},
+        "layer": [
+            _target("y") | bars,
+            {
+                "mark": {"type": "rect" if x2 else "bar", "cursor": "pointer"},
+                "encoding": {"y": y, "y2": {"field": "end"}, "color": colour, "opacity": _FADED},
+            },
+        ],
+    }
+
+
+def _hours() -> Spec:
+    """A heat map of hours and weekdays."""
+    return {
+        "data": {"name": "rows"},
+        "height": 22 * 7,
+        "mark": {"type": "rect", "cursor": "pointer", "color": "#0072b2"},
+        "encoding": {
+            "x": {
+                "field": "hour",
+                "type": "ordinal",
+                "scale": {"domain": list(range(24)), "paddingInner": 0.06},
+                "axis": {"title": "Hour of the day", "labelAngle": 0, "labelOverlap": True, "ticks": False},
+            },
+            "y": {
+                "field": "label",
+                "type": "nominal",
+                "scale": {"domain": list(WEEKDAYS), "paddingInner": 0.06},
+                "axis": {"title": None, "labelExpr": "slice(datum.value, 0, 3)", "domain": False, "ticks": False},
+            },
+            "fillOpacity": {
+                "field": "calls",
+                "type": "quantitative",
+                "scale": {"range": [0.04, 1], "nice": False, "zero": True},
+                "legend": None,
+            },
+            "opacity": _FADED,
+        },
+    }
+
+
+def rows(counts: Counts, chart: str) -> dict[str, Rows]:
+    """Return the rows of one of the five charts for all calls, by data set, as the page's script makes them."""
+    if chart == DAILY_CALLS:
+        return _days(counts, _PICTURE_WIDTH)
+    if chart == CALLS_BY_WEEKDAY:
+        grid = _grid(counts, lambda part: (part.day + 3) % 7, 7)
+        return {"rows": _stacked("label", WEEKDAYS, grid), "bars": []}
+    if chart == DURATION_HISTOGRAM:
+        last = TAIL_SECONDS // BIN_SECONDS
+        grid = _grid(counts, lambda part: (part.duration * counts.step // BIN_SECONDS).clip(-1, last) + 1, last + 2)
+        stacked = _stacked("from", [number * BIN_SECONDS / 60 for number in range(last + 1)], grid[1:])
+        return {"rows": [row | {"to": row["from"] + BIN_SECONDS / 60} for row in stacked], "bars": []}
+    if chart == CALLS_BY_TYPE:
+        labels, grid = counts.types, _grid(counts, lambda part: part.call_type, len(counts.types))
+    else:
+        labels, grid = counts.statuses, _grid(counts, lambda part: part.status, len(counts.statuses))
+    stacked = _stacked("label", labels, grid)
+    return {"rows": stacked, "bars": _written(stacked, counts.calls)}
+
+
+def _grid(counts: Counts, group: Callable[[Cube], Integers], size: int) -> Integers:
+    """Return calls by group and call type."""
+    import numpy as np
+
+    kinds = len(counts.types)
+    grid = np.zeros(size * kinds, np.int64)
+    cells, calls = totals(counts.cubes[-1], lambda part: group(part) * kinds + part.call_type)
+    grid[cells] = calls
+    return grid.reshape(size, kinds)
+
+
+def _stacked(name: str, keys: Iterable[str | float], grid: Integers) -> Rows:
+    """Return a row for each part of each stacked bar."""
+    stacked: Rows = []
+    for key, calls in zip(keys, grid.tolist(), strict=True):
+        start = 0
+        for code, number in enumerate(calls):
+            if number == 0:
+                continue
+            stacked.append({name: key, "code": code, "start": start, "end": start + number, "chosen": True})
+            start += number
+    return stacked
+
+
+def _written(parts: Rows, all_calls: int) -> Rows:
+    """Return a row for each whole bar with the text beside it."""
+    ends = {part["label"]: part["end"] for part in parts}
+    return [
+        {"label": label, "start": 0, "end": end, "text": f"{end:,} · {end / max(all_calls, 1):.1%}"}
+        for label, end in ends.items()
+    ]
+
+
+def _days(counts: Counts, width: float) -> dict[str, Rows]:
+    """Return the lines of Daily Calls as shapes in a drawing of this width, and what else it draws."""
+    import numpy as np
+
+    days = counts.days
+    first, last = _first_and_last(days)
+    grid = _grid(counts, lambda part: np.searchsorted(days, part.day), days.size)
+    known = dict(zip(days.tolist(), grid.tolist(), strict=True))
+    shown = sorted({near for day in known for near in (day - 1, day, day + 1) if days[0] <= near <= days[-1]})
+    zeros = [0] * len(counts.types)
+    top = max(int(grid.max(initial=0)), 1)
+    lines: Rows = []
+    points: Rows = []
+    for code in range(len(counts.types)):
+        calls = [known.get(day, zeros)[code] for day in shown]
+        at = [
+            [(day - first) / (last - first) * width, (1 - number / top) * HEIGHT]
+            for day, number in zip(shown, calls, strict=True)
+        ]
+        lines.append({"code": code, "type": "Feature", "geometry": {"type": "LineString", "coordinates": at}})
+        if len(shown) <= MOST_POINTS:
+            points += [
+                {"day": day * _MILLISECONDS_PER_DAY, "code": code, "calls": number}
+                for day, number in zip(shown, calls, strict=True)
+            ]
+    bounds = [{"day": first * _MILLISECONDS_PER_DAY, "calls": 0}, {"day": last * _MILLISECONDS_PER_DAY, "calls": top}]
+    return {"rows": lines, "points": points, "bounds": bounds, "chosen": []}
+
+
+def headline(counts: Counts) -> str:
+    """Return the headline figures as Markdown, for the Dagster UI."""
+    if not counts.calls:
+        return "No calls."
+    parts = [f"**{counts.calls:,}** call{'s' if counts.calls != 1 else ''}"]
+    if counts.completed is not None:
+        parts.append(f"**{counts.completed / counts.calls:.1%}** completed")
+    if counts.median is not None:
+        parts.append(f"**{counts.median:,.1f} s** median duration")
+    first, last = date_of(counts.days[0]), date_of(counts.days[-1])
+    covered = (last - first).days + 1
+    parts.append(f"**{covered:,}** day{'s' if covered != 1 else ''} covered, {_day(first)} – {_day(last)}")
+    return " · ".join(parts)
+
+
+def _day(day: dt.date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def daily_calls_picture(counts: Counts) -> str:
+    """Return a small picture of Daily Calls as Markdown, for the Dagster UI."""
+    return _picture(counts, (DAILY_CALLS,))
+
+
+def five_pictures(counts: Counts) -> str:
+    """Return one picture of all five charts as Markdown, for the Dagster UI."""
+    return _picture(counts, FIVE)
+
+
+def _picture(counts: Counts, names: Sequence[str]) -> str:
+    """Draw charts below each other, about as wide as a cell of the Dagster UI's tables."""
+    if not counts.calls:
+        return "No calls to draw."
+    import vl_convert
+
+    legend = {"title": None, "orient": "top", "columns": 3, "labelExpr": "types[datum.value]", "labelLimit": 110}
+    unfilled = specs(counts, legend=legend)
+    png = vl_convert.vegalite_to_png(
+        {
+            "vconcat": [
+                _filled(unfilled[name], rows(counts, name)) | {"title": name, "width": _PICTURE_WIDTH} for name in names
+            ],
+            "params": [{"name": "types", "value": counts.types}],
+            "config": CONFIG | {"background": "white"},
+        },
+        vl_version=VEGA_LITE,
+    )
+    words = f"{', '.join(names)}: {headline(counts).replace('**', '')}"
+    return f"![{words}](data:image/png;base64,{base64.b64encode(_with_palette(png)).decode()})"
+
+
+def _with_palette(png: bytes) -> bytes:
+    """Return a picture in its 64 most frequent colours: a tenth of the bytes, which the Dagster UI loads in lists."""
+    import numpy as np
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    width, height = struct.unpack(">II", png[16:24])
+    start = png.index(b"IDAT")
+    (length,) = struct.unpack(">I", png[start - 4 : start])
+    lines = np.frombuffer(zlib.decompress(png[start + 4 : start + 4 + length]), np.uint8).reshape(height, -1)
+    if not (lines[:, 0] == 1).all():
+        return png  # not written as vl-convert writes: each value as the difference from the one to its left
+    pixels = np.cumsum(lines[:, 1:].reshape(height, width, -1), axis=1, dtype=np.uint8).reshape(height * width, -1)
+    red, green, blue = (pixels[:, channel].astype(np.int64) for channel in range(3))
+    found, which, often = np.unique(red << 16 | green << 8 | blue, return_inverse=True, return_counts=True)
+    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
+    palette = colours[np.argsort(-often)[:64]]
+    nearest = ((colours[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1).astype(np.uint8)
+    indices = nearest[which].reshape(height, width)
+    unfiltered = np.hstack([np.zeros((height, 1), np.uint8), indices])
+    return b"".join(
+        [
+            png[:8],
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            chunk(b"PLTE", palette.astype(np.uint8).tobytes()),
+            chunk(b"IDAT", zlib.compress(unfiltered.tobytes(), 9)),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+def _filled(spec: Spec, values: Mapping[str, Rows]) -> Spec:
+    """Return a specification with rows in the place of the names of its data sets."""
+    filled = dict(spec)
+    if "data" in spec:
+        filled["data"] = {"values": values[spec["data"]["name"]]}
+    if "layer" in spec:
+        filled["layer"] = [_filled(layer, values) for layer in spec["layer"]]
+    return filled

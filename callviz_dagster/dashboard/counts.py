@@ -1,0 +1,505 @@
+"""Counts of calls, made while streaming the table: all that the charts show, and no single call.
+
+A call is counted in one cell: call type × status × hour × duration × day. Cells are kept sparse and sorted, so that
+they take little memory and pack into a few bytes each. Durations are kept as finely as the number of cells allows:
+to 1 s, to 10 s, to 60 s; where even that is too much, hours and durations are counted apart.
+What belongs elsewhere: how counts are drawn (`dashboard/charts.py`) and the page that carries them (`dashboard/`).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    Integers = np.ndarray[Any, np.dtype[np.int64]]
+    Calls = np.ndarray[Any, np.dtype[np.int32]]
+    Read = Callable[[Sequence[str]], Iterable[pa.Table]]
+    """Gives the named columns of all calls, table by table, from the start each time it is called."""
+
+BIN_SECONDS = 60
+"""Width of a bar of the duration histogram."""
+TAIL_SECONDS = 30 * 60
+"""Calls of this length and longer share the histogram's last bar."""
+COMPLETED = "completed"
+"""The status that the completed share counts."""
+
+STEPS = (1, 10, BIN_SECONDS)
+"""The widths of a duration class in seconds that are tried, finest first; each divides the next."""
+MAX_CELLS = 4_000_000
+"""Cells that are held in memory before durations are kept more coarsely."""
+MAX_LABELS = 250
+_MAX_DISTINCT = 50_000
+_MAX_LABEL_LENGTH = 120
+_CHUNK, _ROWS = 1 << 18, 1 << 16
+
+# One cell's key, from the highest bits to the lowest: type 8, status 8, hour 5, duration class 24, day 18.
+_DAY_BITS, _DURATION_BITS, _HOUR_BITS, _LABEL_BITS = 18, 24, 5, 8
+_DURATION_SHIFT = _DAY_BITS
+_HOUR_SHIFT = _DURATION_SHIFT + _DURATION_BITS
+_STATUS_SHIFT = _HOUR_SHIFT + _HOUR_BITS
+_TYPE_SHIFT = _STATUS_SHIFT + _LABEL_BITS
+_FIRST_DAY = -110_000  # days before 1970 that come before every start time the contract allows
+_LAST_CLASS = (1 << _DURATION_BITS) - 2
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Sparse counts: sorted keys of cells, and the calls in each."""
+
+    keys: Integers
+    calls: Calls
+    hours: bool = True
+    """Whether cells tell hours apart."""
+    durations: bool = True
+    """Whether cells tell durations apart."""
+
+    def _part(self, shift: int, bits: int) -> Integers:
+        return (self.keys >> shift) & ((1 << bits) - 1)
+
+    @property
+    def call_type(self) -> Integers:
+        """Position of each cell's call type in `Counts.types`."""
+        return self._part(_TYPE_SHIFT, _LABEL_BITS)
+
+    @property
+    def status(self) -> Integers:
+        """Position of each cell's status in `Counts.statuses`."""
+        return self._part(_STATUS_SHIFT, _LABEL_BITS)
+
+    @property
+    def hour(self) -> Integers:
+        """Hour of the day of each cell."""
+        return self._part(_HOUR_SHIFT, _HOUR_BITS)
+
+    @property
+    def duration(self) -> Integers:
+        """Duration class of each cell: its seconds divided by `Counts.step`, or -1 for calls without duration."""
+        return self._part(_DURATION_SHIFT, _DURATION_BITS) - 1
+
+    @property
+    def day(self) -> Integers:
+        """Day of each cell, in days since 1970-01-01."""
+        return self._part(0, _DAY_BITS) + _FIRST_DAY
+
+    def regrouped(self, change: Callable[[Integers], Integers], **told_apart: bool) -> Cube:
+        """Return the same calls under changed keys; `change` keeps call type and status."""
+        import numpy as np
+
+        ends = np.flatnonzero(np.diff(self.keys >> _STATUS_SHIFT)) + 1
+        keys, calls = [], []
+        for old, number in zip(np.split(self.keys, ends), np.split(self.calls, ends), strict=True):
+            new, positions = np.unique(change(old), return_inverse=True)
+            keys.append(new)
+            calls.append(np.bincount(positions, weights=number).astype(np.int32))
+        return replace(self, keys=np.concatenate(keys), calls=np.concatenate(calls), **told_apart)
+
+    def plus(self, keys: Integers) -> Cube:
+        """Return these counts with one call more for each key."""
+        import numpy as np
+
+        if not self.hours:
+            keys = _cleared(keys, _HOUR_SHIFT, _HOUR_BITS)
+        if not self.durations:
+            keys = _cleared(keys, _DURATION_SHIFT, _DURATION_BITS)
+        keys, number = np.unique(keys, return_counts=True)
+        calls = number.astype(np.int32)
+        at = np.searchsorted(self.keys, keys)
+        known = np.append(self.keys, -1)[at] == keys
+        sums = self.calls.copy()
+        sums[at[known]] += calls[known]
+        new = ~known
+        return replace(self, keys=np.insert(self.keys, at[new], keys[new]), calls=np.insert(sums, at[new], calls[new]))
+
+    def slices(self) -> Iterator[Cube]:
+        """Yield the cells in order, some at a time."""
+        for start in range(0, self.keys.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            yield replace(self, keys=self.keys[part], calls=self.calls[part])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """All calls, counted."""
+
+    types: tuple[str, ...]
+    """Call types, most frequent first; the rarest may be grouped in the last one."""
+    statuses: tuple[str, ...]
+    """Statuses, likewise."""
+    grouped_types: bool
+    """Whether the last of `types` stands for several."""
+    grouped_statuses: bool
+    step: int
+    """Seconds per duration class."""
+    exact: bool
+    """Whether all durations of a class are the same, so that a median of any selection is exact."""
+    median: float | None
+    """Median of all durations in seconds, exact; None where no call has one."""
+    cubes: tuple[Cube, ...]
+    """One that tells both hours and durations apart, or one for each."""
+
+    @property
+    def calls(self) -> int:
+        """Number of calls."""
+        return int(self.cubes[0].calls.sum())
+
+    @property
+    def with_duration(self) -> int:
+        """Number of calls that have a duration."""
+        classes, calls = self.durations
+        return int(calls[classes >= 0].sum())
+
+    @cached_property
+    def days(self) -> Integers:
+        """The days that have calls, in days since 1970-01-01, in order."""
+        return totals(self.cubes[0], lambda part: part.day)[0]
+
+    @cached_property
+    def durations(self) -> tuple[Integers, Integers]:
+        """The duration classes that occur, -1 for none, in order, and the calls in each."""
+        return totals(self.cubes[-1], lambda part: part.duration)
+
+    @property
+    def completed(self) -> int | None:
+        """Number of completed calls; None where no status has that name."""
+        if COMPLETED not in self.statuses:
+            return None
+        statuses, calls = totals(self.cubes[0], lambda part: part.status)
+        return int(calls[statuses == self.statuses.index(COMPLETED)].sum())
+
+
+def totals(cube: Cube, group: Callable[[Cube], Integers]) -> tuple[Integers, Integers]:
+    """Return the groups that occur in a cube, in order, and the calls in each; `group` gives each cell's group."""
+    import numpy as np
+
+    found: Counter[int] = Counter()
+    for part in cube.slices():
+        groups, positions = np.unique(group(part), return_inverse=True)
+        sums = np.bincount(positions, weights=part.calls)
+        found.update(dict(zip(groups.tolist(), sums.astype(np.int64).tolist(), strict=True)))
+    ordered = sorted(found)
+    return np.array(ordered, np.int64), np.array([found[group] for group in ordered], np.int64)
+
+
+def date_of(day: int) -> dt.date:
+    """Return the date that is `day` days after 1970-01-01."""
+    return dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
+
+
+def count_files(paths: Sequence[Path], *, labels: int, max_cells: int = MAX_CELLS) -> Counts:
+    """Count the calls of Parquet files, reading one batch of rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for path in paths:
+            with pq.ParquetFile(path, read_dictionary=["call_type", "status"]) as file:
+                for batch in file.iter_batches(_ROWS, columns=list(columns)):
+                    yield pa.Table.from_batches([batch])
+
+    return count_calls(read, labels=labels, max_cells=max_cells)
+
+
+def count_calls(read: Read, *, labels: int, max_cells: int = MAX_CELLS) -> Counts:
+    """Count calls by type, status, hour, duration and day.
+
+    Args:
+        read: gives the calls; it is asked three times, each time for other columns.
+        labels: how many types and how many statuses are told apart; the rarer ones are grouped.
+        max_cells: bound of the counts' size.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    axes = _axes(read, min(labels, MAX_LABELS))
+    step = STEPS[0]
+    cubes: tuple[Cube, ...] = (Cube(np.empty(0, np.int64), np.empty(0, np.int32)),)
+    whole = True
+    for table in read(("call_type", "status", "call_date", "call_hour", "duration_sec")):
+        seconds = table["duration_sec"].to_numpy()
+        known = ~np.isnan(seconds)
+        classes = np.floor(np.where(known, seconds, -1)).clip(-1, _LAST_CLASS).astype(np.int64) + 1
+        whole = whole and bool((classes[known] - 1 == seconds[known]).all())
+        keys = (
+            axes["call_type"].codes(table["call_type"]) << _TYPE_SHIFT
+            | axes["status"].codes(table["status"]) << _STATUS_SHIFT
+            | table["call_hour"].to_numpy() << _HOUR_SHIFT
+            | classes << _DURATION_SHIFT
+            | pc.cast(table["call_date"], "int32").to_numpy().astype(np.int64) - _FIRST_DAY
+        )
+        cubes = tuple(cube.plus(_widened(keys, step)) for cube in cubes)
+        while len(cubes) == 1 and cubes[0].keys.size > max_cells:
+            step, cubes = _coarser(step, cubes)
+    counted = Counts(
+        types=axes["call_type"].labels,
+        statuses=axes["status"].labels,
+        grouped_types=axes["call_type"].grouped,
+        grouped_statuses=axes["status"].grouped,
+        step=step,
+        exact=whole and step == 1,
+        median=None,
+        cubes=cubes,
+    )
+    return replace(counted, median=_median(counted, read))
+
+
+def coarser(counts: Counts) -> Counts:
+    """Return the same counts with the next wider duration class, or with hours and durations counted apart.
+
+    Raises:
+        ValueError: they already are.
+    """
+    step, cubes = _coarser(counts.step, counts.cubes)
+    return replace(counts, step=step, exact=False, cubes=cubes)
+
+
+def _coarser(step: int, cubes: tuple[Cube, ...]) -> tuple[int, tuple[Cube, ...]]:
+    if len(cubes) > 1:
+        raise ValueError("hours and durations are counted apart already")
+    (cube,) = cubes
+    if step == STEPS[-1]:
+        return step, (
+            cube.regrouped(lambda keys: _cleared(keys, _DURATION_SHIFT, _DURATION_BITS), durations=False),
+            cube.regrouped(lambda keys: _cleared(keys, _HOUR_SHIFT, _HOUR_BITS), hours=False),
+        )
+    wider = STEPS[STEPS.index(step) + 1]
+    return wider, (cube.regrouped(lambda keys: _widened(keys, wider // step)),)
+
+
+def _cleared(keys: Integers, shift: int, bits: int) -> Integers:
+    return keys & ~(((1 << bits) - 1) << shift)
+
+
+def _widened(keys: Integers, factor: int) -> Integers:
+    """Return keys whose duration classes are `factor` times as wide; class 0, no duration, stays."""
+    if factor == 1:
+        return keys
+    classes = (keys >> _DURATION_SHIFT) & ((1 << _DURATION_BITS) - 1)
+    wide = (classes - 1) // factor + 1
+    return _cleared(keys, _DURATION_SHIFT, _DURATION_BITS) | wide << _DURATION_SHIFT
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The labels of a column that are told apart, and the group of all others."""
+
+    labels: tuple[str, ...]
+    grouped: bool
+    positions: Mapping[str, int]
+
+    def codes(self, column: pa.ChunkedArray) -> Integers:
+        """Return each value's position in `labels`."""
+        import numpy as np
+        import pyarrow as pa
+
+        encoded = column.combine_chunks()
+        if not isinstance(encoded, pa.DictionaryArray):
+            encoded = encoded.dictionary_encode()
+        last = len(self.labels) - 1
+        lookup = [self.positions.get(label, last) for label in encoded.dictionary.to_pylist()]
+        return np.array(lookup, dtype=np.int64)[encoded.indices.to_numpy()]
+
+
+def _axes(read: Read, limit: int) -> dict[str, _Axis]:
+    """Return the axis of each label column: its most frequent labels."""
+    import pyarrow.compute as pc
+
+    seen: dict[str, Counter[str]] = {"call_type": Counter(), "status": Counter()}
+    pruned = dict.fromkeys(seen, False)
+    for table in read(tuple(seen)):
+        for name, counter in seen.items():
+            for entry in pc.value_counts(table[name].combine_chunks()).to_pylist():
+                counter[entry["values"]] += entry["counts"]
+            if len(counter) > _MAX_DISTINCT:
+                # Labels that are all different are no labels; only the frequent ones are worth the memory.
+                seen[name] = Counter(dict(counter.most_common(_MAX_DISTINCT // 2)))
+                pruned[name] = True
+    words = {"call_type": "types", "status": "statuses"}
+    return {
+        name: _axis(counter, limit, words[name], more=pruned[name], keep={COMPLETED} if name == "status" else set())
+        for name, counter in seen.items()
+    }
+
+
+def _axis(counter: Counter[str], limit: int, words: str, *, more: bool, keep: set[str]) -> _Axis:
+    ranked = sorted(counter, key=lambda label: (-counter[label], label))
+    chosen = ranked[:limit]
+    if missing := [label for label in ranked[limit:] if label in keep]:
+        chosen = [*chosen[: limit - len(missing)], *missing]
+    rest = len(ranked) - len(chosen)
+    names = list(chosen)
+    if rest or more:
+        names.append(f"other ({'more than ' if more else ''}{rest:,} {words})")
+    return _Axis(_distinct(names), rest > 0 or more, {label: position for position, label in enumerate(chosen)})
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names that are short enough to show and differ from each other."""
+    shown: list[str] = []
+    for name in names:
+        short = name if len(name) <= _MAX_LABEL_LENGTH else name[:_MAX_LABEL_LENGTH] + "…"
+        number = 2
+        unique = short
+        while unique in shown:
+            unique = f"{short} ({number})"
+            number += 1
+        shown.append(unique)
+    return tuple(shown)
+
+
+def _median(counts: Counts, read: Read) -> float | None:
+    """Return the exact median: the classes that hold it are known, and their values are looked up."""
+    import numpy as np
+
+    total = counts.with_duration
+    if total == 0:
+        return None
+    classes, calls = counts.durations
+    reached = np.cumsum(np.where(classes >= 0, calls, 0))
+    ranks = ((total - 1) // 2, total // 2)
+    low, high = (int(classes[np.searchsorted(reached, rank, side="right")]) for rank in ranks)
+    lower = low * counts.step
+    upper = (high + 1) * counts.step if (high + 1) * counts.step < _LAST_CLASS else math.inf
+    values = []
+    for table in read(("duration_sec",)):
+        seconds = table["duration_sec"].to_numpy()
+        values.append(np.unique(seconds[(seconds >= lower) & (seconds < upper)], return_counts=True))
+    distinct, positions = np.unique(np.concatenate([found for found, _ in values]), return_inverse=True)
+    upto = np.cumsum(np.bincount(positions, weights=np.concatenate([found for _, found in values])))
+    upto += calls[(classes >= 0) & (classes < low)].sum()
+    first, second = (float(distinct[np.searchsorted(upto, rank, side="right")]) for rank in ranks)
+    return (first + second) / 2
+
+
+def packed(counts: Counts) -> dict[str, Any]:
+    """Return counts as plain values for JSON; the page's script and `unpacked_totals` read them.
+
+    The days with calls and the duration classes that occur are lists; a cell's position in the grid type × status ×
+    hour × duration × day is written as the gap to the cell before it. Gaps, and calls less one, are numbers of seven
+    bits to the byte, least first, compressed with deflate and written as base64.
+    """
+    import numpy as np
+
+    days = counts.days
+    classes = np.union1d([-1], counts.durations[0])
+
+    def gaps(cube: Cube) -> Iterator[Integers]:
+        last = 0
+        for part in cube.slices():
+            row = (part.call_type * len(counts.statuses) + part.status) * 24 + part.hour
+            row = row * classes.size + np.searchsorted(classes, part.duration)
+            position = row * days.size + np.searchsorted(days, part.day)
+            yield np.diff(position, prepend=last)
+            last = position[-1]
+
+    return {
+        "types": list(counts.types),
+        "statuses": list(counts.statuses),
+        "completed": counts.statuses.index(COMPLETED) if COMPLETED in counts.statuses else None,
+        "days": days.tolist(),
+        "step": counts.step,
+        "exact": counts.exact,
+        "median": counts.median,
+        "durations": classes.tolist(),
+        "binSeconds": BIN_SECONDS,
+        "tailSeconds": TAIL_SECONDS,
+        "cubes": [
+            {
+                "hours": cube.hours,
+                "durations": cube.durations,
+                "cells": int(cube.keys.size),
+                "gaps": _text(gaps(cube)),
+                "calls": _text(part.calls.astype(np.int64) - 1 for part in cube.slices()),
+            }
+            for cube in counts.cubes
+        ],
+    }
+
+
+def packed_bytes(data: Mapping[str, Any]) -> int:
+    """Return the size of packed cells."""
+    return sum(len(cube["gaps"]) + len(cube["calls"]) for cube in data["cubes"])
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a packed cube adds up to."""
+
+    calls: int
+    without_duration: int | None
+    """None where the cube does not tell durations apart."""
+
+
+def unpacked_totals(data: Mapping[str, Any]) -> list[Totals]:
+    """Return what each packed cube adds up to, read from its bytes.
+
+    Raises:
+        ValueError: a cube's bytes do not hold as many cells as it says.
+    """
+    found = []
+    for cube in data["cubes"]:
+        total = without = cells = position = 0
+        for gaps, more in zip(_numbers(cube["gaps"]), _numbers(cube["calls"]), strict=True):
+            if gaps.size != more.size:
+                raise ValueError("its counts are damaged")
+            positions = position + gaps.cumsum()
+            position = int(positions[-1])
+            classes = positions // len(data["days"]) % len(data["durations"])
+            total += int(more.sum()) + more.size
+            without += int((more[classes == 0] + 1).sum())
+            cells += more.size
+        if cells != cube["cells"]:
+            raise ValueError(f"it holds {cells:,} counts and says that it holds {cube['cells']:,}")
+        found.append(Totals(total, without if cube["durations"] else None))
+    return found
+
+
+def _text(numbers: Iterable[Integers]) -> str:
+    """Write numbers from 0 up, seven bits to the byte and least first, deflated and in base64."""
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    written = [deflate.compress(_seven_bits(part)) for part in numbers]
+    return base64.b64encode(b"".join([*written, deflate.flush()])).decode()
+
+
+def _seven_bits(numbers: Integers) -> bytes:
+    import numpy as np
+
+    lengths = np.ones(numbers.size, np.int64)
+    rest = numbers >> 7
+    while rest.any():
+        lengths += rest > 0
+        rest >>= 7
+    ends = np.cumsum(lengths)
+    out = np.empty(int(ends[-1]), np.uint8)
+    for place in range(int(lengths.max())):
+        here = lengths > place
+        more = np.where(lengths[here] > place + 1, 128, 0)
+        out[(ends - lengths)[here] + place] = (numbers[here] >> 7 * place) & 127 | more
+    return out.tobytes()
+
+
+def _numbers(text: str) -> Iterator[Integers]:
+    """Yield the numbers that `_text` wrote, some at a time."""
+    import numpy as np
+
+    stored = np.frombuffer(zlib.decompress(base64.b64decode(text), -15), np.uint8)
+    ends = np.flatnonzero(stored < 128)
+    first = 0
+    for part in range(0, ends.size, _CHUNK):
+        stops = ends[part : part + _CHUNK] + 1 - first
+        starts = np.concatenate([[0], stops[:-1]])
+        digits = stored[first : first + stops[-1]].astype(np.int64) & 127
+        place = np.arange(digits.size) - np.repeat(starts, stops - starts)
+        yield np.add.reduceat(digits << 7 * place, starts)
+        first += int(stops[-1])

@@ -1,0 +1,264 @@
+"""One BSON value → its text or its JSON, exactly.
+
+Arrays and nested documents are read straight from the raw bytes, so that a name that occurs twice, text that is
+not UTF-8 and types that Python does not have stay visible.
+What belongs elsewhere: finding the values (`documents/walker.py`) and columns of them (`table/normalize.py`).
+
+Extended JSON v2: https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hmac
+import json
+import math
+import struct
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from bson import Decimal128
+
+from callviz_dagster.documents import walker as el
+from callviz_dagster.documents.walker import REPEAT, Path, iterate
+
+_int32 = struct.Struct("<i").unpack_from
+_int64 = struct.Struct("<q").unpack_from
+_double = struct.Struct("<d").unpack_from
+_timestamp = struct.Struct("<II").unpack_from
+
+_MOST_DATE = 253_402_300_800_000
+"""Milliseconds at the end of the year 9999; Extended JSON writes dates from 1970 to there as ISO text."""
+_OLD_BINARY = 2
+"""Binary subtype that has its length in it once more."""
+
+
+def decode_text(raw: bytes) -> tuple[str, bool]:
+    r"""Return UTF-8 text and whether it was valid; bytes that are not are shown as `\xff`."""
+    try:
+        return raw.decode(), True
+    except UnicodeDecodeError:
+        return raw.decode(errors="backslashreplace"), False
+
+
+def field_name(name: bytes) -> str:
+    """Return one name of a path for people; the second `x` of a document is `x_2`."""
+    return decode_text(name.replace(REPEAT, b"_"))[0]
+
+
+def dotted(path: Path) -> str:
+    """Return a path as MongoDB writes it, with dots."""
+    return ".".join(field_name(name) for name in path)
+
+
+def plain_path(path: Path) -> str:
+    """Return a dotted path without the numbers of repeated names: what settings name."""
+    return ".".join(decode_text(name.split(REPEAT)[0])[0] for name in path)
+
+
+def number_text(number: float) -> str:
+    """Return a number as `calls.csv` writes it: whole numbers without a point, others in the fewest digits."""
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    if number == 0 and math.copysign(1, number) < 0:
+        return "-0"
+    if abs(number) < 1e16 and number == int(number):
+        return str(int(number))
+    return repr(number)
+
+
+@dataclass
+class Secrets:
+    """Which fields are left out and which are replaced by tokens, at any depth.
+
+    A path covers everything below it, and goes through arrays as MongoDB's dotted paths do. Of a document or an
+    array each value is replaced, so that the same value gives the same token wherever it stands; names stay.
+    """
+
+    dropped: Collection[str] = ()
+    pseudonymized: Collection[str] = ()
+    key: bytes = b""
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to hide."""
+        return bool(self.dropped or self.pseudonymized)
+
+    def drops(self, path: str) -> bool:
+        """Tell whether the field is left out."""
+        return _covers(self.dropped, path)
+
+    def hides(self, path: str) -> bool:
+        """Tell whether the field's value is replaced by a token."""
+        return _covers(self.pseudonymized, path)
+
+    def token(self, text: str) -> str:
+        """Return the keyed HMAC-SHA-256 token of a value's text: 32 hex digits."""
+        return hmac.new(self.key, text.encode(), "sha256").hexdigest()[:32]
+
+
+def _covers(paths: Collection[str], path: str) -> bool:
+    return any(path == other or path.startswith(other + ".") for other in paths)
+
+
+@dataclass
+class Renderer:
+    """Renders values of raw documents as text and as JSON; `path` is where a value stands, for the secrets."""
+
+    raw: bytes
+    date_text: Callable[[int], str] = lambda milliseconds: date_text(milliseconds)
+    secrets: Secrets = field(default_factory=Secrets)
+    invalid_text: bool = False
+    """Whether text that is not UTF-8 was met; the caller resets it."""
+
+    def text(self, kind: int, start: int, path: str = "") -> str | None:
+        """Return a value as a cell of a text column; None for null.
+
+        Text, numbers, dates (by `date_text`), ObjectIds, UUIDs and decimals are plain; the rest is relaxed
+        Extended JSON.
+        """
+        if kind in (el.NULL, el.UNDEFINED):
+            return None
+        if kind in (el.DOCUMENT, el.FLATTENED, el.ARRAY):
+            return self.json(kind, start, path)
+        if path and self.secrets.hides(path):
+            return self._token(kind, start)
+        if kind in (el.STRING, el.SYMBOL):
+            return self._string(start)
+        if kind == el.INT32:
+            return str(_int32(self.raw, start)[0])
+        if kind == el.INT64:
+            return str(_int64(self.raw, start)[0])
+        if kind == el.DOUBLE:
+            return number_text(_double(self.raw, start)[0])
+        if kind == el.BOOLEAN:
+            return "true" if self.raw[start] else "false"
+        if kind == el.DATE:
+            return self.date_text(_int64(self.raw, start)[0])
+        if kind == el.OBJECT_ID:
+            return self.raw[start : start + 12].hex()
+        if kind == el.DECIMAL128:
+            return str(Decimal128.from_bid(self.raw[start : start + 16]))
+        if kind == el.BINARY and self.raw[start : start + 5] == b"\x10\x00\x00\x00\x04":
+            return str(uuid.UUID(bytes=self.raw[start + 5 : start + 21]))
+        return self._scalar(kind, start, path, False)
+
+    def json(self, kind: int, start: int, path: str = "", *, canonical: bool = False) -> str:
+        """Return a value as Extended JSON on one line, relaxed or canonical."""
+        if kind in (el.DOCUMENT, el.FLATTENED):
+            return self.document(start, path, canonical=canonical)
+        if kind == el.ARRAY:
+            items = [self.json(k, s, path, canonical=canonical) for _, k, s in iterate(self.raw, start + 4)]
+            return f"[{', '.join(items)}]"
+        if path and kind not in (el.NULL, el.UNDEFINED) and self.secrets.hides(path):
+            return _quoted(self._token(kind, start))
+        return self._scalar(kind, start, path, canonical)
+
+    def document(self, start: int, path: str = "", *, canonical: bool = False) -> str:
+        """Return the document that starts there as Extended JSON."""
+        parts = []
+        for raw_name, kind, value in iterate(self.raw, start + 4):
+            name, valid = decode_text(raw_name)
+            self.invalid_text |= not valid
+            below = ""
+            if self.secrets:
+                below = f"{path}.{name}" if path else name
+                if self.secrets.drops(below):
+                    continue
+            parts.append(f"{_quoted(name)}: {self.json(kind, value, below, canonical=canonical)}")
+        return f"{{{', '.join(parts)}}}"
+
+    def _token(self, kind: int, start: int) -> str:
+        """Return the token of a value: the same for the same value, in every column and at every depth."""
+        return self.secrets.token(Renderer(self.raw).text(kind, start) or "")
+
+    def _string(self, start: int) -> str:
+        length = _int32(self.raw, start)[0]
+        return self._decoded(self.raw[start + 4 : start + 3 + length])
+
+    def _decoded(self, raw: bytes) -> str:
+        text, valid = decode_text(raw)
+        self.invalid_text |= not valid
+        return text
+
+    def _scalar(self, kind: int, start: int, path: str, canonical: bool) -> str:
+        raw = self.raw
+        if kind == el.STRING:
+            return _quoted(self._string(start))
+        if kind == el.INT32:
+            number = str(_int32(raw, start)[0])
+            return f'{{"$numberInt": "{number}"}}' if canonical else number
+        if kind == el.INT64:
+            number = str(_int64(raw, start)[0])
+            return f'{{"$numberLong": "{number}"}}' if canonical else number
+        if kind == el.DOUBLE:
+            value = _double(raw, start)[0]
+            if canonical or not math.isfinite(value):
+                text = number_text(value) if not math.isfinite(value) else repr(value)
+                return f'{{"$numberDouble": "{text}"}}'
+            return repr(value)
+        if kind == el.BOOLEAN:
+            return "true" if raw[start] else "false"
+        if kind == el.NULL:
+            return "null"
+        if kind == el.DATE:
+            return _date_json(_int64(raw, start)[0], canonical)
+        if kind == el.OBJECT_ID:
+            return f'{{"$oid": "{raw[start : start + 12].hex()}"}}'
+        if kind == el.DECIMAL128:
+            return f'{{"$numberDecimal": "{Decimal128.from_bid(raw[start : start + 16])}"}}'
+        if kind == el.BINARY:
+            size, subtype = _int32(raw, start)[0], raw[start + 4]
+            content = raw[start + 5 : start + 5 + size]
+            if subtype == _OLD_BINARY and size >= 4 and _int32(content, 0)[0] == size - 4:
+                content = content[4:]
+            encoded = base64.b64encode(content).decode()
+            return f'{{"$binary": {{"base64": "{encoded}", "subType": "{subtype:02x}"}}}}'
+        if kind == el.TIMESTAMP:
+            increment, seconds = _timestamp(raw, start)
+            return f'{{"$timestamp": {{"t": {seconds}, "i": {increment}}}}}'
+        if kind == el.REGEX:
+            pattern, options, _ = raw[start : raw.index(b"\x00", raw.index(b"\x00", start) + 1) + 1].split(b"\x00")
+            fields = f'"pattern": {_quoted(self._decoded(pattern))}, "options": {_quoted(self._decoded(options))}'
+            return f'{{"$regularExpression": {{{fields}}}}}'
+        if kind == el.CODE:
+            return f'{{"$code": {_quoted(self._string(start))}}}'
+        if kind == el.CODE_WITH_SCOPE:
+            scope = start + 8 + _int32(raw, start + 4)[0]
+            return (
+                f'{{"$code": {_quoted(self._string(start + 4))}, '
+                f'"$scope": {self.document(scope, path, canonical=canonical)}}}'
+            )
+        if kind == el.SYMBOL:
+            return f'{{"$symbol": {_quoted(self._string(start))}}}'
+        if kind == el.DB_POINTER:
+            end = start + 4 + _int32(raw, start)[0]
+            identifier = raw[end : end + 12].hex()
+            return f'{{"$dbPointer": {{"$ref": {_quoted(self._string(start))}, "$id": {{"$oid": "{identifier}"}}}}}}'
+        return {
+            el.UNDEFINED: '{"$undefined": true}',
+            el.MIN_KEY: '{"$minKey": 1}',
+            el.MAX_KEY: '{"$maxKey": 1}',
+        }[kind]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def date_text(milliseconds: int) -> str:
+    """Return a date as ISO 8601 in UTC; outside the years 1 to 9999 as Extended JSON."""
+    try:
+        moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _date_json(milliseconds, True)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def _date_json(milliseconds: int, canonical: bool) -> str:
+    if canonical or not 0 <= milliseconds < _MOST_DATE:
+        return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
+    return f'{{"$date": "{date_text(milliseconds)}"}}'

@@ -1,0 +1,187 @@
+"""What is known of a partition's files: the manifest beside the raw archive, and the footer inside the Parquet files.
+
+Plain data with its JSON form. What belongs elsewhere: writing the files (`storage/files.py`, `assets/`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callviz_dagster.contract import widen
+from callviz_dagster.partitions import COVERAGE, Partition
+
+if TYPE_CHECKING:
+    from callviz_dagster.documents.profile import Profile
+    from callviz_dagster.table.plan import FieldColumn
+
+FOOTER_KEY = b"callviz"
+"""Key of the footer in the schema metadata of the Parquet files."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a raw archive holds, and of which instant."""
+
+    partition: str
+    source: str
+    server: str
+    point_in_time: bool
+    snapshot_time: str
+    """ISO 8601, UTC."""
+    cluster_time: str
+    counted: int
+    """Documents that the server counted in the snapshot."""
+    documents: int
+    bytes: int
+    """Size of all documents, uncompressed."""
+    documents_sha256: str
+    """Digest of all documents, end to end, uncompressed."""
+    resumed: int
+    profile: Profile
+    span: str = ""
+    """The documents that the partition takes, see `Partition.span`."""
+
+    def to_json(self) -> str:
+        """Return the manifest as JSON text for people and programs."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json.dumps(data | {"profile": self.profile.to_json()}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Return the manifest that `to_json` wrote."""
+        from callviz_dagster.documents.profile import Profile
+
+        data = json.loads(text)
+        return cls(**data | {"profile": Profile.from_json(data["profile"])})
+
+
+@dataclass(frozen=True)
+class TableFooter:
+    """What a `calls` file says of the refresh that made it; the next refresh keeps its columns and labels."""
+
+    source: str
+    snapshot_time: str
+    timezone: str
+    documents: int = 0
+    calls: int = 0
+    rejected: int = 0
+    rejected_reasons: Mapping[str, int] = field(default_factory=dict)
+    repaired_rows: int = 0
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
+    """Every type and status ever seen."""
+    fields: tuple[FieldColumn, ...] = ()
+    present: tuple[str, ...] = ()
+    """Names of the fields that some document of this refresh has."""
+    other_fields: bool = False
+    span: str = ""
+    """The documents that the partition takes, see `Partition.span`."""
+
+    def to_json(self) -> str:
+        """Return the footer as JSON text."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json.dumps(data | {"fields": [column.to_json() for column in self.fields]})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TableFooter:
+        """Return the footer that `to_json` wrote."""
+        from callviz_dagster.table.plan import FieldColumn
+
+        data = json.loads(text)
+        fields = tuple(FieldColumn.from_json(column) for column in data["fields"])
+        return cls(**data | {"fields": fields, "present": tuple(data["present"])})
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many documents of the collection are in the partitions, and how many in none, at one instant."""
+
+    partitioning: str
+    documents: int
+    covered: int
+    no_date: int
+    """Documents whose start time is missing or no date (text, a number, a list, null)."""
+    before: int
+    """Documents whose start time lies before the first partition."""
+    ahead: int
+    """Documents whose start time lies after the last partition, in the future."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """Documents in partitions that were not made yet, by stretch of partitions."""
+    examples: Mapping[str, list[str]] = field(default_factory=dict)
+    """Some `_id` of each kind that is in no partition."""
+    create_index: str = ""
+    """The command that creates the index on the start time; empty where there is one."""
+    snapshot_time: str = ""
+
+    @property
+    def uncovered(self) -> int:
+        """Documents that are in no partition."""
+        return self.no_date + self.before + self.ahead
+
+    def to_json(self) -> str:
+        """Return it as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Coverage:
+        """Return what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def published_coverage(data_dir: Path) -> Coverage | None:
+    """Return how many documents were in no partition at the last refresh; None where that was never counted."""
+    path = data_dir / "raw_calls" / COVERAGE
+    return Coverage.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def existing_partitions(partitions: Sequence[Partition], data_dir: Path) -> dict[Partition, TableFooter]:
+    """Return the partitions that have a `calls` file made from just their documents, in time order, with its footer."""
+    found = {partition: read_footer(partition.calls(data_dir)) for partition in partitions}
+    return {partition: footer for partition, footer in found.items() if footer and footer.span == partition.span}
+
+
+def merged(every: Iterable[TableFooter]) -> TableFooter | None:
+    """Return what the files of all partitions say together: every column with the kind that holds all its values.
+
+    Columns keep the places that they had first, for each refresh starts from the columns published before it.
+    """
+    known = sorted(every, key=lambda footer: footer.snapshot_time)
+    if not known:
+        return None
+    columns: dict[str, FieldColumn] = {}
+    labels: dict[str, list[str]] = {}
+    present: dict[str, None] = {}
+    for footer in known:
+        for column in footer.fields:
+            before = columns.setdefault(column.name, column)
+            if column.kind is not None and before.kind is not column.kind:
+                kind = widen(before.kind, column.kind) if before.kind else column.kind
+                columns[column.name] = dataclasses.replace(before, kind=kind)
+        for role, seen in footer.labels.items():
+            labels[role] = sorted({*labels.get(role, []), *seen})
+        present |= dict.fromkeys(footer.present)
+    return dataclasses.replace(
+        known[-1],
+        documents=sum(footer.documents for footer in known),
+        calls=sum(footer.calls for footer in known),
+        rejected=sum(footer.rejected for footer in known),
+        labels=labels,
+        fields=tuple(columns.values()),
+        present=tuple(present),
+        other_fields=any(footer.other_fields for footer in known),
+    )
+
+
+def read_footer(path: Path) -> TableFooter | None:
+    """Return the footer in a published Parquet file; None where there is no such file."""
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        return None
+    metadata = pq.read_metadata(path).metadata or {}
+    return TableFooter.from_json(metadata[FOOTER_KEY]) if FOOTER_KEY in metadata else None

@@ -1,0 +1,63 @@
+"""The partitions of `calls` read as one table: the same columns from the first row to the last, in time order.
+
+What belongs elsewhere: which partitions there are (`partitions.py`), and what their files say (`table/manifest.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
+from callviz_dagster.documents.text import plain_texts
+from callviz_dagster.table.manifest import TableFooter
+
+ROWS_AT_ONCE = 16_384
+_BYTES_AT_ONCE = 64 << 20
+
+
+def published_columns(footer: TableFooter) -> tuple[Column, ...]:
+    """Return the columns of the table that `manifest.merged` footer describe."""
+    return table_columns([field.column for field in footer.fields], other_fields=footer.other_fields)
+
+
+def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `calls` files in bounded batches, each with all of `columns`.
+
+    A column that a file does not have is empty. Where a file has a narrower kind than the table, its values are
+    written as that kind would write them: whole numbers as numbers, anything else as the text it is in `calls.csv`.
+    """
+    schema = arrow_schema(columns)
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            same = file.schema_arrow.equals(schema)
+            for batch in _batches(file):
+                yield batch if same else _widened(batch, columns, schema, zone)
+
+
+def _batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `calls` in batches of a bounded number of rows and, about, of bytes."""
+    for group in range(calls.num_row_groups):
+        footer = calls.metadata.row_group(group)
+        bytes_a_row = max(footer.total_byte_size // max(footer.num_rows, 1), 1)
+        rows = max(1, min(ROWS_AT_ONCE, _BYTES_AT_ONCE // bytes_a_row))
+        yield from calls.iter_batches(rows, row_groups=[group])
+
+
+def _widened(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema, zone: str) -> pa.RecordBatch:
+    kinds = {arrow_type(kind): kind for kind in Kind}
+    there = set(batch.schema.names)
+    arrays = []
+    for column, field in zip(columns, schema, strict=True):
+        if column.name not in there:
+            arrays.append(pa.nulls(batch.num_rows, field.type))
+            continue
+        array = batch.column(column.name)
+        kind = kinds[array.type]
+        if kind is not column.kind and column.kind is Kind.TEXT:
+            array = plain_texts(array, Column(column.name, kind, ""), zone)
+        arrays.append(array.cast(field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,89 @@
+"""What threads make comes in order, is bounded, and fails where it is used."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from callviz_dagster import concurrency as pipeline
+from callviz_dagster.concurrency import parallel_map, prefetch
+
+Run = Callable[[Iterable[int]], Iterator[int]]
+
+
+@pytest.fixture(params=[1, 2], ids=["one core", "two cores"], autouse=True)
+def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Give the process so many cores."""
+    monkeypatch.setattr(pipeline, "_cores", lambda: request.param)
+    cores: int = request.param
+    return cores
+
+
+def test_threads_work_where_there_are_cores_for_them(cores: int) -> None:
+    names = set(parallel_map(lambda _: threading.current_thread().name.split("_")[0], range(9)))
+    assert names == {"MainThread" if cores == 1 else "parallel"}
+
+
+def doubled(items: Iterable[int]) -> Iterator[int]:
+    def double(item: int) -> int:
+        time.sleep(0.001 * (item % 3))  # so that later ones are done before earlier ones
+        return 2 * item
+
+    return parallel_map(double, items)
+
+
+@pytest.mark.parametrize(("run", "factor"), [(prefetch, 1), (doubled, 2)])
+def test_items_come_in_their_order(run: Run, factor: int) -> None:
+    assert list(run(iter(range(50)))) == [factor * item for item in range(50)]
+    assert list(run([])) == []
+
+
+@pytest.mark.parametrize("run", [prefetch, doubled])
+def test_no_more_items_wait_than_are_said(run: Run) -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(50):
+            taken.append(item)
+            yield item
+
+    for used, _ in enumerate(run(items())):
+        assert len(taken) <= used + 4
+
+
+@pytest.mark.parametrize("run", [prefetch, doubled])
+def test_an_error_is_raised_where_the_items_are_used_and_ends_the_threads(run: Run) -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise ValueError("the sixth")
+
+    used: list[int] = []
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="the sixth"):
+        used.extend(run(items()))
+    assert len(used) >= 3
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_work_is_raised_and_nothing_after_it_comes() -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError("the fourth")
+        return item
+
+    used: list[int] = []
+    with pytest.raises(ValueError, match="the fourth"):
+        used.extend(parallel_map(work, range(10)))
+    assert used == [0, 1, 2]
+
+
+def test_whoever_stops_early_ends_the_threads() -> None:
+    before = threading.active_count()
+    for item in parallel_map(lambda item: item, prefetch(range(1000))):
+        if item == 5:
+            break
+    del item
+    assert threading.active_count() == before
