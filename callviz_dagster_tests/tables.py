@@ -6,26 +6,41 @@ import re
 from pathlib import Path
 
 from callviz_dagster import contract, settings
+from callviz_dagster.definitions import build_definitions
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = tuple(
+    ROOT / page for page in ("docs/settings.md", "docs/columns.md", "docs/how-it-works.md", "tableau/README.md")
+)
 
 
 def tables() -> dict[str, str]:
     """Return each table by the name of its place."""
     return {
-        "columns": contract.markdown_table(contract.table_columns(())),
         "settings": settings.markdown_table(),
+        "columns": contract.markdown_table(contract.table_columns((), other_fields=True)),
+        "rejected": contract.markdown_table(contract.REJECTED),
+        "checks": checks_table(),
     }
 
 
-def with_tables(text: str) -> str:
-    """Return a document with each `<!-- name -->` followed by its table, in place of the table that was there."""
+def checks_table() -> str:
+    """Return the asset checks as a Markdown table: asset, check, what it holds."""
+    definitions = build_definitions(settings.Settings())
+    specs = [spec for asset in definitions.assets or () for spec in getattr(asset, "check_specs", ())]
+    lines = ["| asset | check | what it holds |", "|---|---|---|"]
+    lines += [f"| `{spec.asset_key.to_user_string()}` | `{spec.name}` | {spec.description} |" for spec in specs]
+    return "\n".join(lines)
+
+
+def with_tables(page: str) -> str:
+    """Return a page with each `<!-- name -->` followed by its table, in place of the table that was there."""
     for name, table in tables().items():
-        place = f"<!-- {name} -->\n"
-        text = re.sub(rf"{place}(\n?(\|.*\n)+)?", f"{place}\n{table}\n".replace("\\", r"\\"), text)
-    return text
+        mark = f"<!-- {name} -->\n"
+        page = re.sub(rf"{mark}(\n?(\|.*\n)+)?", f"{mark}\n{table}\n".replace("\\", r"\\"), page)
+    return page
 
 
 if __name__ == "__main__":
-    for path in (ROOT / "README.md",):
+    for path in PAGES:
         path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,25 +1,61 @@
-"""The documentation says what the code does."""
+"""The documentation says what the code does, and leads where it says."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 
-from callviz_dagster_tests.tables import ROOT, tables, with_tables
+from callviz_dagster_tests.tables import PAGES, ROOT, tables, with_tables
+
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "tableau/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_tables_of_the_readme_are_those_of_the_code() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"<!-- {name} -->" in text for name in tables())
-    assert with_tables(text) == text, "run: python -m callviz_dagster_tests.tables"
+def test_the_tables_are_those_of_the_code() -> None:
+    pages = {path: path.read_text(encoding="utf-8") for path in PAGES}
+    for name in tables():
+        assert any(f"<!-- {name} -->" in page for page in pages.values()), name
+    for path, page in pages.items():
+        assert with_tables(page) == page, f"{path.name}: run python -m callviz_dagster_tests.tables"
+
+
+def test_a_table_that_is_out_of_date_is_noticed() -> None:
+    page = PAGES[0].read_text(encoding="utf-8")
+    assert with_tables(page.replace("`CALLVIZ_TIMEZONE`", "`CALLVIZ_ZONE`")) == page
 
 
 def test_files_and_pictures_that_the_documents_name_exist() -> None:
-    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tableau").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+    for document in DOCUMENTS:
+        text = _FENCE.sub("", document.read_text(encoding="utf-8"))
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
             assert (document.parent / target).exists(), f"{document.name} names {target}"
 
 
-def test_modules_that_contributing_names_exist() -> None:
+def test_files_that_are_named_in_the_text_exist() -> None:
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:callviz_dagster|callviz_dagster_tests|benchmarks|docs|tableau)/[\w./]+)`", text):
+            made = name.startswith("tableau/") or name.startswith("docs/_build")
+            assert made or (ROOT / name).exists(), f"{document.name} names {name}"
+
+
+def test_contributing_answers_its_questions_with_files_that_exist() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for name in re.findall(r"`((?:callviz_dagster)/[\w./]+)`", text):
-        assert (ROOT / name).exists(), name
+    answers = re.findall(r"^\| [^|]+\? \| `([\w./]+)` \|$", text, re.MULTILINE)
+    assert len(answers) >= 10
+    for name in answers:
+        assert (ROOT / name).is_file(), name
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_the_changelog_names_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version == headings[0]
