@@ -21,6 +21,7 @@ myst_heading_anchors = 3
 # Docstrings set names of code in single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
+maximum_signature_line_length = 100
 apidoc_modules = [
     {
         "path": str(ROOT / "callviz_dagster"),
