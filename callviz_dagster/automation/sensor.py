@@ -322,7 +322,7 @@ def affected_partitions(changes: Iterable["Change"], settings: Settings) -> tupl
 
 
 def partitions_of_ids(identifiers: Mapping[str, Mark], settings: Settings) -> dict[str, Mark]:
-    """Return the partitions whose published calls have these `_id`s, each with the latest mark."""
+    """Return the partitions whose published calls have one of these `_id` values, each with the latest mark."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
