@@ -153,6 +153,18 @@ def test_without_a_binary_the_error_names_the_extra(monkeypatch: pytest.MonkeyPa
         mongod.find_mongod()
 
 
+def test_on_linux_on_arm_the_remedy_is_not_a_wheel_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(
+        MongodError, match=r"Linux on aarch64: put MongoDB's own mongod on PATH, or set CALLVIZ"
+    ) as error:
+        mongod.find_mongod()
+    assert "pip install" not in str(error.value)
+
+
 def test_a_binary_on_the_path_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     binary = tmp_path / "mongod"
     binary.touch(mode=0o755)

