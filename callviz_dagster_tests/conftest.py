@@ -1,29 +1,60 @@
-"""What the tests share: a real MongoDB for the session, a database for each test, and an environment without settings.
+"""Shared fixtures: a real MongoDB for the session, a database for each test, and an environment without settings.
 
-The server is that of CALLVIZ_TEST_MONGO_URI where it is set, else one started for the session. Without either the
-tests fail; they are never skipped.
+The server is the one that CALLVIZ_TEST_MONGO_URI names, otherwise one started for the session. Tests that need a
+server, a browser or a network namespace carry the markers `server`, `browser` and `namespaces`. Where the server or
+the browser is missing, they are skipped with the reason on a developer's machine, and fail where the environment
+variable CI is set.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.demo.mongod import MongodError, running_mongod
 from callviz_dagster.settings import PREFIX, TEST_PREFIX, Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Document = dict[str, Any]
+
+FIXTURE_MARKERS = {"mongo_uri": "server", "standalone_uri": "server", "browser": "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server or a browser by the fixtures that they use, directly or indirectly."""
+    for item in items:
+        for name in getattr(item, "fixturenames", ()):
+            if name in FIXTURE_MARKERS:
+                item.add_marker(FIXTURE_MARKERS[name])
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test with the reason, or fail where CI has to run every test."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def server(folder: Path, **options: Any) -> Iterator[str]:
+    """Run a MongoDB server and give its connection string; skip or fail where there is none to run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            mongod = stack.enter_context(running_mongod(folder, **options))
+        except MongodError as error:
+            unavailable(str(error))
+        yield mongod.uri
 
 
 @pytest.fixture(autouse=True)
@@ -41,15 +72,15 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    with running_mongod(tmp_path_factory.mktemp("mongod")) as server:
-        yield server.uri
+    with server(tmp_path_factory.mktemp("mongod")) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
 def standalone_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Connection string of a server that is no replica set: no snapshots, no change streams."""
-    with running_mongod(tmp_path_factory.mktemp("standalone"), replica_set=None) as server:
-        yield server.uri
+    with server(tmp_path_factory.mktemp("standalone"), replica_set=None) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +111,12 @@ def settings(mongo_uri: str, collection: Collection[Document], tmp_path: Path) -
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Give a headless Chromium: that of CALLVIZ_TEST_CHROMIUM, else the one on PATH. Without one the tests fail."""
+    """Give a headless Chromium: the one that CALLVIZ_TEST_CHROMIUM names, otherwise the one on PATH."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get(f"{TEST_PREFIX}CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "the browser tests need Chromium: install it, or name it in CALLVIZ_TEST_CHROMIUM"
+    if not path:
+        unavailable("The browser tests need Chromium: install it, or name it in CALLVIZ_TEST_CHROMIUM.")
     quiet = ("quic", "background-networking", "component-update", "sync", "gpu")
     arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
     with sync_playwright() as playwright:

@@ -14,7 +14,7 @@ from callviz_dagster.assets import call_dashboard as asset
 from callviz_dagster.dashboard import page as pages
 from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.made_calls import FOOTER, business, table, write
+from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
 
 
 @pytest.fixture(scope="module")

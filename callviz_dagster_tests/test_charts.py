@@ -19,7 +19,7 @@ import vl_convert
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard.counts import Counts, count_calls
-from callviz_dagster_tests.made_calls import Call, business, query, table
+from callviz_dagster_tests.helpers.calls import Call, business, query, table
 
 DAY = dt.date(2026, 3, 2)
 WORKBOOK = Path(__file__).resolve().parent.parent / "tableau" / "callviz.twb"

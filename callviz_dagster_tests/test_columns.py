@@ -24,8 +24,8 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster.documents import profile as profiles
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.table.manifest import Manifest
-from callviz_dagster_tests.raw_bson import raw_document, text, value
-from callviz_dagster_tests.test_refresh import checks, failure, refresh, some_calls
+from callviz_dagster_tests.helpers.raw_bson import raw_document, text, value
+from callviz_dagster_tests.helpers.refresh import checks, failure, refresh, some_calls
 
 Document = dict[str, Any]
 START = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)

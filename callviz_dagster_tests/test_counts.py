@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from callviz_dagster.dashboard import counts as counting
 from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, count_files, packed, unpacked_totals
-from callviz_dagster_tests.made_calls import Call, business, query, table
+from callviz_dagster_tests.helpers.calls import Call, business, query, table
 
 DAY = dt.date(2026, 3, 2)
 

@@ -26,7 +26,7 @@ from callviz_dagster.calls_csv.format import csv_lines, header_line
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
 from callviz_dagster.documents.text import csv_header, defused, local_clock, number_texts
 from callviz_dagster.documents.values import number_text
-from callviz_dagster_tests.raw_bson import examples
+from callviz_dagster_tests.helpers.raw_bson import examples
 
 LOS_ANGELES = "America/Los_Angeles"
 TEXT = Column("text", Kind.TEXT, "")

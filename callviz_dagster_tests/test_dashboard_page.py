@@ -32,7 +32,7 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.manifest import read_footer
-from callviz_dagster_tests.made_calls import FOOTER, Call, business, query, table, write
+from callviz_dagster_tests.helpers.calls import FOOTER, Call, business, query, table, write
 
 LAPTOP, PHONE = (1280, 800), (390, 844)
 DAY = dt.date(2026, 3, 2)

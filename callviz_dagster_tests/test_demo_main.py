@@ -21,6 +21,9 @@ from pymongo.collection import Collection
 from callviz_dagster.demo import __main__ as demo
 from callviz_dagster.settings import Settings
 
+pytestmark = pytest.mark.server
+
+
 DOCUMENTS, REJECTED = 2_000, 2
 
 

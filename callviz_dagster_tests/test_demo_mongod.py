@@ -17,6 +17,9 @@ from pymongo.errors import OperationFailure
 from callviz_dagster.demo import mongod
 from callviz_dagster.demo.mongod import MongodError, running_mongod, running_replica_set
 
+pytestmark = pytest.mark.server
+
+
 Client = MongoClient[dict[str, Any]]
 
 

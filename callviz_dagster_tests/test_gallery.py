@@ -15,11 +15,11 @@ from pymongo.collection import Collection
 
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.tally import PROBLEMS
-from callviz_dagster_tests import gallery
-from callviz_dagster_tests.gallery import CASES, CLEAN, CLEAN_ROW, Case
-from callviz_dagster_tests.raw_bson import raw_document, read_elements, value
-from callviz_dagster_tests.test_normalize_arbitrary import assert_same_cell, csv_of, normalized
-from callviz_dagster_tests.test_refresh import checks, refresh
+from callviz_dagster_tests.helpers import gallery
+from callviz_dagster_tests.helpers.gallery import CASES, CLEAN, CLEAN_ROW, Case
+from callviz_dagster_tests.helpers.normalized import assert_same_cell, csv_of, normalized
+from callviz_dagster_tests.helpers.raw_bson import raw_document, read_elements, value
+from callviz_dagster_tests.helpers.refresh import checks, refresh
 
 
 def test_names_are_used_once() -> None:
@@ -107,4 +107,4 @@ def test_a_collection_of_nothing_but_awkward_documents_is_refreshed(
 
 def test_the_document_shows_the_gallery_as_it_is() -> None:
     document = gallery.DOCUMENT.read_text(encoding="utf-8")
-    assert document == gallery.with_tables(document), "run python -m callviz_dagster_tests.gallery"
+    assert document == gallery.with_tables(document), "run python -m callviz_dagster_tests.helpers.gallery"

@@ -25,9 +25,9 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage import archive
 from callviz_dagster.table import normalize
 from callviz_dagster.table.tally import Tally
-from callviz_dagster_tests.test_refresh import checks as evaluations
-from callviz_dagster_tests.test_refresh import failure, refresh
-from callviz_dagster_tests.test_refresh import files as all_files
+from callviz_dagster_tests.helpers.refresh import checks as evaluations
+from callviz_dagster_tests.helpers.refresh import failure, refresh
+from callviz_dagster_tests.helpers.refresh import files as all_files
 
 Document = dict[str, Any]
 START = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)

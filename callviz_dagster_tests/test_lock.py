@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,26 +21,10 @@ from callviz_dagster.assets.common import POOL
 from callviz_dagster.assets.raw_calls import raw_calls
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import BusyError, one_at_a_time
-from callviz_dagster_tests.test_refresh import failure, refresh, some_calls
+from callviz_dagster_tests.helpers.lock import holder
+from callviz_dagster_tests.helpers.refresh import failure, refresh, some_calls
 
 LOG = logging.getLogger("test")
-HOLD = (
-    "import logging, sys, pathlib\n"
-    "from callviz_dagster.storage.lock import one_at_a_time\n"
-    "with one_at_a_time(pathlib.Path(sys.argv[1]), logging.getLogger()):\n"
-    "    print('held', flush=True)\n"
-    "    sys.stdin.read()\n"
-)
-
-
-def holder(folder: Path) -> subprocess.Popen[str]:
-    """Start another process that holds the lock of a folder until its input ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
 
 
 def test_the_second_waits_until_the_first_is_done_and_says_for_whom(

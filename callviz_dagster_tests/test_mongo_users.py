@@ -14,6 +14,9 @@ from callviz_dagster.mongodb.resource import MongoDB, MongoError
 from callviz_dagster.partitions import WHOLE
 from callviz_dagster.settings import Settings
 
+pytestmark = pytest.mark.server
+
+
 LOG = logging.getLogger("test")
 PASSWORD = "pa:ss/w0rd@x"
 ENCODED = "pa%3Ass%2Fw0rd%40x"

@@ -19,7 +19,7 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.test_refresh import checks, failure, files, metadata, refresh
+from callviz_dagster_tests.helpers.refresh import checks, failure, files, metadata, refresh
 
 Document = dict[str, Any]
 FIRST = dt.datetime.combine(dt.datetime.now(dt.UTC).date() - dt.timedelta(9), dt.time(), dt.UTC)

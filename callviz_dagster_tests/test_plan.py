@@ -18,7 +18,7 @@ from callviz_dagster.documents.values import dotted
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.settings import ROLES, Settings
 from callviz_dagster.table.plan import FieldColumn, Plan, PlanError, make_plan
-from callviz_dagster_tests.raw_bson import raw_document, text, value
+from callviz_dagster_tests.helpers.raw_bson import raw_document, text, value
 
 NOW = dt.datetime(2024, 3, 1, 10)
 SETTINGS = Settings()

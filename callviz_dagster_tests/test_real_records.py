@@ -19,7 +19,7 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.test_refresh import checks, failure, refresh
+from callviz_dagster_tests.helpers.refresh import checks, failure, refresh
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ZONE = "America/Los_Angeles"

@@ -8,7 +8,6 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import bson
 import dagster as dg
@@ -20,62 +19,11 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.contract import LEADING
-from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.manifest import read_footer
-
-Document = dict[str, Any]
-START = dt.datetime(2024, 3, 30, 23, 30, tzinfo=dt.UTC)
-
-
-def refresh(settings: Settings, *assets: str) -> dg.ExecuteInProcessResult:
-    definitions = build_definitions(settings)
-    selection = dg.AssetSelection.assets(*(assets or ("raw_calls", "calls", "rejected_calls", "calls_csv")))
-    job = dg.define_asset_job("test", selection=selection, executor_def=dg.in_process_executor)
-    resolved = dg.Definitions(
-        assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
-    ).resolve_job_def("test")
-    return resolved.execute_in_process(raise_on_error=False)
-
-
-def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    for event in result.get_asset_materialization_events():
-        if event.materialization.asset_key == dg.AssetKey(asset):
-            return {name: value.value for name, value in event.materialization.metadata.items()}
-    raise AssertionError(f"{asset} was not materialized")
-
-
-def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
-
-
-def failure(result: dg.ExecuteInProcessResult) -> str:
-    (event,) = [event for event in result.all_events if event.is_step_failure]
-    data = event.step_failure_data
-    assert data.user_failure_data is not None or data.error is not None
-    return str(data.user_failure_data.description if data.user_failure_data else data.error)
-
-
-def files(settings: Settings) -> dict[str, bytes]:
-    folders = (settings.data_dir, settings.publish_dir)
-    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
-
-
-def some_calls(collection: Collection[Document], number: int = 10) -> None:
-    collection.insert_many(
-        {
-            "_id": n,
-            "call_type": "incoming",
-            "status": "completed",
-            "start_time": START + dt.timedelta(hours=n),
-            "end_time": START + dt.timedelta(hours=n, seconds=90),
-            "duration_sec": 90,
-            "caller": f"+4930{n:07d}",
-        }
-        for n in range(number)
-    )
+from callviz_dagster_tests.helpers.refresh import START, Document, checks, failure, files, metadata, refresh, some_calls
 
 
 def test_every_document_is_a_row_or_rejected(settings: Settings, collection: Collection[Document]) -> None:

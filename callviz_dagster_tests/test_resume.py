@@ -21,7 +21,7 @@ from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.mongodb.resource import MongoDB, MongoError
 from callviz_dagster.partitions import WHOLE, Partition, Partitioning, between
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.proxy import Network, network
+from callviz_dagster_tests.helpers.proxy import Network, network
 
 LOG = logging.getLogger("test")
 Document = dict[str, Any]

@@ -32,7 +32,7 @@ from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb.resource import HistoryLostError, MongoDB, MongoError
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
-from callviz_dagster_tests.test_lock import holder
+from callviz_dagster_tests.helpers.lock import holder
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")

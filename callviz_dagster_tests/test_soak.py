@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from callviz_dagster_tests.soak import soak
+
+pytestmark = pytest.mark.server
 
 
 def test_after_every_fault_calls_csv_equals_the_collection(tmp_path: Path) -> None:

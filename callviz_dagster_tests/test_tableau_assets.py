@@ -31,7 +31,7 @@ from callviz_dagster.assets.tableau import tableau_specs, workbook_specs
 from callviz_dagster.contract import LEADING, Kind
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.tableau.workbook import SHEETS, packed, read
-from callviz_dagster_tests.tableau_helpers import (
+from callviz_dagster_tests.helpers.tableau import (
     KINDS,
     SCHEMA_VERSIONS,
     ZONE,

@@ -12,8 +12,8 @@ from callviz_dagster.dashboard import counts
 from callviz_dagster.settings import Settings
 from callviz_dagster.settings import markdown_table as settings_table
 from callviz_dagster.tableau.workbook import DASHBOARD, HEADLINE, SHEETS
-from callviz_dagster_tests.tableau_helpers import calls_table, publish
-from callviz_dagster_tests.test_workbook_rules import fields
+from callviz_dagster_tests.helpers.tableau import calls_table, publish
+from callviz_dagster_tests.helpers.workbook_rules import fields
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "tableau" / "README.md").read_text(encoding="utf-8")

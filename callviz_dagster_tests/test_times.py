@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from callviz_dagster import contract
 from callviz_dagster.documents import times
 from callviz_dagster.documents.times import AMBIGUOUS, OUT_OF_RANGE, UNREADABLE, Reading, read_number, read_text
-from callviz_dagster_tests.raw_bson import examples
+from callviz_dagster_tests.helpers.raw_bson import examples
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 TEN = "2024-03-01T10:00:00+00:00"

@@ -28,8 +28,8 @@ from callviz_dagster.documents.values import (
     number_text,
     plain_path,
 )
-from callviz_dagster_tests import raw_bson as raw
-from callviz_dagster_tests.raw_bson import Value, array, date, examples, nested, text, value
+from callviz_dagster_tests.helpers import raw_bson as raw
+from callviz_dagster_tests.helpers.raw_bson import Value, array, date, examples, nested, text, value
 
 UUID = uuid.UUID("12345678-1234-5678-9abc-123456789abc")
 ID = bson.ObjectId("65e1a7c0a1b2c3d4e5f60718")

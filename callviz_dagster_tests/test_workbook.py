@@ -25,7 +25,7 @@ from callviz_dagster.tableau.workbook import (
     packed,
     read,
 )
-from callviz_dagster_tests.tableau_helpers import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
+from callviz_dagster_tests.helpers.tableau import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
 
 XML = workbook_xml()
 

@@ -21,7 +21,7 @@ from callviz_dagster.contract import LEADING, WEEKDAYS, Kind
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau.workbook import HEADLINE
-from callviz_dagster_tests.test_workbook_rules import REFERENCE, fields, sheet, shelf
+from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, fields, sheet, shelf
 
 Document = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]

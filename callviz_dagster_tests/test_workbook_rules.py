@@ -23,33 +23,22 @@ from callviz_dagster.dashboard import charts, counts
 from callviz_dagster.demo.sample_calls import sample_batches
 from callviz_dagster.documents.labels import known_label
 from callviz_dagster.tableau.workbook import DASHBOARD, DATATYPES, HEADLINE, SHEETS, packed
-from callviz_dagster_tests.tableau_helpers import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
+from callviz_dagster_tests.helpers.tableau import KINDS, SCHEMA_VERSIONS, schema_errors
+from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, ROOT, SOURCE, XML, bare, fields, sheet, shelf
 
-XML = workbook_xml()
 TEXT = XML.decode()
-ROOT = etree.fromstring(XML)
-SOURCE = ROOT.xpath("datasources/datasource[@caption='calls']")[0]
 DS = SOURCE.get("name")
 ALL_SHEETS = (*SHEETS, HEADLINE)
 
 REMOTE_TYPES = {"string": "129", "integer": "20", "real": "5", "date": "133", "datetime": "135"}
 DERIVATIONS = {"none": "None", "usr": "User", "tdy": "Day-Trunc", "attr": "Attribute"}
 SUFFIXES = {"nk": "nominal", "ok": "ordinal", "qk": "quantitative"}
-REFERENCE = re.compile(r"\[([^\[\]]+)\]\.\[([^\[\]]+)\]")
 PILL = re.compile(r"(\w+):(.+):(nk|ok|qk)")
 GUID = re.compile(r"\{[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}\}")
 
 
-def sheet(name: str) -> etree._Element:
-    return ROOT.xpath("worksheets/worksheet[@name=$name]", name=name)[0]
-
-
 def dashboard() -> etree._Element:
     return ROOT.xpath("dashboards/dashboard")[0]
-
-
-def bare(name: str) -> str:
-    return name.removeprefix("[").removesuffix("]")
 
 
 def views() -> Iterator[tuple[str, etree._Element]]:
@@ -77,20 +66,11 @@ def pills(view: etree._Element) -> list[tuple[str, str]]:
     return found
 
 
-def fields() -> dict[str, etree._Element]:
-    """Return the fields of the data source."""
-    return {bare(column.get("name")): column for column in SOURCE.findall("column")}
-
-
 def formula_names(formula: str) -> set[str]:
     """Return the fields in a formula, parameters with their data source."""
     text = re.sub(r"\"[^\"]*\"|'[^']*'", "", formula)
     parameters = set(re.findall(r"\[Parameters\]\.\[[^\]]+\]", text))
     return parameters | set(re.findall(r"\[([^\]]+)\]", re.sub(r"\[Parameters\]\.\[[^\]]+\]", "", text)))
-
-
-def shelf(name: str, which: str) -> str:
-    return sheet(name).findtext(f"table/{which}") or ""
 
 
 def q(pill: str) -> str:

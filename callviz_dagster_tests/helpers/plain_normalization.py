@@ -24,7 +24,7 @@ import bson
 from bson import CodecOptions, Decimal128, json_util
 from bson.binary import UuidRepresentation
 
-from callviz_dagster_tests import raw_bson as raw
+from callviz_dagster_tests.helpers import raw_bson as raw
 
 Path = tuple[tuple[bytes, int], ...]
 """Names, each with the number of its repetition within its document, from 1."""

@@ -1,6 +1,6 @@
 """Awkward documents by name, each with what it must become: expected rows and reasons are written out by hand.
 
-`python -m callviz_dagster_tests.gallery` writes them as a table into `docs/awkward-documents.md`.
+`python -m callviz_dagster_tests.helpers.gallery` writes them as a table into `docs/awkward-documents.md`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bson.binary import Binary, UuidRepresentation
 
 from callviz_dagster.documents import labels as known_labels
 from callviz_dagster.documents.recognition import names as vocabulary
-from callviz_dagster_tests import raw_bson as raw
-from callviz_dagster_tests.raw_bson import Value, array, date, nested, raw_document, text, value
+from callviz_dagster_tests.helpers import raw_bson as raw
+from callviz_dagster_tests.helpers.raw_bson import Value, array, date, nested, raw_document, text, value
 
 Elements = list[tuple[str | bytes, Value]]
 Cells = dict[str, Any]
@@ -917,7 +917,7 @@ CASES = [case for cases in SECTIONS.values() for case in cases]
 
 # The document
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "awkward-documents.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "awkward-documents.md"
 _NAMES, _GALLERY = "<!-- names -->", "<!-- gallery -->"
 _LONGEST = 90
 

@@ -6,9 +6,7 @@ import csv
 import datetime as dt
 import gc
 import io
-import math
 import re
-import struct
 import weakref
 from collections.abc import Sequence
 from decimal import Decimal
@@ -23,18 +21,27 @@ from hypothesis import strategies as st
 
 from callviz_dagster import contract
 from callviz_dagster.calls_csv.audit import difference
-from callviz_dagster.calls_csv.format import csv_lines, header_line
+from callviz_dagster.calls_csv.format import header_line
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.times import local_datetime_text
 from callviz_dagster.documents.values import Renderer
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.normalize import normalize
-from callviz_dagster.table.plan import Plan, make_plan
-from callviz_dagster.table.tally import PROBLEMS, Tally
-from callviz_dagster_tests import raw_bson as raw
-from callviz_dagster_tests.plain_normalization import NAMES, Rejected, Row, normalize_plainly
-from callviz_dagster_tests.raw_bson import (
+from callviz_dagster.table.plan import make_plan
+from callviz_dagster.table.tally import PROBLEMS
+from callviz_dagster_tests.helpers import raw_bson as raw
+from callviz_dagster_tests.helpers.normalized import (
+    NOW,
+    SETTINGS,
+    SOURCE_ZONE,
+    ZONE,
+    assert_same_cell,
+    csv_of,
+    normalized,
+)
+from callviz_dagster_tests.helpers.plain_normalization import NAMES, Rejected, Row, normalize_plainly
+from callviz_dagster_tests.helpers.raw_bson import (
     Value,
     array,
     examples,
@@ -48,35 +55,7 @@ from callviz_dagster_tests.raw_bson import (
     values,
 )
 
-ZONE, SOURCE_ZONE = "America/New_York", "Asia/Kathmandu"
-SETTINGS = Settings(timezone=ZONE, source_timezone=SOURCE_ZONE)
-NOW = 1_709_287_200_000_000
-
 Document = list[tuple[str | bytes, Value]]
-
-
-def normalized(
-    documents: Sequence[bytes], settings: Settings = SETTINGS, sizes: Sequence[int] = ()
-) -> tuple[Plan, pa.Table, pa.Table, Tally]:
-    """Normalize documents in batches of these sizes, the rest in one."""
-    profile, batches, walker = Profile(), [], Walker()
-    left = list(documents)
-    for size in (*sizes, len(left)):
-        batches.append(walker.walk(b"".join(left[:size])))
-        left = left[size:]
-        profile.add(batches[-1])
-    plan = make_plan(profile, settings)
-    parts = [normalize(batch, plan, now=NOW) for batch in batches]
-    tally = Tally()
-    for part in parts:
-        tally.add(part.tally)
-    calls, rejected = (pa.concat_tables([getattr(part, name) for part in parts]) for name in ("calls", "rejected"))
-    return plan, calls, rejected, tally
-
-
-def csv_of(plan: Plan, calls: pa.Table, zone: str = ZONE) -> bytes:
-    lines = [bytes(csv_lines(batch, plan.columns, zone)[0]) for batch in calls.combine_chunks().to_batches()]
-    return header_line(plan.columns) + b"".join(lines)
 
 
 # What documents can be
@@ -153,14 +132,6 @@ def clean(number: int) -> bytes:
 
 
 # Equal to the plain reading
-
-
-def assert_same_cell(column: str, found: Any, expected: Any) -> None:
-    if isinstance(expected, float) and isinstance(found, float):
-        same = struct.pack("<d", expected) == struct.pack("<d", found) or (math.isnan(expected) and math.isnan(found))
-    else:
-        same = type(found) is type(expected) and found == expected
-    assert same, f"{column}: {found!r}, not {expected!r}"
 
 
 def assert_as_plainly(documents: Sequence[bytes], sizes: Sequence[int] = ()) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from callviz_dagster.documents import walker as elements
 from callviz_dagster.documents.walker import FLATTENED, MAX_DEPTH, REPEAT, Batch, ElementError, Path, Walker
-from callviz_dagster_tests.raw_bson import (
+from callviz_dagster_tests.helpers.raw_bson import (
     DOCUMENT,
     INT32,
     MAX_KEY,

@@ -1,0 +1,1 @@
+"""What several test modules share. No tests here; pytest collects `test_*.py` one folder up."""
