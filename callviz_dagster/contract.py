@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+ROLES = ("call_type", "status", "start_time", "end_time", "duration")
+"""What a field of the documents can be to a call."""
 UNKNOWN = "unknown"
 """The label of a call whose type or status is absent."""
 

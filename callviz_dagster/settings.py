@@ -18,11 +18,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+from callviz_dagster.contract import ROLES
+
 PREFIX = "CALLVIZ_"
 TEST_PREFIX = "CALLVIZ_TEST_"
 """Names for the test suite alone; they are no settings and are passed over."""
-
-ROLES = ("call_type", "status", "start_time", "end_time", "duration")
 
 
 class SettingsError(ValueError):

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster import contract
+from callviz_dagster.assets.common import table_options
 from callviz_dagster.calls_csv.audit import difference
 from callviz_dagster.calls_csv.format import header_line
 from callviz_dagster.documents.profile import Profile
@@ -364,7 +365,7 @@ def test_calls_that_are_hard_to_believe_are_counted_with_examples() -> None:
 def test_documents_that_the_plan_was_not_made_for_are_an_error_in_one_sentence() -> None:
     profile, walker = Profile(), Walker()
     profile.add(walker.walk(clean(1)))
-    plan = make_plan(profile, SETTINGS)
+    plan = make_plan(profile, table_options(SETTINGS))
     other = walker.walk(bson.encode({"start_time": dt.datetime(2024, 3, 1), "a": "no number"}))
     with pytest.raises(ValueError, match="materialize raw_calls again"):
         normalize(other, plan, now=NOW)
@@ -415,7 +416,7 @@ def test_a_batch_is_gone_as_soon_as_its_rows_are_made() -> None:
         batch = Walker().walk(b"".join(clean(number) for number in range(50)))
         profile = Profile()
         profile.add(batch)
-        rows = normalize(batch, make_plan(profile, Settings()), now=NOW)
+        rows = normalize(batch, make_plan(profile, table_options(Settings())), now=NOW)
         there = weakref.ref(batch)
         del batch
         assert there() is None, "it would stay in memory until the garbage collector finds the cycle it is in"

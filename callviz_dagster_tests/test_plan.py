@@ -11,13 +11,15 @@ import bson
 import pytest
 from bson import Decimal128
 
-from callviz_dagster.contract import Kind
+from callviz_dagster.assets.common import table_options
+from callviz_dagster.contract import ROLES, Kind
 from callviz_dagster.documents import profile as profiles
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.values import dotted
 from callviz_dagster.documents.walker import Walker
-from callviz_dagster.settings import ROLES, Settings
-from callviz_dagster.table.plan import FieldColumn, Plan, PlanError, make_plan
+from callviz_dagster.settings import Settings
+from callviz_dagster.table.options import PlanError
+from callviz_dagster.table.plan import FieldColumn, Plan, make_plan
 from callviz_dagster_tests.helpers.raw_bson import raw_document, text, value
 
 NOW = dt.datetime(2024, 3, 1, 10)
@@ -32,7 +34,7 @@ def profile_of(*batches: Sequence[Any]) -> Profile:
 
 
 def plan_of(documents: Sequence[Any], settings: Settings = SETTINGS, **options: Any) -> Plan:
-    return make_plan(profile_of(documents), settings, **options)
+    return make_plan(profile_of(documents), table_options(settings), **options)
 
 
 def roles(plan: Plan) -> dict[str, list[str]]:
@@ -171,8 +173,8 @@ def test_no_start_time_names_the_candidates_with_their_counts_and_the_setting() 
 
 
 def test_an_empty_collection_has_a_plan() -> None:
-    assert roles(make_plan(Profile(), SETTINGS)) == {}
-    assert roles(make_plan(Profile(), Settings(field_start_time="a.b"))) == {"start_time": ["a.b"]}
+    assert roles(make_plan(Profile(), table_options(SETTINGS))) == {}
+    assert roles(make_plan(Profile(), table_options(Settings(field_start_time="a.b")))) == {"start_time": ["a.b"]}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -429,7 +431,7 @@ def test_fields_of_a_map_are_forgotten_before_any_other() -> None:
     assert len(found.fields) <= 50
     assert {(b"rare",), (b"inner", b"rare"), (b"start_time",), (b"note",)} <= set(found.fields)
     assert list(found.forgotten) == [(b"seen",)]
-    plan = make_plan(found, Settings(max_columns=5))
+    plan = make_plan(found, table_options(Settings(max_columns=5)))
     assert (plan.other_fields, plan.grouped[0]) == (True, "seen.*")
     assert Profile.from_json(json.loads(json.dumps(found.to_json()))) == found
 
@@ -445,7 +447,7 @@ def test_what_is_below_a_forgotten_field_is_forgotten_with_it() -> None:
 def test_a_field_that_may_have_been_forgotten_is_text_for_it_may_have_had_other_types() -> None:
     found = profile_of([*2 * [_map(range(2, 90))], _map([1], "text")], *3 * [[_map([1])]])
     assert found.fields[b"seen", b"user1"].partial
-    assert columns(make_plan(found, Settings(max_columns=10)))["seen_user1"] is Kind.TEXT
+    assert columns(make_plan(found, table_options(Settings(max_columns=10))))["seen_user1"] is Kind.TEXT
     later = profile_of([_map([500])])
     assert not later.fields[b"seen", b"user500"].partial
     found.merge(later)

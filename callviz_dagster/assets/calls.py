@@ -28,6 +28,7 @@ from callviz_dagster.assets.common import (
     require_partitions,
     select_partitions,
     snapshot_metadata,
+    table_options,
     user_errors_as_failures,
 )
 from callviz_dagster.concurrency import parallel_map, prefetch
@@ -189,7 +190,10 @@ def plan_tables(every: Sequence[Partition], settings: Settings) -> Tables:
             elif manifest.span == partition.span:
                 profile.merge(manifest.profile)
     plan = make_plan(
-        profile, settings, before.fields if before else (), grouped_before=bool(before and before.other_fields)
+        profile,
+        table_options(settings),
+        before.fields if before else (),
+        grouped_before=bool(before and before.other_fields),
     )
     return Tables(plan, before, tuple(column.name for column in plan.fields if column.path in profile.fields))
 
@@ -222,7 +226,7 @@ def make_partition(
         try:
             with staged(calls_path) as calls_file:
                 written = write_tables(archive, manifest, tables, calls_file, rejected_file, log)
-                results = audit(written, manifest, tables, calls_file, rejected_file)
+                results = audit(written, manifest, tables, calls_file, rejected_file, settings.max_rejected)
                 if checks.blocking(results):
                     raise AuditFailed(results)
             published = stat_and_hash(calls_path)
@@ -392,7 +396,12 @@ def _as_number(text: str) -> tuple[int, str]:
 
 
 def audit(
-    written: WriteStats, manifest: Manifest, tables: Tables, calls_file: Path, rejected_file: Path
+    written: WriteStats,
+    manifest: Manifest,
+    tables: Tables,
+    calls_file: Path,
+    rejected_file: Path,
+    max_rejected: float,
 ) -> list[dg.AssetCheckResult]:
     """Read the staged tables back and decide every check of `calls`."""
     import pyarrow.parquet as pq
@@ -409,7 +418,7 @@ def audit(
             calls=rows,
             rejected=pq.read_metadata(rejected_file).num_rows,
         ),
-        checks.rejected_within_limit(tally, plan.settings.max_rejected),
+        checks.rejected_within_limit(tally, max_rejected),
         checks.schema_holds(rows, written.failures, written.failed_values),
         checks.columns_stable(
             before.fields if before else None, before.present if before else (), plan, tables.present
@@ -454,7 +463,7 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
     return TableFooter(
         source=manifest.source,
         snapshot_time=manifest.snapshot_time,
-        timezone=plan.settings.timezone,
+        timezone=plan.options.timezone,
         documents=tally.documents,
         calls=tally.calls,
         rejected=tally.rejected,
@@ -475,7 +484,7 @@ def _calls_metadata(made: PartitionResult, file: PublishedFile) -> dict[str, Any
         **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=made.seconds),
         **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
         "rejected": tally.rejected,
-        "time zone": plan.settings.timezone,
+        "time zone": plan.options.timezone,
         "repaired rows": tally.repaired_rows,
         "repairs": checks.rows_table({"repair": words, "rows": n} for words, n in tally.repairs.most_common(50)),
         "fields used": checks.rows_table(

@@ -295,7 +295,7 @@ def _grouped(plan: Plan) -> str:
     if not plan.grouped:
         return ""
     return (
-        f" More fields than CALLVIZ_MAX_COLUMNS ({plan.settings.max_columns}): the rarest are in other_fields "
+        f" More fields than CALLVIZ_MAX_COLUMNS ({plan.options.max_columns}): the rarest are in other_fields "
         f"({', '.join(plan.grouped[:EXAMPLES])}{', …' if len(plan.grouped) > EXAMPLES else ''})."
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks import blocking
+from callviz_dagster.contract import ROLES
 from callviz_dagster.mongodb.resource import MongoError
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import Settings, SettingsError
@@ -24,6 +25,8 @@ from callviz_dagster.table.manifest import TableFooter, existing_partitions, pub
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from callviz_dagster.table.options import TableOptions
 
 POOL = "callviz"
 """Dagster's concurrency pool of the assets that write the intermediate files."""
@@ -52,7 +55,7 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
 @contextlib.contextmanager
 def user_errors_as_failures() -> Iterator[None]:
     """Turn the errors that a user can mend into a failure whose description is the sentence that says how."""
-    from callviz_dagster.table.plan import PlanError
+    from callviz_dagster.table.options import PlanError
 
     try:
         yield
@@ -61,6 +64,23 @@ def user_errors_as_failures() -> Iterator[None]:
         raise dg.Failure(
             description=message or str(error), allow_retries=isinstance(error, MongoError | BusyError)
         ) from None
+
+
+def table_options(settings: Settings) -> TableOptions:
+    """Return what the settings say of the table."""
+    from callviz_dagster.documents.values import Secrets
+    from callviz_dagster.table.options import TableOptions
+
+    return TableOptions(
+        timezone=settings.timezone,
+        source_timezone=settings.source_timezone,
+        source_dates=settings.source_dates,
+        date_order=settings.date_order,
+        role_fields={role: name for role in ROLES if (name := settings.role_field(role))},
+        duration_unit=settings.field_duration_unit,
+        max_columns=settings.max_columns,
+        secrets=Secrets(settings.drop_fields, settings.pseudonymize, (settings.pseudonym_key or "").encode()),
+    )
 
 
 @dataclass(frozen=True)

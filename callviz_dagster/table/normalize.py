@@ -31,8 +31,8 @@ from callviz_dagster.documents.text import number_texts
 from callviz_dagster.documents.times import Reading
 from callviz_dagster.documents.values import Renderer, date_text, dotted, plain_path
 from callviz_dagster.documents.walker import Batch, Elements, Ints, Path, unaligned_view
-from callviz_dagster.settings import PREFIX
-from callviz_dagster.table.plan import ID, FieldColumn, Plan, PlanError
+from callviz_dagster.table.options import PlanError
+from callviz_dagster.table.plan import ID, FieldColumn, Plan
 from callviz_dagster.table.tally import EXAMPLES, PROBLEMS, Tally
 
 Mask = NDArray[np.bool_]
@@ -62,7 +62,7 @@ _SPACES[[0xC2, 0xE1, 0xE2, 0xE3]] = True
 
 _LEFT_EMPTY = {
     "unreadable": "is no time",
-    "ambiguous": f"could mean two dates (set {PREFIX}DATE_ORDER)",
+    "ambiguous": "could mean two dates (set CALLVIZ_DATE_ORDER)",
     "out_of_range": "lies outside 1678–2261",
 }
 
@@ -140,10 +140,10 @@ class _BatchNormalizer:
         self.size = len(batch)
         self.notes = _Notes(self.size)
         self.tally = Tally(documents=self.size)
-        self.zone = zone = plan.settings.timezone
+        self.zone = zone = plan.options.timezone
         # No reference to `self`: in a cycle the batch would stay in memory until the garbage collector comes.
         self.renderer = Renderer(
-            batch.raw, date_text=lambda ms: times.local_datetime_text(ms, zone), secrets=plan.secrets
+            batch.raw, date_text=lambda ms: times.local_datetime_text(ms, zone), secrets=plan.options.secrets
         )
         self.by_path: dict[Path, list[tuple[int, Elements]]] = {}
         for (path, kind), found in batch.elements.items():
@@ -232,7 +232,7 @@ class _BatchNormalizer:
     def ids(self) -> pa.Array:
         parts = self.by_path.get(ID, [])
         if len(parts) == 1 and len(parts[0][1].rows) == self.size:
-            known = self.texts_at_once(*parts[0], "_id", self.plan.secrets.hides("_id"))
+            known = self.texts_at_once(*parts[0], "_id", self.plan.options.secrets.hides("_id"))
             if known is not None:
                 return known
         texts = [""] * self.size
@@ -355,7 +355,7 @@ class _BatchNormalizer:
         if kind == el.STRING:
             texts = self.valid_strings(found)
             if texts is not None:
-                yield from times.read_texts(texts, zone=self.plan.settings.source_timezone)
+                yield from times.read_texts(texts, zone=self.plan.options.source_timezone)
         elif kind in (el.INT32, el.INT64):
             yield from times.read_numbers((self.batch.int32 if kind == el.INT32 else self.batch.int64)(found.starts))
         elif kind == el.DOUBLE:
@@ -367,7 +367,7 @@ class _BatchNormalizer:
     def read_dates(self, role: str, found: Elements) -> tuple[Ints, Mask]:
         """Return BSON dates as instants, and which of them lie within the range."""
         milliseconds = self.batch.int64(found.starts)
-        local = self.plan.settings.source_dates == "local"
+        local = self.plan.options.source_dates == "local"
         # A local clock differs from UTC by less than a day; whether the instant fits is known once it is found.
         margin = _DAY_SECONDS * 1000 if local else 0
         earliest, latest = times.EARLIEST // 1000, times.LATEST // 1000
@@ -375,7 +375,7 @@ class _BatchNormalizer:
         instants = np.where(fits, milliseconds, 0) * 1000
         if local:
             wall = instants[fits]
-            instants[fits], doubts = times.from_local_clock(wall, self.plan.settings.source_timezone)
+            instants[fits], doubts = times.from_local_clock(wall, self.plan.options.source_timezone)
             for words, places in doubts.items():
                 self.notes.add(found.rows[fits][places], f"{role}: {words}")
             fits &= (instants >= times.EARLIEST) & (instants < times.LATEST)
@@ -383,10 +383,10 @@ class _BatchNormalizer:
 
     def reader(self, kind: int) -> Callable[[int], Reading]:
         """Return the function that reads the value at a position as a time."""
-        settings = self.plan.settings
+        options = self.plan.options
         if kind == el.STRING:
             return lambda at: times.read_text(
-                self.renderer.text(kind, at) or "", zone=settings.source_timezone, date_order=settings.date_order
+                self.renderer.text(kind, at) or "", zone=options.source_timezone, date_order=options.date_order
             )
         if kind in (el.INT32, el.INT64, el.DECIMAL128):
             return lambda at: times.read_number(Decimal(self.renderer.text(kind, at) or "NaN"))
@@ -539,7 +539,7 @@ class _BatchNormalizer:
         return pa.Array.from_buffers(arrow_type(kind), self.size, [bits, content])
 
     def text_field(self, column: FieldColumn, parts: list[tuple[int, Elements]]) -> pa.Array:
-        hidden = self.plan.secrets.hides(plain_path(column.path))
+        hidden = self.plan.options.secrets.hides(plain_path(column.path))
         if not parts:
             return pa.nulls(self.size, pa.string())
         texts = []
@@ -633,7 +633,7 @@ class _BatchNormalizer:
         objects: dict[int, list[tuple[int, str]]] = {}
         for (path, kind), found in self.batch.elements.items():
             plain = plain_path(path)
-            if path in own or kind == el.FLATTENED or self.plan.secrets.drops(plain):
+            if path in own or kind == el.FLATTENED or self.plan.options.secrets.drops(plain):
                 continue
             name = json.dumps(dotted(path), ensure_ascii=False)
             for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):

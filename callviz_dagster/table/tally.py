@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from callviz_dagster.settings import PREFIX
-
 EXAMPLES = 5
 """How many documents a check names."""
 
@@ -19,7 +17,7 @@ _MOST_LABELS = 1_000
 PROBLEMS = {
     "start_missing": "The document has no start time.",
     "start_unreadable": "The start time cannot be read as a time.",
-    "start_ambiguous": f"Day and month of the start time could change places; set {PREFIX}DATE_ORDER to dmy or mdy.",
+    "start_ambiguous": "Day and month of the start time could change places; set CALLVIZ_DATE_ORDER to dmy or mdy.",
     "start_out_of_range": "The start time lies outside the years 1678 to 2261, which is what every reader can hold.",
 }
 """Reason codes of rejected documents, with what each means."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from callviz_dagster.assets.common import table_options
 from callviz_dagster.calls_csv.format import csv_lines, header_line
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.walker import Walker
@@ -32,7 +33,7 @@ def normalized(
         batches.append(walker.walk(b"".join(left[:size])))
         left = left[size:]
         profile.add(batches[-1])
-    plan = make_plan(profile, settings)
+    plan = make_plan(profile, table_options(settings))
     parts = [normalize(batch, plan, now=NOW) for batch in batches]
     tally = Tally()
     for part in parts:
