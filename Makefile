@@ -77,7 +77,8 @@ release-check: $(VENV)/.dev ## build the release, install it in an environment o
 clean: ## remove the environment, the demo's data, caches and what a refresh published
 	rm -rf $(VENV) .callviz .dagster_home .tmp_dagster_home_* .coverage .coverage.* .mypy_cache .pytest_cache \
 		.ruff_cache .complexipy_cache .import_linter_cache .hypothesis dist build docs/_build docs/api
-	rm -f tableau/calls.csv tableau/call_dashboard.html tableau/callviz.twbx tableau/calls.hyper
+	rm -f tableau/calls.csv tableau/call_dashboard.html tableau/callviz.twbx tableau/calls.hyper \
+		tableau/published.json
 	find callviz_dagster callviz_dagster_tests -name __pycache__ -prune -exec rm -rf {} +
 
 writable:

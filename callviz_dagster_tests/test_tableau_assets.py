@@ -132,7 +132,11 @@ def test_the_workbook_itself_is_never_written(settings: Settings) -> None:
     before = workbook_xml()
     assert run(settings, build_callviz_workbook()).success
     assert workbook_xml() == before
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == ["calls.csv", "callviz.twbx"]
+    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
+        "calls.csv",
+        "callviz.twbx",
+        "published.json",
+    ]
 
 
 @pytest.mark.parametrize("column", ["duration_sec", "status"])
@@ -149,7 +153,11 @@ def test_a_column_that_is_gone_keeps_the_last_good_file(settings: Settings, colu
     assert f"sheet Calls by Status: uses {column}, " in told or f"sheet Duration Histogram: uses {column}, " in told
     assert told.endswith(f"{twbx(settings)} was left as it was.")
     assert twbx(settings).read_bytes() == before
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == ["calls.csv", "callviz.twbx"]
+    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
+        "calls.csv",
+        "callviz.twbx",
+        "published.json",
+    ]
 
 
 def test_a_value_that_the_pinned_type_cannot_hold_is_told(settings: Settings) -> None:
@@ -262,7 +270,11 @@ def test_hyper_leaves_no_files_behind(settings: Settings, tmp_path: Path, monkey
     monkeypatch.chdir(empty)
     assert run(settings, calls_hyper).success
     assert list(empty.iterdir()) == []
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == ["calls.csv", "calls.hyper"]
+    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
+        "calls.csv",
+        "calls.hyper",
+        "published.json",
+    ]
 
 
 @needs_pantab
@@ -283,7 +295,11 @@ def test_an_error_in_the_middle_keeps_the_last_good_extract(
     assert not result.success
     assert not result.asset_materializations_for_node("calls_hyper")
     assert (settings.publish_dir / "calls.hyper").read_bytes() == before
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == ["calls.csv", "calls.hyper"]
+    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
+        "calls.csv",
+        "calls.hyper",
+        "published.json",
+    ]
 
 
 @needs_pantab

@@ -16,6 +16,8 @@ import dagster as dg
 from callviz_dagster.assets.common import (
     POOL,
     AuditFailed,
+    calls_inputs,
+    latest_snapshot,
     require_partitions,
     snapshot_metadata,
     user_errors_as_failures,
@@ -26,6 +28,7 @@ from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
 from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.published import record_file
 from callviz_dagster.table.manifest import TableFooter, published_coverage
 
 FILE, LIBRARY = "call_dashboard.html", "vega.json"
@@ -59,13 +62,16 @@ def call_dashboard(
         with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
             partitions = require_partitions(settings)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
+            paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             made = publish_page(
-                [partition.calls(settings.data_dir) for partition in partitions],
+                [*paths],
                 settings.publish_dir / FILE,
                 labels=settings.dashboard_labels,
-                footers=list(partitions.values()),
+                footers=list(paths.values()),
                 uncovered=coverage.uncovered if coverage else 0,
             )
+            digests = [stat_and_hash(path).sha256 for path in paths]
+            record_file(made.file, calls_inputs(paths, digests), latest_snapshot(paths))
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure("The last good call_dashboard.html") from None

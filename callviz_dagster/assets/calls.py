@@ -475,6 +475,7 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
         present=tables.present,
         other_fields=plan.other_fields,
         span=manifest.span,
+        cluster_time=manifest.cluster_time,
     )
 
 

@@ -15,8 +15,10 @@ from callviz_dagster.assets import checks
 from callviz_dagster.assets.common import (
     POOL,
     AuditFailed,
+    calls_inputs,
     column_lineage,
     file_metadata,
+    latest_snapshot,
     preview,
     require_partitions,
     snapshot_metadata,
@@ -33,6 +35,7 @@ from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
 from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.published import record_file
 from callviz_dagster.table.manifest import TableFooter, merged, published_coverage, read_footer
 
 FILE = "calls.csv"
@@ -61,10 +64,11 @@ def calls_csv(
     try:
         with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
             partitions = require_partitions(settings)
-            paths = [partition.calls(settings.data_dir) for partition in partitions]
+            paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             made = publish_csv(
-                paths, settings.publish_dir / FILE, settings.timezone, context.log, labels=settings.dashboard_labels
+                [*paths], settings.publish_dir / FILE, settings.timezone, context.log, labels=settings.dashboard_labels
             )
+            record_file(made.file, calls_inputs(paths, made.sources), latest_snapshot(paths))
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure("The last good calls.csv") from None
@@ -96,6 +100,8 @@ class PublishedCsv:
     """What was published."""
 
     file: PublishedFile
+    sources: Sequence[str]
+    """Digests of the `calls` files that it was made from, in their order."""
     footer: TableFooter
     columns: Sequence[Column]
     rows: int
@@ -165,6 +171,7 @@ def publish_csv(
         write_text(record, reuse.to_json(format_key, parts))
     return PublishedCsv(
         PublishedFile(csv.absolute(), lines.size, sha256),
+        [part.source for part in parts],
         made_from,
         columns,
         sum(part.rows for part in parts),

@@ -3,8 +3,6 @@
 The same rows, columns and clock times as in `calls.csv`. What belongs elsewhere: packing it (`callviz_workbook.py`).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import time
 from collections.abc import Iterator, Sequence
@@ -13,10 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.common import file_metadata, require_partitions, user_errors_as_failures
+from callviz_dagster.assets.common import (
+    POOL,
+    calls_inputs,
+    file_metadata,
+    latest_snapshot,
+    require_partitions,
+    user_errors_as_failures,
+)
 from callviz_dagster.contract import LEADING, Column, Kind, arrow_type, widen
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import staged, stat_and_hash
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.published import record_file
+from callviz_dagster.table.manifest import TableFooter, read_footer
 from callviz_dagster.tableau.workbook import HYPER_NAME
 
 if TYPE_CHECKING:
@@ -52,6 +60,7 @@ def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     deps=["calls"],
     group_name="published",
     kinds={"tableau", "hyper"},
+    pool=POOL,
     check_specs=[
         dg.AssetCheckSpec(
             CHECK,
@@ -61,6 +70,7 @@ def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     ],
 )
 def calls_hyper(
+    context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """`calls.hyper`, the calls as a Tableau extract: faster to open than `calls.csv` and exact in its types.
@@ -69,31 +79,35 @@ def calls_hyper(
     to the configured time zone, as in `calls.csv`. Written from the Parquet files in pieces, whole or not at all.
     """
     start = time.perf_counter()
-    if settings.partitions != "none":
-        require_partitions(settings)
-    paths = sorted((settings.data_dir / "calls").glob("*.parquet"))
-    if not paths:
-        folder = (settings.data_dir / "calls").absolute()
-        raise dg.Failure(f"There is no Parquet file in {folder}: materialize calls first.", allow_retries=False)
     target = settings.publish_dir / HYPER_NAME
-    columns = published_columns(paths)
-    with user_errors_as_failures(), staged(target) as temporary:
-        expected = write_extract(temporary, paths, columns, settings.timezone)
-        rows = count_rows(temporary)
-        result = dg.AssetCheckResult(
-            check_name=CHECK,
-            passed=rows == expected,
-            description=f"{rows:,} of {expected:,} calls are in the extract.",
-            metadata={"rows": rows, "calls": expected},
-        )
-        yield result
-        if not result.passed:
-            raise dg.Failure(
-                f"{result.description} {target.absolute()} was left as it was.",
-                allow_retries=False,
+    with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+        if settings.partitions != "none":
+            require_partitions(settings)
+        paths = sorted((settings.data_dir / "calls").glob("*.parquet"))
+        if not paths:
+            folder = (settings.data_dir / "calls").absolute()
+            raise dg.Failure(f"There is no Parquet file in {folder}: materialize calls first.", allow_retries=False)
+        with staged(target) as temporary:
+            expected = write_extract(temporary, paths, published_columns(paths), settings.timezone)
+            rows = count_rows(temporary)
+            result = dg.AssetCheckResult(
+                check_name=CHECK,
+                passed=rows == expected,
+                description=f"{rows:,} of {expected:,} calls are in the extract.",
+                metadata={"rows": rows, "calls": expected},
             )
+            yield result
+            if not result.passed:
+                raise dg.Failure(
+                    f"{result.description} {target.absolute()} was left as it was.",
+                    allow_retries=False,
+                )
+        file = stat_and_hash(target)
+        footers = {path: read_footer(path) or TableFooter("", "", "") for path in paths}
+        digests = [stat_and_hash(path).sha256 for path in paths]
+        record_file(file, calls_inputs(footers, digests), latest_snapshot(footers))
     yield dg.MaterializeResult(
-        metadata=file_metadata(stat_and_hash(target), rows=rows, documents=rows, seconds=time.perf_counter() - start)
+        metadata=file_metadata(file, rows=rows, documents=rows, seconds=time.perf_counter() - start)
     )
 
 
@@ -115,7 +129,7 @@ def published_columns(paths: Sequence[Path]) -> tuple[Column, ...]:
     return tuple(known.get(name) or Column(name, kinds[name], "") for name in names)
 
 
-def kinds_in(schema: pa.Schema) -> dict[str, Kind]:
+def kinds_in(schema: "pa.Schema") -> dict[str, Kind]:
     """Return what each column of a calls file holds, by its Arrow type."""
     kinds = {arrow_type(kind): kind for kind in Kind}
     return {field.name: kinds[field.type] for field in schema}
@@ -136,7 +150,7 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
     rows = 0
     failures: list[BaseException] = []
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator["pa.RecordBatch"]:
         nonlocal rows
         try:
             for batch in _batches(calls, columns, zone, schema):
@@ -157,8 +171,8 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
 
 
 def _batches(
-    paths: Sequence[Path], columns: Sequence[Column], zone: str, schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
+    paths: Sequence[Path], columns: Sequence[Column], zone: str, schema: "pa.Schema"
+) -> Iterator["pa.RecordBatch"]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -3,21 +3,21 @@
 What belongs elsewhere: what a workbook is and how it is audited and packed (`tableau/workbook.py`).
 """
 
-from __future__ import annotations
-
 import csv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from callviz_dagster.assets.calls_hyper import published_columns
-from callviz_dagster.assets.common import require, user_errors_as_failures
+from callviz_dagster.assets.common import POOL, require, user_errors_as_failures
 from callviz_dagster.contract import Kind
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import open_for_writing, staged, stat_and_hash
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.published import InputFile, Snapshot, read_record, record_file
 from callviz_dagster.tableau.workbook import (
     CSV_NAME,
     DATATYPES,
@@ -46,6 +46,7 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         deps=["calls_csv", *(["calls_hyper"] if source == "hyper" else [])],
         group_name="published",
         kinds={"tableau"},
+        pool=POOL,
         check_specs=[
             dg.AssetCheckSpec(
                 CHECK,
@@ -57,6 +58,7 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         ],
     )
     def callviz_workbook(
+        context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         """`callviz.twbx`: the Tableau workbook and the current calls in one file, opened with a double-click.
@@ -65,23 +67,25 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         CALLVIZ_WORKBOOK names; it is only read. The same workbook and the same calls give the same bytes.
         """
         target = settings.publish_dir / TWBX_NAME
-        calls = require(settings.publish_dir / CSV_NAME, "calls_csv")
-        inside, problems = audited(settings, calls, source)
-        told = _told(problems)
-        yield dg.AssetCheckResult(
-            check_name=CHECK,
-            passed=not problems,
-            description=told,
-            metadata={"problems": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems) or "none")},
-        )
-        if problems:
-            raise dg.Failure(f"{told} {target.absolute()} was left as it was.", allow_retries=False)
-        data = require(settings.publish_dir / HYPER_NAME, "calls_hyper") if source == "hyper" else calls
-        with user_errors_as_failures(), staged(target) as temporary:
-            with open_for_writing(temporary) as file:
-                pack(inside, f"{target.stem}.twb", data, file)
-            _read_back(temporary, data)
-        written = stat_and_hash(target)
+        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+            calls = require(settings.publish_dir / CSV_NAME, "calls_csv")
+            inside, problems = audited(settings, calls, source)
+            told = _told(problems)
+            yield dg.AssetCheckResult(
+                check_name=CHECK,
+                passed=not problems,
+                description=told,
+                metadata={"problems": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems) or "none")},
+            )
+            if problems:
+                raise dg.Failure(f"{told} {target.absolute()} was left as it was.", allow_retries=False)
+            data = require(settings.publish_dir / HYPER_NAME, "calls_hyper") if source == "hyper" else calls
+            with staged(target) as temporary:
+                with open_for_writing(temporary) as file:
+                    pack(inside, f"{target.stem}.twb", data, file)
+                _read_back(temporary, data)
+            written = stat_and_hash(target)
+            record_workbook(written, [calls, data])
         workbook = read(inside)
         yield dg.MaterializeResult(
             metadata={
@@ -97,6 +101,21 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         )
 
     return callviz_workbook
+
+
+def record_workbook(written: PublishedFile, packed_files: Sequence[Path]) -> None:
+    """Write the workbook into the record of what is published, with the files that it was audited against or carries.
+
+    Raises:
+        FileError: the record cannot be written.
+    """
+    record = read_record(written.path.parent)
+    known = record.files.get(CSV_NAME)
+    snapshot = Snapshot(known.cluster_time, known.time, record.snapshot.source) if known else Snapshot()
+    made_from = {
+        path.name: InputFile(stat_and_hash(path).sha256, snapshot.cluster_time) for path in dict.fromkeys(packed_files)
+    }
+    record_file(written, made_from, snapshot)
 
 
 def audited(settings: Settings, data: Path, source: str) -> tuple[bytes, list[Problem]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partiti
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
 from callviz_dagster.storage.lock import BusyError
+from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time
 from callviz_dagster.table.manifest import TableFooter, existing_partitions, published_coverage
 
 if TYPE_CHECKING:
@@ -182,6 +183,20 @@ def require_partitions(settings: Settings) -> dict[Partition, TableFooter]:
             allow_retries=False,
         )
     return made
+
+
+def calls_inputs(calls: Mapping[Path, TableFooter], digests: Iterable[str]) -> dict[str, InputFile]:
+    """Return `calls` files, with their digests, as the record of what is published names them."""
+    return {
+        f"{path.parent.name}/{path.name}": InputFile(digest, cluster_time(footer.cluster_time), footer.span)
+        for (path, footer), digest in zip(calls.items(), digests, strict=True)
+    }
+
+
+def latest_snapshot(calls: Mapping[Path, TableFooter]) -> Snapshot:
+    """Return the latest instant at which the documents in these files were read."""
+    footer = max(calls.values(), key=lambda known: known.snapshot_time)
+    return Snapshot(cluster_time(footer.cluster_time), footer.snapshot_time, footer.source)
 
 
 def file_metadata(file: PublishedFile, *, rows: int, documents: int, seconds: float) -> dict[str, Any]:

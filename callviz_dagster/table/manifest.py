@@ -81,6 +81,8 @@ class TableFooter:
     other_fields: bool = False
     span: str = ""
     """The documents that the partition takes, see `Partition.span`."""
+    cluster_time: str = ""
+    """As in the manifest; empty where the server has none."""
 
     def to_json(self) -> str:
         """Return the footer as JSON text."""

@@ -1,0 +1,158 @@
+"""`published.json`, the record of what is published: each file's digest, and the snapshot that it was made from.
+
+Whichever asset publishes a file writes its entry, under the lock and after the file is in its place. So a file with
+another digest than its entry has comes from an interrupted publish, or was changed by hand; the next refresh replaces
+it. What belongs elsewhere: the files themselves (`assets/`), and which of them must belong together
+(`assets/published_together.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from callviz_dagster.storage.files import PublishedFile, stat_and_hash, write_text
+
+RECORD = "published.json"
+"""Name of the record in the publish folder."""
+FORMAT_VERSION = 1
+"""Raised by hand whenever the record's JSON changes its meaning; a record of another version counts as none."""
+
+ClusterTime = list[int] | None
+"""MongoDB's cluster time (seconds, number); None where the server has none."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The instant at which the documents were read."""
+
+    cluster_time: ClusterTime = None
+    time: str = ""
+    """The same instant by the clock, ISO 8601, UTC."""
+    source: str = ""
+    """The collection, as `calls on db.example.net` describes it."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that another one was made from."""
+
+    sha256: str
+    cluster_time: ClusterTime = None
+    span: str = ""
+    """The documents that its partition takes, see `Partition.span`; empty for the whole collection."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A published file. With partitions, its snapshot is that of the latest partition."""
+
+    sha256: str
+    bytes: int
+    cluster_time: ClusterTime
+    time: str
+    made_from: Mapping[str, InputFile]
+    """By name: relative to the data folder (`calls/all.parquet`), or a published file (`calls.csv`)."""
+
+
+@dataclass(frozen=True)
+class PublishedRecord:
+    """What `published.json` holds."""
+
+    snapshot: Snapshot = Snapshot()
+    """The latest snapshot that any of the files was made from."""
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return json.dumps({"format_version": FORMAT_VERSION} | dataclasses.asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> PublishedRecord:
+        """Return the record that `to_json` wrote; an empty one where it is of another version or cannot be read."""
+        try:
+            data = json.loads(text)
+            if data["format_version"] != FORMAT_VERSION:
+                return cls()
+            return cls(Snapshot(**data["snapshot"]), {name: _entry(entry) for name, entry in data["files"].items()})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls()
+
+    def inputs(self, name: str) -> Mapping[str, InputFile]:
+        """Return what a file was made from; nothing where it is not in the record."""
+        return self.files[name].made_from if name in self.files else {}
+
+    def with_file(self, file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot) -> PublishedRecord:
+        """Return the record with a new entry for a file."""
+        entry = FileEntry(file.sha256, file.bytes, snapshot.cluster_time, snapshot.time, dict(made_from))
+        latest = max(self.snapshot, snapshot, key=lambda known: known.time)
+        return PublishedRecord(latest, {**self.files, file.path.name: entry})
+
+    def sources(self, name: str) -> set[tuple[str, str]]:
+        """Return the `calls` files that a file goes back to, as names and digests.
+
+        A published file that has been replaced since another one was made from it stands for its own sources.
+        """
+        found: set[tuple[str, str]] = set()
+        for source, known in self.inputs(name).items():
+            if source in self.files and self.files[source].sha256 == known.sha256:
+                found |= self.sources(source)
+            else:
+                found.add((source, known.sha256))
+        return found
+
+    def differing_from(self, reference: str) -> list[str]:
+        """Return the files that were made from other `calls` than one of them; none where that one is not there."""
+        if reference not in self.files:
+            return []
+        wanted = self.sources(reference)
+        return [name for name in self.files if self.sources(name) != wanted]
+
+
+def _entry(data: Mapping[str, Any]) -> FileEntry:
+    made_from = {name: InputFile(**known) for name, known in data["made_from"].items()}
+    return FileEntry(**{**data, "made_from": made_from})
+
+
+def cluster_time(text: str) -> ClusterTime:
+    """Return the cluster time in a manifest's text `Timestamp(1717245296, 3)`; None where it has none."""
+    numbers = re.findall(r"\d+", text)
+    return [int(number) for number in numbers] if len(numbers) == 2 else None
+
+
+def read_record(publish_dir: Path) -> PublishedRecord:
+    """Return what is published; an empty record where there is none, or none that can be read."""
+    try:
+        return PublishedRecord.from_json((publish_dir / RECORD).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return PublishedRecord()
+
+
+def record_file(file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot) -> PublishedRecord:
+    """Write a file that has just been published into the record beside it; return the record.
+
+    To be called under the lock. Files that are no longer there are left out of the record.
+
+    Raises:
+        FileError: the record cannot be written.
+    """
+    folder = file.path.parent
+    record = read_record(folder).with_file(file, made_from, snapshot)
+    files = {name: entry for name, entry in record.files.items() if (folder / name).exists()}
+    record = dataclasses.replace(record, files=files)
+    write_text(folder / RECORD, record.to_json())
+    return record
+
+
+def changed_files(publish_dir: Path, record: PublishedRecord) -> list[str]:
+    """Return the files that are not there, or that have another digest than the record says."""
+    return [
+        name
+        for name, entry in record.files.items()
+        if not (publish_dir / name).is_file() or stat_and_hash(publish_dir / name).sha256 != entry.sha256
+    ]
