@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 
-from callviz_dagster_tests.tables import PAGES, ROOT, tables, with_tables
+from callviz_dagster_tests.helpers.tables import DOCUMENTS, PAGES, ROOT, tables, with_tables
 
-DOCUMENTS = sorted(
-    path
-    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "tableau/*.md", "benchmarks/*.md")
-    for path in ROOT.glob(pattern)
-)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -20,7 +15,7 @@ def test_the_tables_are_those_of_the_code() -> None:
     for name in tables():
         assert any(f"<!-- {name} -->" in page for page in pages.values()), name
     for path, page in pages.items():
-        assert with_tables(page) == page, f"{path.name}: run python -m callviz_dagster_tests.tables"
+        assert with_tables(page) == page, f"{path.name}: run python -m callviz_dagster_tests.helpers.tables"
 
 
 def test_a_table_that_is_out_of_date_is_noticed() -> None:

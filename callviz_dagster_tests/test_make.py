@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from callviz_dagster_tests.tables import ROOT
-from callviz_dagster_tests.test_documentation import DOCUMENTS
+from callviz_dagster_tests.helpers.tables import DOCUMENTS, ROOT
 
 NOBODY = 65534
 

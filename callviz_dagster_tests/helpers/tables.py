@@ -1,4 +1,7 @@
-"""The tables in the documentation that come from the code: `python -m callviz_dagster_tests.tables` writes them."""
+"""The documents, and the tables in them that come from the code.
+
+`python -m callviz_dagster_tests.helpers.tables` writes these tables.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from pathlib import Path
 from callviz_dagster import contract, settings
 from callviz_dagster.definitions import build_definitions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "tableau/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
 PAGES = tuple(
     ROOT / page for page in ("docs/settings.md", "docs/columns.md", "docs/how-it-works.md", "tableau/README.md")
 )
