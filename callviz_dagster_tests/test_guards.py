@@ -18,7 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 from pymongo.collection import Collection
 
-from callviz_dagster.assets import calls, calls_csv, checks
+from callviz_dagster.assets import calls, calls_csv
+from callviz_dagster.assets.checks import calls as calls_checks
+from callviz_dagster.assets.checks import calls_csv as calls_csv_checks
+from callviz_dagster.assets.checks import raw_calls as raw_calls_checks
+from callviz_dagster.assets.checks.results import result as check_result
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.settings import Settings
@@ -30,6 +34,7 @@ from callviz_dagster_tests.helpers.refresh import failure, refresh
 from callviz_dagster_tests.helpers.refresh import files as all_files
 
 Document = dict[str, Any]
+CHECKS = {"raw_calls": raw_calls_checks, "calls": calls_checks, "calls_csv": calls_csv_checks}
 START = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)
 
 
@@ -219,8 +224,8 @@ def _files(settings: Settings) -> dict[str, bytes]:
 
 def _off(patch: pytest.MonkeyPatch, fault: Fault) -> None:
     """Let the check pass, whatever there is."""
-    passed = checks.result(fault.asset, fault.check, True, "not checked")
-    patch.setattr(checks, fault.check, lambda *given, **options: passed)
+    passed = check_result(fault.asset, fault.check, True, "not checked")
+    patch.setattr(CHECKS[fault.asset], fault.check, lambda *given, **options: passed)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -259,7 +264,7 @@ def test_a_check_finds_a_fault_that_would_be_published_without_it(
 
 
 def test_every_check_of_the_tables_is_tried_here() -> None:
-    specs = (*checks.RAW_CALLS_CHECKS, *checks.CALLS_CHECKS, *checks.CALLS_CSV_CHECKS)
+    specs = (*raw_calls_checks.RAW_CALLS_CHECKS, *calls_checks.CALLS_CHECKS, *calls_csv_checks.CALLS_CSV_CHECKS)
     elsewhere = {"collection_not_empty", "documents_covered", "start_time_indexed", "collection_accounted_for"}
     assert {fault.check for fault in FAULTS.values()} == {spec.name for spec in specs} - elsewhere
 
@@ -342,7 +347,7 @@ def test_identifiers_are_followed_from_batch_to_batch(
 
 def test_every_check_is_reported_also_when_all_is_well(good: dict[str, bytes], settings: Settings) -> None:
     result = refresh(settings)
-    specs = (*checks.RAW_CALLS_CHECKS, *checks.CALLS_CHECKS, *checks.CALLS_CSV_CHECKS)
+    specs = (*raw_calls_checks.RAW_CALLS_CHECKS, *calls_checks.CALLS_CHECKS, *calls_csv_checks.CALLS_CSV_CHECKS)
     assert set(evaluations(result)) == {spec.name for spec in specs}
     assert all(check.passed and check.description for check in evaluations(result).values())
 

@@ -22,7 +22,7 @@ from callviz_dagster.storage.published import (
     read_record,
     record_file,
 )
-from callviz_dagster_tests.test_refresh import START, refresh, some_calls
+from callviz_dagster_tests.helpers.refresh import START, refresh, some_calls
 
 FIRST = Snapshot([1_717_245_296, 3], "2024-06-01T12:34:56+00:00", "telephony.calls on db.example.net")
 SECOND = dataclasses.replace(FIRST, cluster_time=[1_717_245_299, 1], time="2024-06-01T12:34:59+00:00")

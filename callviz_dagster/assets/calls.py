@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
-from callviz_dagster.assets import checks
+from callviz_dagster.assets.checks import calls as checks
+from callviz_dagster.assets.checks.results import EXAMPLES, blocking, combine_partitions, nothing_to_do, rows_table
 from callviz_dagster.assets.common import (
     POOL,
     AuditFailed,
@@ -103,9 +104,9 @@ def calls(
             ]
     mark_unchanged(context, selection, "calls", "rejected_calls")
     results = [
-        checks.combine_partitions([(partition.key, made.result(spec.name)) for partition, made in done])
+        combine_partitions([(partition.key, made.result(spec.name)) for partition, made in done])
         if done
-        else checks.nothing_to_do("calls", spec.name)
+        else nothing_to_do("calls", spec.name)
         for spec in checks.CALLS_CHECKS
     ]
     good = [(partition, _calls_metadata(made, made.calls)) for partition, made in done if made.calls]
@@ -227,7 +228,7 @@ def make_partition(
             with staged(calls_path) as calls_file:
                 written = write_tables(archive, manifest, tables, calls_file, rejected_file, log)
                 results = audit(written, manifest, tables, calls_file, rejected_file, settings.max_rejected)
-                if checks.blocking(results):
+                if blocking(results):
                     raise AuditFailed(results)
             published = stat_and_hash(calls_path)
         except AuditFailed:
@@ -447,7 +448,7 @@ def _repeated_ids(path: Path, at_once: int = 1_000_000) -> tuple[list[str], int]
                         continue
                     if identifier in seen:
                         repeated += 1
-                        if len(examples) < checks.EXAMPLES:
+                        if len(examples) < EXAMPLES:
                             examples.append(identifier)
                     seen.add(identifier)
     return examples, repeated
@@ -487,8 +488,8 @@ def _calls_metadata(made: PartitionResult, file: PublishedFile) -> dict[str, Any
         "rejected": tally.rejected,
         "time zone": plan.options.timezone,
         "repaired rows": tally.repaired_rows,
-        "repairs": checks.rows_table({"repair": words, "rows": n} for words, n in tally.repairs.most_common(50)),
-        "fields used": checks.rows_table(
+        "repairs": rows_table({"repair": words, "rows": n} for words, n in tally.repairs.most_common(50)),
+        "fields used": rows_table(
             {"column": role, "field": name, "documents": n}
             for role, used in tally.fields_used.items()
             for name, n in used.most_common()
@@ -522,6 +523,6 @@ def _rejected_metadata(made: PartitionResult) -> dict[str, Any]:
     return {
         **file_metadata(made.rejected, rows=tally.rejected, documents=tally.documents, seconds=made.seconds),
         **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
-        "reasons": checks.rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
+        "reasons": rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
         "preview": made.rejected_preview,
     }

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import dagster as dg
 
-from callviz_dagster.assets import checks
+from callviz_dagster.assets.checks import calls_csv as checks
 from callviz_dagster.assets.common import (
     POOL,
     AuditFailed,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.checks import blocking
+from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
 from callviz_dagster.mongodb.resource import MongoError
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys

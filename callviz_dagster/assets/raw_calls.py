@@ -11,7 +11,8 @@ from typing import Any
 
 import dagster as dg
 
-from callviz_dagster.assets import checks
+from callviz_dagster.assets.checks import raw_calls as checks
+from callviz_dagster.assets.checks.results import blocking, combine_partitions, nothing_to_do
 from callviz_dagster.assets.common import (
     POOL,
     AuditFailed,
@@ -84,9 +85,9 @@ def raw_calls(
             )
         )
     results = [
-        checks.combine_partitions([(made.partition.key, checks.archive_complete(**made.counts)) for made in archived])
+        combine_partitions([(made.partition.key, checks.archive_complete(**made.counts)) for made in archived])
         if archived
-        else checks.nothing_to_do("raw_calls", "archive_complete"),
+        else nothing_to_do("raw_calls", "archive_complete"),
         checks.collection_not_empty(
             coverage.documents if coverage else sum(made.manifest.documents for made in archived),
             archived[-1].manifest.source if archived else "The collection",
@@ -166,7 +167,7 @@ def check_coverage(
             f"one: {coverage.create_index}"
         )
     result = checks.documents_covered(coverage, settings.max_rejected)
-    if checks.blocking([result]):
+    if blocking([result]):
         raise AuditFailed([result])
     write_text(settings.data_dir / "raw_calls" / COVERAGE, coverage.to_json())
     return coverage

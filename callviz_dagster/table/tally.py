@@ -1,7 +1,7 @@
 """What is counted while documents become rows: the tally, and the reasons for which a document is rejected.
 
 Apart from `table/normalize.py`, which fills it, so that whoever only reads the counts loads neither NumPy nor Arrow; so
-nothing heavy may be imported here. What belongs elsewhere: what the counts forbid (`assets/checks.py`).
+nothing heavy may be imported here. What belongs elsewhere: what the counts forbid (`assets/checks/`).
 """
 
 from __future__ import annotations

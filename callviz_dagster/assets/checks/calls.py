@@ -1,0 +1,159 @@
+"""The checks of `calls` and `rejected_calls`: specs, and the pure functions that decide them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from callviz_dagster.assets.checks.results import EXAMPLES, result, rows_table, spec
+from callviz_dagster.documents.labels import STATUSES, TYPES
+from callviz_dagster.table.tally import PROBLEMS, Tally
+
+if TYPE_CHECKING:
+    from callviz_dagster.table.plan import FieldColumn, Plan
+
+CALLS_CHECKS = (
+    spec(
+        "calls",
+        "every_document_accounted_for",
+        "Documents in the snapshot = rows of calls + rows of rejected_calls; both files were read back and counted.",
+    ),
+    spec(
+        "calls",
+        "rejected_within_limit",
+        "No larger share of the documents is rejected than CALLVIZ_MAX_REJECTED allows; beyond it the last good "
+        "calls stay, and rejected_calls shows what is wrong.",
+    ),
+    spec("calls", "schema_holds", "Every row holds to the calls contract (pandera, all failures listed)."),
+    spec("calls", "columns_stable", "No column came, went or changed its type since the last refresh."),
+    spec("calls", "labels_known", "No type or status appeared that is neither well known nor seen before."),
+    spec("calls", "times_plausible", "No call is in the future, before 1990 or longer than a day."),
+    spec("calls", "ids_unique", "Every call has an _id of its own."),
+)
+
+
+def every_document_accounted_for(*, documents: int, archived: int, calls: int, rejected: int) -> dg.AssetCheckResult:
+    """Compare the snapshot's documents with the rows of both files, as read back."""
+    passed = documents == archived == calls + rejected
+    words = f"{documents:,} documents = {calls:,} calls + {rejected:,} rejected."
+    if not passed:
+        words = (
+            f"{documents:,} documents in the snapshot and {archived:,} in the archive are not "
+            f"{calls:,} calls + {rejected:,} rejected; materialize raw_calls again."
+        )
+    counts = {"documents": documents, "archived": archived, "calls": calls, "rejected": rejected}
+    return result("calls", "every_document_accounted_for", passed, words, counts)
+
+
+def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
+    """Compare the share of rejected documents with the limit."""
+    share = tally.rejected / tally.documents if tally.documents else 0.0
+    passed = share <= limit
+    words = f"{tally.rejected:,} of {tally.documents:,} documents rejected ({share:.2%}; the limit is {limit:.2%})."
+    if not passed:
+        most, count = tally.reasons.most_common(1)[0]
+        words += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls, or raise CALLVIZ_MAX_REJECTED."
+    metadata = {
+        "share": share,
+        "limit": limit,
+        "reasons": rows_table(
+            {"reason": reason, "documents": count, "_id examples": ", ".join(tally.reason_examples.get(reason, []))}
+            for reason, count in tally.reasons.most_common()
+        ),
+    }
+    return result("calls", "rejected_within_limit", passed, words, metadata)
+
+
+def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -> dg.AssetCheckResult:
+    """Tell whether pandera found rows that break the contract; `failures` are examples of all `total`."""
+    words = f"All {rows:,} rows hold to the contract."
+    if total:
+        words = f"{total:,} values break the contract; the last good calls were kept."
+    return result("calls", "schema_holds", not total, words, {"failures": rows_table(failures)})
+
+
+def columns_stable(
+    before: Sequence[FieldColumn] | None, present_before: Collection[str], plan: Plan, present: Collection[str]
+) -> dg.AssetCheckResult:
+    """Compare the documents' columns with those published before."""
+    if before is None:
+        words = f"First refresh: {len(plan.fields)} columns of the documents' other fields."
+        return result("calls", "columns_stable", True, words + _grouped(plan), warn=True)
+    kinds = {column.name: column.kind for column in before}
+    now = {column.name: column.kind for column in plan.fields}
+    changes = [
+        *(
+            f"{path}, which CALLVIZ_PSEUDONYMIZE or CALLVIZ_DROP_FIELDS names, is in no document"
+            for path in plan.unseen
+        ),
+        *(f"{name} came" for name in now if name not in kinds),
+        *(f"{name} came back" for name in now if name in kinds and name in present and name not in present_before),
+        *(
+            f"{name} went (no document has it; the column stays)"
+            for name in present_before
+            if name not in present and name in now
+        ),
+        *(f"{name} was left out" for name in kinds if name not in now),
+        *(
+            f"{name} changed from {kinds[name]} to {kind}"
+            for name, kind in now.items()
+            if kinds.get(name) and kind != kinds[name]
+        ),
+    ]
+    words = f"Columns: {'; '.join(changes)}." if changes else f"The same {len(now)} columns as before."
+    return result("calls", "columns_stable", not changes, words + _grouped(plan), {"changes": changes}, warn=True)
+
+
+def _grouped(plan: Plan) -> str:
+    if not plan.grouped:
+        return ""
+    return (
+        f" More fields than CALLVIZ_MAX_COLUMNS ({plan.options.max_columns}): the rarest are in other_fields "
+        f"({', '.join(plan.grouped[:EXAMPLES])}{', …' if len(plan.grouped) > EXAMPLES else ''})."
+    )
+
+
+def labels_known(tally: Tally, before: Mapping[str, Collection[str]]) -> dg.AssetCheckResult:
+    """Tell which types and statuses are neither well known nor seen in an earlier refresh."""
+    known = {"call_type": set(TYPES), "status": set(STATUSES)}
+    new = {
+        role: {label: count for label, count in labels.items() if label not in known[role] | set(before.get(role, ()))}
+        for role, labels in tally.labels.items()
+    }
+    found = [f"{role} {label!r} ({count:,} calls)" for role, labels in new.items() for label, count in labels.items()]
+    words = "All types and statuses are known."
+    if found:
+        words = (
+            "New labels: "
+            + ", ".join(found[:EXAMPLES])
+            + (f" and {len(found) - EXAMPLES} more." if len(found) > EXAMPLES else ".")
+        )
+    tables = {
+        f"{role} labels": rows_table({"label": label, "calls": count} for label, count in labels.most_common(50))
+        for role, labels in tally.labels.items()
+    }
+    return result("calls", "labels_known", not found, words, tables, warn=True)
+
+
+def times_plausible(tally: Tally) -> dg.AssetCheckResult:
+    """Tell how many calls have times or durations that are possible but hard to believe."""
+    found = [
+        f"{count:,} {words} (for example _id {', '.join(tally.implausible_examples.get(words, []))})"
+        for words, count in tally.implausible.most_common()
+    ]
+    words = (
+        f"Calls that are hard to believe: {'; '.join(found)}." if found else "All times and durations are plausible."
+    )
+    return result("calls", "times_plausible", not found, words, dict(tally.implausible), warn=True)
+
+
+def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool) -> dg.AssetCheckResult:
+    """Tell whether an `_id` occurs twice; a warning where identifiers of two BSON types may read alike."""
+    words = f"All {rows:,} rows have an _id of their own."
+    if total:
+        words = f"{total:,} rows repeat the _id of another, for example {', '.join(repeated[:EXAMPLES])}."
+        if not one_type:
+            words += " The collection has identifiers of several BSON types, which may read alike as text."
+    return result("calls", "ids_unique", not total, words, {"repeated": total}, warn=not one_type)

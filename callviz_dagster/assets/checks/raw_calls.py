@@ -1,0 +1,94 @@
+"""The checks of `raw_calls`: specs, and the pure functions that decide them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from callviz_dagster.assets.checks.results import result, rows_table, spec
+from callviz_dagster.table.manifest import Coverage
+
+RAW_CALLS_CHECKS = (
+    spec("raw_calls", "archive_complete", "The archive, read back, holds every document that the server counted."),
+    spec("raw_calls", "collection_not_empty", "The collection holds documents; warns where it is plainly empty."),
+    spec(
+        "raw_calls",
+        "documents_covered",
+        "Every document is in a partition. Those that are in none (no date as start time, before the first partition, "
+        "in the future) are counted; too many without a usable start time stop the refresh.",
+    ),
+    spec("raw_calls", "start_time_indexed", "With partitions, an index finds the documents of each."),
+)
+
+
+def archive_complete(*, counted: int, archived: int, same_bytes: bool, point_in_time: bool) -> dg.AssetCheckResult:
+    """Compare what the server counted with what the archive, read back, holds."""
+    passed = same_bytes and (archived == counted or not point_in_time)
+    words = f"{archived:,} documents archived, {counted:,} counted by the server"
+    if not point_in_time:
+        words += " (no replica set: documents may have come or gone during the read)"
+    if not same_bytes:
+        words += "; the archive does not read back as it was written"
+    counts = {"documents counted": counted, "documents archived": archived}
+    return result("raw_calls", "archive_complete", passed, words + ".", counts)
+
+
+def collection_not_empty(documents: int, source: str) -> dg.AssetCheckResult:
+    """Warn of an empty collection."""
+    words = f"{documents:,} documents." if documents else f"{source} is empty: tables without rows are published."
+    return result("raw_calls", "collection_not_empty", documents > 0, words, warn=True)
+
+
+def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckResult:
+    """Warn of documents that are in no partition; fail where more have no usable start time than may be rejected."""
+    if coverage is None:
+        return result("raw_calls", "documents_covered", True, "No partitions: every document is read.", warn=True)
+    kinds = [
+        (
+            "no date",
+            coverage.no_date,
+            "whose start time is missing or no date; store it as a date, or refresh with CALLVIZ_PARTITIONS=none",
+        ),
+        ("before", coverage.before, "before the first partition; set CALLVIZ_PARTITIONS_START to an earlier date"),
+        ("ahead", coverage.ahead, "in the future, which are covered when their day comes"),
+    ]
+    words = "; ".join(
+        f"{count:,} {why} (for example _id {', '.join(coverage.examples.get(kind, [])[:3])})"
+        for kind, count, why in kinds
+        if count
+    )
+    share = coverage.no_date / coverage.documents if coverage.documents else 0.0
+    total = f"{coverage.documents:,} documents = {coverage.covered:,} in partitions + {coverage.uncovered:,} in none."
+    metadata = {
+        "documents": coverage.documents,
+        "in partitions": coverage.covered,
+        "no date as start time": coverage.no_date,
+        "before the first partition": coverage.before,
+        "in the future": coverage.ahead,
+        "examples": rows_table(
+            {"kind": kind, "_id": identifier} for kind, some in coverage.examples.items() for identifier in some
+        ),
+    }
+    if share > limit:
+        words += f". That is {share:.2%} without a usable start time; the limit CALLVIZ_MAX_REJECTED is {limit:.2%}"
+    return result(
+        "raw_calls",
+        "documents_covered",
+        not coverage.uncovered,
+        f"{total} {'In none: ' + words + '.' if words else ''}".strip(),
+        metadata,
+        warn=share <= limit,
+    )
+
+
+def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
+    """Warn where no index finds the documents of a partition."""
+    if coverage is None:
+        words = "No partitions: no index is needed."
+    elif coverage.create_index:
+        words = (
+            f"No index finds the start times, so each partition is searched for in the whole collection. Create "
+            f"one in mongosh: {coverage.create_index}"
+        )
+    else:
+        words = "An index finds the documents of each partition."
+    return result("raw_calls", "start_time_indexed", not (coverage and coverage.create_index), words, warn=True)

@@ -1,0 +1,84 @@
+"""What all checks share: their specs, their results in one sentence, and results of several partitions as one.
+
+Pure. What belongs elsewhere: what a check compares (the module of its asset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+EXAMPLES = 10
+
+
+def spec(asset: str, name: str, description: str) -> dg.AssetCheckSpec:
+    """Return what the UI shows of a check before it has run."""
+    return dg.AssetCheckSpec(name, asset=asset, description=description)
+
+
+def blocking(results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckResult]:
+    """Return the results that forbid to publish: failed, and no mere warnings."""
+    return [r for r in results if not r.passed and r.severity is dg.AssetCheckSeverity.ERROR]
+
+
+def result(
+    asset: str,
+    name: str,
+    passed: bool,
+    description: str,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    warn: bool = False,
+) -> dg.AssetCheckResult:
+    """Return a check's result, described in a sentence."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
+        description=description,
+        metadata=dict(metadata or {}),
+    )
+
+
+def nothing_to_do(asset: str, name: str) -> dg.AssetCheckResult:
+    """Return the result of a check where there was nothing to check."""
+    return result(asset, name, True, "Nothing had changed.")
+
+
+def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg.AssetCheckResult:
+    """Return the results of one check in several partitions as one; counts are added up."""
+    if len(results) == 1:
+        return results[0][1]
+    failed = [(key, one) for key, one in results if not one.passed]
+    worst = next((one for _, one in failed if one.severity is dg.AssetCheckSeverity.ERROR), None)
+    shown = failed[:EXAMPLES] or results[-1:]
+    words = f"{len(failed):,} of {len(results):,} partitions: " if failed else f"All {len(results):,} partitions; "
+    words += " ".join(f"{key}: {one.description}" for key, one in shown)
+    totals: dict[str, Any] = {}
+    for _, one in results:
+        for name, value in one.metadata.items():
+            if isinstance(value, dg.IntMetadataValue):
+                totals[name] = totals.get(name, 0) + (value.value or 0)
+    first = (worst or shown[0][1]).metadata if failed else {}
+    base = results[0][1]
+    return dg.AssetCheckResult(
+        asset_key=base.asset_key,
+        check_name=base.check_name,
+        passed=not failed,
+        severity=(worst or (failed or results)[0][1]).severity,
+        description=words,
+        metadata={**first, **totals},
+    )
+
+
+def rows_table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Return rows as a table of metadata; text where there is none."""
+    records = [dg.TableRecord({key: _cell(value) for key, value in row.items()}) for row in rows]
+    return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
