@@ -1,0 +1,168 @@
+"""The forms in which text has a date, with or without a time of day: text → a time of the calendar and its zone.
+
+Pure. Nothing ambiguous is guessed. What belongs elsewhere: times of day (`documents/times/clock.py`), digits alone
+(`documents/times/digits.py`), and which instant it is (`documents/times/text.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
+
+from callviz_dagster.documents.times.calendar import moment_of, reading_of_moment
+from callviz_dagster.documents.times.clock import Clock, parse_clock, region
+from callviz_dagster.documents.times.reading import (
+    AMBIGUOUS,
+    DIGITS_LOST,
+    OUT_OF_RANGE,
+    READ,
+    UNREADABLE,
+    Reading,
+)
+
+DATE_ONLY = "date without a time of day read as midnight"
+
+_DATE = len("2024-03-01")
+_REGION_BEHIND = re.compile(r"(?P<time>.+)\[(?P<region>[A-Za-z][A-Za-z0-9_+/-]*)\]")
+_DATE_WITH_OFFSET = re.compile(r"\d{4}-\d{2}-\d{2}[+-]\d{2}:\d{2}")
+"""A date of XML Schema with an offset, or a date and a time of day."""
+_HOUR_24_OR_SECOND_60 = re.compile(r"(?<=\d)[^\d:.,+/-]24|:60")
+"""Which of them `fromisoformat` reads depends on the version of Python."""
+_NO_OFFSET = re.compile(r"[+-]\d{2}(:?\d{2})?:?[6-9]\d$")
+"""An offset with more than 59 minutes or seconds, which `fromisoformat` reads all the same."""
+_LOST_DIGITS = re.compile(r"[.,]\d{6}0*[1-9]")
+
+_REST = r"(?:(?:,?\s+(?:at\s+)?|,?T|:|-(?=\d{2}[.:]\d{2}[.:]))(?P<clock>.+))?"
+_WEEKDAY = r"(?:(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+)?"
+_NUMERIC_DATE = re.compile(r"(?P<first>\d{1,2})(?P<by>[/.-])(?P<second>\d{1,2})(?P=by)(?P<year>\d{4})" + _REST)
+_YEAR_FIRST = re.compile(
+    r"(?P<year>\d{4})(?P<by>[/.-])(?P<month>\d{1,2}|[a-z]{3,9})(?P=by)(?P<day>\d{1,2})" + _REST, re.IGNORECASE
+)
+_DAY_FIRST = re.compile(
+    _WEEKDAY + r"(?P<day>\d{1,2})(?:\s+|[/-])(?P<month>[a-z]{3,9})(?:\.?,?\s+|[/-])(?P<year>\d{4})" + _REST,
+    re.IGNORECASE,
+)
+_MONTH_FIRST = re.compile(
+    _WEEKDAY + r"(?P<month>[a-z]{3,9})\.?\s+(?P<day>\d{1,2}),?\s+(?P<year>\d{4})" + _REST, re.IGNORECASE
+)
+_UNIX = re.compile(
+    _WEEKDAY
+    + r"(?P<month>[a-z]{3})\s+(?P<day>\d{1,2})\s+(?P<clock>\d{1,2}:\d{2}:\d{2}(?:\s+(?:UTC|GMT))?)\s+(?P<year>\d{4})",
+    re.IGNORECASE,
+)
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            *("january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul"),
+            *("august aug", "september sept sep", "october oct", "november nov", "december dec"),
+        ),
+        start=1,
+    )
+    for name in names.split()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTime:
+    """A time of the calendar as text has it, and the zone behind it."""
+
+    moment: dt.datetime
+    """Without `tzinfo`."""
+    zone: dt.tzinfo | None = None
+    assumed: str = ""
+    date_only: bool = False
+
+    def reading(self, zone: str, note: str = READ) -> Reading:
+        """Return the instant; `zone` is that of times without one, `note` says how it was read."""
+        if isinstance(self.zone, ZoneInfo):
+            return reading_of_moment(self.moment, self.zone.key, note, self.assumed)
+        return reading_of_moment(
+            self.moment.replace(tzinfo=self.zone), zone, DATE_ONLY if self.date_only else note, self.assumed
+        )
+
+
+def parse_time(text: str, date_order: str | None) -> WrittenTime | Reading:
+    """Return the time that a text has, or the reading that says why there is none.
+
+    Args:
+        text: without spaces around it, of bounded length.
+        date_order: `dmy` or `mdy`, where day and month could change places.
+    """
+    if match := _REGION_BEHIND.fullmatch(text):
+        return _in_region(parse_time(match["time"], date_order), match["region"])
+    if _DATE_WITH_OFFSET.fullmatch(text):
+        return AMBIGUOUS
+    if not _HOUR_24_OR_SECOND_60.search(text):
+        try:
+            moment = dt.datetime.fromisoformat(text.upper())
+        except ValueError:
+            pass
+        else:
+            if _NO_OFFSET.search(text):
+                return UNREADABLE
+            lost = DIGITS_LOST if _LOST_DIGITS.search(text) else ""
+            return WrittenTime(moment.replace(tzinfo=None), moment.tzinfo, lost, date_only=len(text) <= _DATE)
+    return _parse_other(text, date_order)
+
+
+def with_clock(year: int, month: int, day: int, clock: Clock | None) -> WrittenTime | Reading:
+    """Return a date with a time of day, or without one; `UNREADABLE` where the calendar has no such time."""
+    shown = clock or Clock()
+    found = moment_of(year, month, day, shown.hour, shown.minute, shown.second, fraction=shown.fraction)
+    if found is None:
+        return UNREADABLE
+    return WrittenTime(found[0], shown.zone, found[1], date_only=clock is None)
+
+
+def _in_region(time: WrittenTime | Reading, name: str) -> WrittenTime | Reading:
+    """Return a time with the zone in brackets behind it, as Java writes it and RFC 9557 has it.
+
+    An offset says which instant it is; where it is not that of the zone, nor zero, the time is ambiguous.
+    """
+    zone = dt.UTC if name in ("UTC", "GMT", "Z") else region(name)
+    if isinstance(time, Reading):
+        return time
+    if zone is None or time.date_only:
+        return UNREADABLE
+    if time.zone is None:
+        return replace(time, zone=zone)
+    moment = time.moment.replace(tzinfo=time.zone)
+    try:
+        agrees = moment.utcoffset() in (dt.timedelta(), moment.astimezone(zone).utcoffset())
+    except OverflowError:
+        return OUT_OF_RANGE
+    return time if agrees else AMBIGUOUS
+
+
+def _parse_other(text: str, date_order: str | None) -> WrittenTime | Reading:
+    if match := _NUMERIC_DATE.fullmatch(text):
+        return _parse_numeric_date(match, date_order)
+    for form in (_YEAR_FIRST, _DAY_FIRST, _MONTH_FIRST, _UNIX):
+        if match := form.fullmatch(text):
+            month = match["month"].lower()
+            number = int(month) if month.isdecimal() else _MONTHS.get(month, 0)
+            return _with_clock_text(int(match["year"]), number, int(match["day"]), match["clock"], form is _DAY_FIRST)
+    return UNREADABLE
+
+
+def _parse_numeric_date(match: re.Match[str], date_order: str | None) -> WrittenTime | Reading:
+    first, second = int(match["first"]), int(match["second"])
+    possible = [order for order, month in (("dmy", second), ("mdy", first)) if 1 <= month <= 12]
+    if date_order is not None:
+        possible = [order for order in possible if order == date_order]
+    if len(possible) > 1 and first != second:
+        return AMBIGUOUS
+    if not possible:
+        return UNREADABLE
+    day, month = (first, second) if possible[0] == "dmy" else (second, first)
+    return _with_clock_text(int(match["year"]), month, day, match["clock"])
+
+
+def _with_clock_text(year: int, month: int, day: int, text: str | None, mail: bool = False) -> WrittenTime | Reading:
+    if text is None:
+        return with_clock(year, month, day, None)
+    clock = parse_clock(text, mail=mail)
+    return with_clock(year, month, day, clock) if clock else UNREADABLE
