@@ -4,7 +4,7 @@ A batch of documents is walked all documents at a time with NumPy: where the cur
 has the same name, they step over it together. Documents with little in common are walked element by element, all
 of them at once, and odd ones one by one. All ways give the same elements, as positions in the raw bytes, so nothing
 is decoded, changed or left out here.
-What belongs elsewhere: what a value means (`documents/values.py`, `documents/times.py`) and what becomes of it
+What belongs elsewhere: what a value means (`documents/values.py`, `documents/times/`) and what becomes of it
 (`table/normalize.py`).
 
 BSON: https://bsonspec.org/spec.html.

@@ -4,7 +4,7 @@ Works column by column: the values of one field and BSON type are read together 
 exactly, one by one where not; both give the same rows. Every document of the batch is a row of exactly one of
 the two tables.
 What belongs elsewhere: finding elements (`documents/walker.py`), single values (`documents/values.py`,
-`documents/times.py`), choosing fields and column types (`table/plan.py`).
+`documents/times/`), choosing fields and column types (`table/plan.py`).
 """
 
 from __future__ import annotations

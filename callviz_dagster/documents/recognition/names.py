@@ -3,7 +3,7 @@
 Counted in public application models and read from the documentation of telephony services (Twilio, Vonage,
 Asterisk, FreeSWITCH, Genesys Cloud, Aircall, Amazon Connect, Vapi, Retell, Android, Google CCAI).
 What belongs elsewhere: choosing the fields of one collection (`table/plan.py`) and reading their values
-(`documents/times.py`).
+(`documents/times/`, `documents/durations.py`).
 """
 
 from __future__ import annotations

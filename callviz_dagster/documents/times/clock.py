@@ -89,10 +89,10 @@ def parse_offset(text: str) -> dt.timezone | None:
 
 
 def region(name: str) -> ZoneInfo | None:
-    """Return the IANA zone of a name; None for other names."""
+    """Return the IANA zone of a name with a slash; names without one, such as `localtime`, depend on the machine."""
     return ZoneInfo(name) if name in _regions() else None
 
 
 @cache
 def _regions() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(name for name in available_timezones() if "/" in name)

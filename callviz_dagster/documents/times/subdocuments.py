@@ -62,13 +62,18 @@ def seconds_and_nanoseconds(document: Mapping[str, Any]) -> tuple[int, int] | No
 def whole_number(value: object) -> int | None:
     """Return a whole number of any type that holds one: also text, `{$numberLong: "…"}` and `{low, high, unsigned}`."""
     if isinstance(value, Mapping):
-        if set(value) == {"low", "high", "unsigned"}:
-            low, high = whole_number(value["low"]), whole_number(value["high"])
-            return None if low is None or high is None else (high << 32) + (low & 0xFFFFFFFF)
-        (inner,) = value.values() if set(value) in ({"$numberLong"}, {"$numberInt"}) else (None,)
-        return whole_number(inner) if isinstance(inner, str) else None
-    if isinstance(value, str):
-        return int(value) if _DIGITS.fullmatch(value) else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
+        return _whole_number_in(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _whole_number_in(document: Mapping[str, Any]) -> int | None:
+    names = set(document)
+    if names == {"low", "high", "unsigned"}:
+        low, high = whole_number(document["low"]), whole_number(document["high"])
+        return None if low is None or high is None else (high << 32) + (low & 0xFFFFFFFF)
+    texts = [value for name, value in document.items() if name in ("$numberLong", "$numberInt")]
+    return whole_number(texts[0]) if len(names) == 1 and texts and isinstance(texts[0], str) else None
