@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,10 @@ from callviz_dagster.settings import Settings, SettingsError
 
 DAGSTER_HOME = Path(".dagster_home")
 PUBLISHED = ("calls.csv", "callviz.twbx", "call_dashboard.html")
+_ADVICE = {
+    "callviz.twbx": "open it in Tableau Desktop or the free Tableau Public",
+    "call_dashboard.html": "open it in a browser: the same charts, without Tableau",
+}
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _STEP_DONE = re.compile(r'STEP_SUCCESS - Finished execution of step "(\w+)" in (\S+?)\.?$')
 _PROGRESS = re.compile(r"([\w ]+: [\d,]+ of about [\d,]+ documents, .* left)$")
@@ -138,40 +143,44 @@ def serve(documents: int, port: int, per_second: float) -> None:
 
 
 def summary(settings: Settings, began: float, seconds: float) -> str:
-    """Say for a human what the refresh that began at `began` made of which documents, and what to do next."""
+    """Say what the refresh that began at `began` (seconds since 1970) made of which documents, and what to do next."""
+    files = _published_files(settings, began)
+    width = max((len(str(path)) for path in files), default=0)
+    sizes = [f"  {path!s:<{width}}  {_size(path.stat().st_size):>8}" for path in files]
+    steps = [(str(path), advice) for path in files if (advice := _ADVICE.get(path.name))]
+    steps.append(("make dev", "the Dagster UI, with calls coming in"))
+    width = max(len(step) for step, _ in steps)
+    advised = [f"  {step:<{width}}  {advice}" for step, advice in steps]
+    done = f"Done in {seconds:.1f} seconds. Next:"
+    return "\n".join(["", *_counts(settings.data_dir), "", *sizes, "", done, *advised])
+
+
+def _counts(data_dir: Path) -> list[str]:
+    """Return lines with the numbers of documents, calls and, by reason, rejected documents."""
     from callviz_dagster.table.manifest import read_footer
     from callviz_dagster.table.tally import PROBLEMS
 
-    files = sorted((settings.data_dir / "calls").glob("*.parquet"))
-    parts = [part for path in files if (part := read_footer(path))]
+    parts = [part for path in sorted((data_dir / "calls").glob("*.parquet")) if (part := read_footer(path))]
     documents, calls, rejected, repaired = (
         sum(getattr(part, name) for part in parts) for name in ("documents", "calls", "rejected", "repaired_rows")
     )
-    instant = max((part.snapshot_time for part in parts), default="")[:19].replace("T", " ")
+    snapshot_time = max((part.snapshot_time for part in parts), default="")[:19].replace("T", " ")
     width = len(f"{documents:,}")
-    lines = ["", f"  {documents:>{width},} document{_plural(documents)} read, as of {instant} UTC"]
+    lines = [f"  {documents:>{width},} document{_plural(documents)} read, as of {snapshot_time} UTC"]
     lines += [f"  {calls:>{width},} call{_plural(calls)}" + (f", {repaired:,} with a repair" if repaired else "")]
     lines += [f"  {rejected:>{width},} rejected" + (":" if rejected else "")]
-    reasons: dict[str, int] = {}
+    reasons = Counter[str]()
     for part in parts:
-        for code, count in part.rejected_reasons.items():
-            reasons[code] = reasons.get(code, 0) + count
+        reasons.update(part.rejected_reasons)
     for code, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         lines += [f"  {'':>{width}}   {count:,} {code}: {PROBLEMS.get(code, '')}"]
+    return lines
 
-    published = [path for name in PUBLISHED if (path := settings.publish_dir / name).is_file()]
-    made = [path for path in (*published, *_data_files(settings.data_dir)) if path.stat().st_mtime >= began - 1]
-    column = max((len(str(path)) for path in made), default=0)
-    lines += ["", *(f"  {path!s:<{column}}  {_size(path.stat().st_size):>8}" for path in made)]
-    lines += ["", f"Done in {seconds:.1f} seconds. Next:"]
-    advice = {
-        "callviz.twbx": "open it in Tableau Desktop or the free Tableau Public",
-        "call_dashboard.html": "open it in a browser: the same charts, without Tableau",
-    }
-    steps = [(str(path), advice[path.name]) for path in made if path.name in advice]
-    steps += [("make dev", "the Dagster UI, with calls coming in")]
-    column = max(len(what) for what, _ in steps)
-    return "\n".join([*lines, *(f"  {what:<{column}}  {why}" for what, why in steps)])
+
+def _published_files(settings: Settings, began: float) -> list[Path]:
+    """Return the files that a refresh has made since `began`."""
+    files = [*(settings.publish_dir / name for name in PUBLISHED), *_data_files(settings.data_dir)]
+    return [path for path in files if path.is_file() and path.stat().st_mtime >= began - 1]
 
 
 def _data_files(data_dir: Path) -> list[Path]:

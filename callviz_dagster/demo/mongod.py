@@ -180,29 +180,19 @@ def _running(
     parameters: Mapping[str, str | int] | None,
     checkpoint_seconds: int = 60,
 ) -> Iterator[list[Server]]:
-    options = ["--wiredTigerCacheSizeGB", str(cache_gb), "--syncdelay", str(checkpoint_seconds), "--quiet"]
-    options += ["--replSet", replica_set, "--oplogSize", str(oplog_mb)] if replica_set else []
-    options += [] if os.name == "nt" else ["--nounixsocket"]
-    given = {
-        "diagnosticDataCollectionEnabled": "false",
-        # By default a server that is told to stop waits 15 seconds for clients to find another one.
-        "shutdownTimeoutMillisForSignaledShutdown": 100,
-        **(parameters or {}),
-    }
-    for name, value in given.items():
-        options += ["--setParameter", f"{name}={value}"]
-
     binary = str(find_mongod())
     folders = [data_dir] if len(ports) == 1 else [data_dir / f"member{n}" for n in range(len(ports))]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
+    chosen_ports = [port or _free_port(folder) for port, folder in zip(ports, folders, strict=True)]
+    uri = _uri([f"{HOST}:{port}" for port in chosen_ports], replica_set, user)
+    options = ["--wiredTigerCacheSizeGB", str(cache_gb), "--syncdelay", str(checkpoint_seconds), "--quiet"]
+    options += [*_replica_set_options(replica_set, oplog_mb), *_parameter_options(parameters or {})]
     if user:
-        options += ["--auth", "--keyFile", str(_key_file(data_dir))] if replica_set else ["--auth"]
-    chosen = [port or _free_port(folder) for port, folder in zip(ports, folders, strict=True)]
-    uri = _uri([f"{HOST}:{port}" for port in chosen], replica_set, user)
+        options += ["--auth", *(["--keyFile", str(_key_file(data_dir))] if replica_set else [])]
     servers = [
         Server(folder, port, uri, [binary, "--bind_ip", HOST, "--port", str(port), "--dbpath", str(folder), *options])
-        for folder, port in zip(folders, chosen, strict=True)
+        for folder, port in zip(folders, chosen_ports, strict=True)
     ]
     try:
         for server in servers:
@@ -216,6 +206,21 @@ def _running(
     finally:
         for server in servers:
             server.stop()
+
+
+def _replica_set_options(replica_set: str | None, oplog_mb: int) -> list[str]:
+    sockets = [] if os.name == "nt" else ["--nounixsocket"]
+    return [*sockets, *(["--replSet", replica_set, "--oplogSize", str(oplog_mb)] if replica_set else [])]
+
+
+def _parameter_options(parameters: Mapping[str, str | int]) -> list[str]:
+    """Return the options that set server parameters: some of our own, and the given ones."""
+    own = {
+        "diagnosticDataCollectionEnabled": "false",
+        # By default a server that is told to stop waits 15 seconds for clients to find another one.
+        "shutdownTimeoutMillisForSignaledShutdown": 100,
+    }
+    return [text for name, value in {**own, **parameters}.items() for text in ("--setParameter", f"{name}={value}")]
 
 
 def _uri(addresses: Sequence[str], replica_set: str | None, user: tuple[str, str] | None) -> str:

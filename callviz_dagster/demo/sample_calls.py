@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import bson
@@ -241,25 +241,35 @@ def _pick(generator: np.random.Generator, shares: NDArray[np.float64], number: i
     return np.searchsorted(until, generator.random(number), side="right")
 
 
-def _documents(
-    generator: np.random.Generator,
-    starts: NDArray[np.int64],
-    first: int,
-    customers: int,
-    seed: int,
-    *,
-    running: bool = False,
-) -> list[Document]:
-    """Make the calls that begin at `starts`, all in one day; `first` is the first one's number in the whole story."""
+class _Draw(NamedTuple):
+    """What chance has decided about one call; kind, status, queue and agent are positions in their lists."""
+
+    number: int
+    start_second: int
+    start: dt.datetime
+    end: dt.datetime
+    kind: int
+    status: int
+    seconds: int
+    has_end: bool
+    customer: int
+    queue: int
+    agent: int
+    colleague: int
+    other_spelling: bool
+    tag_count: int
+    first_tag: int
+    transferred: bool
+
+
+def _draws(
+    generator: np.random.Generator, starts: NDArray[np.int64], first: int, customers: int
+) -> tuple[list[_Draw], str]:
+    """Draw the calls that begin at `starts`, all in one day; with them 32 hex digits a call, for the `call_id`s."""
     count = len(starts)
     numbers = np.arange(first, first + count)
-    moments = starts.astype("datetime64[ms]")
-    utc_hours = (starts // 3_600_000) % 24
-    offset = dt.datetime.fromtimestamp(int(starts[-1]) // 1000, ZONE).utcoffset() if count else None
-    hours = (utc_hours + (int(offset.total_seconds()) // 3600 if offset else 0)) % 24
-    busy = np.isin(hours, _BUSY_HOURS)
     kinds = np.where(
-        busy,
+        np.isin(_local_hours(starts), _BUSY_HOURS),
         _pick(generator, np.array(_TYPE_SHARES_WHEN_BUSY), count),
         _pick(generator, np.array(_TYPE_SHARES), count),
     )
@@ -271,104 +281,110 @@ def _documents(
     talk = generator.lognormal(np.log(np.array(_MEDIAN_SECONDS))[kinds], 0.95)
     talk = np.where(statuses == _VOICEMAIL, generator.uniform(4, 60, count), np.clip(talk, 2, 7200))
     seconds = np.where(statuses == _FAILED, 0, np.rint(talk).astype(int))
-    has_end = np.isin(statuses, (_COMPLETED, _VOICEMAIL, _FAILED))
     milliseconds = np.where(seconds > 0, generator.integers(0, 500, count), 0)
-    ends = (starts + seconds * 1000 + milliseconds).astype("datetime64[ms]")
 
-    who = (generator.random(count) ** 2 * customers).astype(int)
+    customer = (generator.random(count) ** 2 * customers).astype(int)
     queues = generator.integers(0, len(_QUEUES), count)
     agents = queues * 4 + generator.integers(0, 4, count)
-    colleagues = (agents + generator.integers(1, len(_AGENTS), count)) % len(_AGENTS)
-    spelled = generator.random(count) < 0.03
-    tag_count = np.minimum(generator.poisson(0.9, count), 3)
-    tag_from = generator.integers(0, len(_TAGS), count)
-    transferred = (generator.random(count) < 0.06) & (statuses == _COMPLETED) & (kinds == _INCOMING)
-    identifiers = generator.bytes(16 * count).hex()
-    machine = seed.to_bytes(5, "big")
-
-    documents: list[Document] = []
-    columns = zip(
-        numbers.tolist(),
-        (starts // 1000).tolist(),
-        moments.tolist(),
-        ends.tolist(),
-        kinds.tolist(),
-        statuses.tolist(),
-        seconds.tolist(),
-        has_end.tolist(),
-        who.tolist(),
-        queues.tolist(),
-        agents.tolist(),
-        colleagues.tolist(),
-        spelled.tolist(),
-        tag_count.tolist(),
-        tag_from.tolist(),
-        transferred.tolist(),
-        strict=True,
-    )
-    for at, (
-        number,
-        second,
-        start,
-        end,
-        kind,
-        status,
-        duration,
-        ended,
+    columns = (
+        numbers,
+        starts // 1000,
+        starts.astype("datetime64[ms]"),
+        (starts + seconds * 1000 + milliseconds).astype("datetime64[ms]"),
+        kinds,
+        statuses,
+        seconds,
+        np.isin(statuses, (_COMPLETED, _VOICEMAIL, _FAILED)),
         customer,
-        queue,
-        agent,
-        colleague,
-        other_spelling,
-        tags,
-        first_tag,
-        was_transferred,
-    ) in enumerate(columns):
-        call_type, outcome = _TYPES[kind], _STATUSES[status]
-        if other_spelling:
-            call_type, outcome = _other_spelling(call_type, number), _other_spelling(outcome, number)
-        text = identifiers[32 * at : 32 * at + 32]
-        phone = f"{_AREAS[customer % 5]}{100 + customer // 5}"
-        if kind == _INTERNAL:
-            caller, callee = str(201 + agent), str(201 + colleague)
-        elif kind in (_OUTGOING, _CALLBACK):
-            caller, callee = _LINES[queue], phone
-        else:
-            caller, callee = phone, _LINES[queue]
-        document: Document = {
-            "_id": ObjectId(second.to_bytes(4, "big") + machine + (number & 0xFFFFFF).to_bytes(3, "big")),
-            "call_id": f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
-            "caller": caller,
-            "callee": callee,
-            "call_type": call_type,
-            "status": outcome,
-            "start_time": start,
-            "end_time": end if ended else None,
-        }
-        if ended:
-            document["duration_sec"] = duration
-        document["agent"] = _AGENTS[agent] if kind != _MISSED else None
-        if kind != _INTERNAL:
-            document["queue"] = _QUEUES[queue]
-            document["customer"] = {
-                "phone": phone,
-                "name": f"Customer № {customer:04d}",
-                "vip": customer % 33 == 0,
-            }
-            document["tags"] = [_TAGS[(first_tag + n) % len(_TAGS)] for n in range(tags)]
-        if was_transferred:
-            to = _QUEUES[(queue + 1) % len(_QUEUES)]
-            document["transfers"] = [{"to": to, "after_sec": duration // 3}]
-        if duration and kind in (_OUTGOING, _CALLBACK):
-            document["cost"] = Decimal128(f"{-(-duration // 60) * _PRICE_PER_MINUTE / 1000:.3f}")
-        if number % _REJECT_EVERY == _REJECT_EVERY // 2:
-            _make_unreadable(document, number // _REJECT_EVERY)
+        queues,
+        agents,
+        (agents + generator.integers(1, len(_AGENTS), count)) % len(_AGENTS),
+        generator.random(count) < 0.03,
+        np.minimum(generator.poisson(0.9, count), 3),
+        generator.integers(0, len(_TAGS), count),
+        (generator.random(count) < 0.06) & (statuses == _COMPLETED) & (kinds == _INCOMING),
+    )
+    draws = [_Draw(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+    return draws, generator.bytes(16 * count).hex()
+
+
+def _local_hours(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the hours of the day in the shop's time zone of instants of one day."""
+    if not len(starts):
+        return starts
+    offset = dt.datetime.fromtimestamp(int(starts[-1]) // 1000, ZONE).utcoffset() or dt.timedelta()
+    return ((starts // 3_600_000) % 24 + int(offset.total_seconds()) // 3600) % 24
+
+
+def _documents(
+    generator: np.random.Generator,
+    starts: NDArray[np.int64],
+    first: int,
+    customers: int,
+    seed: int,
+    *,
+    running: bool = False,
+) -> list[Document]:
+    """Make the calls that begin at `starts`, all in one day; `first` is the first one's number among all calls."""
+    draws, digits = _draws(generator, starts, first, customers)
+    machine = seed.to_bytes(5, "big")
+    documents: list[Document] = []
+    for position, draw in enumerate(draws):
+        document = _document(draw, digits[32 * position : 32 * position + 32], machine)
+        if draw.number % _REJECT_EVERY == _REJECT_EVERY // 2:
+            _make_unreadable(document, draw.number // _REJECT_EVERY)
         elif running:
             _still_running(document)
-        elif number % _REPAIR_EVERY == _REPAIR_EVERY // 4:
-            _make_crooked(document, number // _REPAIR_EVERY)
+        elif draw.number % _REPAIR_EVERY == _REPAIR_EVERY // 4:
+            _make_crooked(document, draw.number // _REPAIR_EVERY)
         documents.append(document)
     return documents
+
+
+def _document(draw: _Draw, digits: str, machine: bytes) -> Document:
+    """Return a call as a careful application would store it."""
+    call_type, status = _TYPES[draw.kind], _STATUSES[draw.status]
+    if draw.other_spelling:
+        call_type, status = _other_spelling(call_type, draw.number), _other_spelling(status, draw.number)
+    phone = f"{_AREAS[draw.customer % 5]}{100 + draw.customer // 5}"
+    caller, callee = _parties(draw, phone)
+    number = (draw.number & 0xFFFFFF).to_bytes(3, "big")
+    document: Document = {
+        "_id": ObjectId(draw.start_second.to_bytes(4, "big") + machine + number),
+        "call_id": f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
+        "caller": caller,
+        "callee": callee,
+        "call_type": call_type,
+        "status": status,
+        "start_time": draw.start,
+        "end_time": draw.end if draw.has_end else None,
+    }
+    if draw.has_end:
+        document["duration_sec"] = draw.seconds
+    document["agent"] = _AGENTS[draw.agent] if draw.kind != _MISSED else None
+    if draw.kind != _INTERNAL:
+        document["queue"] = _QUEUES[draw.queue]
+        document["customer"] = {
+            "phone": phone,
+            "name": f"Customer № {draw.customer:04d}",
+            "vip": draw.customer % 33 == 0,
+        }
+        document["tags"] = [_TAGS[(draw.first_tag + n) % len(_TAGS)] for n in range(draw.tag_count)]
+    if draw.transferred:
+        next_queue = _QUEUES[(draw.queue + 1) % len(_QUEUES)]
+        document["transfers"] = [{"to": next_queue, "after_sec": draw.seconds // 3}]
+    if draw.seconds and draw.kind in (_OUTGOING, _CALLBACK):
+        document["cost"] = Decimal128(f"{-(-draw.seconds // 60) * _PRICE_PER_MINUTE / 1000:.3f}")
+    return document
+
+
+def _parties(draw: _Draw, phone: str) -> tuple[str, str]:
+    """Return caller and callee."""
+    if draw.kind == _INTERNAL:
+        return str(201 + draw.agent), str(201 + draw.colleague)
+    if draw.kind in (_OUTGOING, _CALLBACK):
+        return _LINES[draw.queue], phone
+    return phone, _LINES[draw.queue]
 
 
 def _other_spelling(label: str, number: int) -> str:
