@@ -8,23 +8,61 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import bson
 import pytest
 
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive, read_archive
-from callviz_dagster.storage.files import FileError, staged, stat_and_hash
+from callviz_dagster.storage.files import FileError, require_writable, staged, stat_and_hash
+from callviz_dagster_tests.helpers.users import as_nobody, folder_for_everybody
 
 
-def test_file_appears_whole_with_its_mode(tmp_path: Path) -> None:
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    with folder_for_everybody() as folder:
+        yield folder
+
+
+def test_file_appears_whole(tmp_path: Path) -> None:
     target = tmp_path / "new folder" / "calls.csv"
-    with staged(target, mode=0o600) as temporary:
+    with staged(target) as temporary:
         temporary.write_bytes(b"new")
         assert not target.exists()
     assert target.read_bytes() == b"new"
-    assert target.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in target.parent.iterdir()] == ["calls.csv"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_a_new_file_has_the_permissions_that_the_umask_allows(tmp_path: Path, umask: int, mode: int) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from callviz_dagster.storage.files import staged\n"
+        "os.umask(int(sys.argv[2]))\n"
+        "with staged(Path(sys.argv[1])) as temporary: temporary.write_bytes(b'new')\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "calls.csv"), str(umask)], check=True)
+    assert (tmp_path / "calls.csv").stat().st_mode & 0o777 == mode
+
+
+def test_a_replaced_file_keeps_the_permissions_that_it_was_given(tmp_path: Path) -> None:
+    target = tmp_path / "calls.csv"
+    target.write_bytes(b"old")
+    target.chmod(0o604)
+    with staged(target) as temporary:
+        temporary.unlink()  # as the library does that writes Tableau extracts
+        temporary.write_bytes(b"new")
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"new", 0o604)
+
+
+def test_a_private_file_is_for_its_owner_alone_while_it_is_written_too(tmp_path: Path) -> None:
+    target = tmp_path / "all.parquet"
+    target.write_bytes(b"old")
+    target.chmod(0o644)
+    with staged(target, private=True) as temporary:
+        assert temporary.stat().st_mode & 0o777 == 0o600
+        temporary.write_bytes(b"new")
+    assert target.stat().st_mode & 0o777 == 0o600
 
 
 def test_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -59,22 +97,65 @@ def test_kill_between_write_and_swap_leaves_the_old_file(tmp_path: Path) -> None
     assert target.read_bytes() == b"newer"
 
 
-def test_leftovers_of_a_living_process_stay(tmp_path: Path) -> None:
-    theirs = tmp_path / f".calls.csv.{os.getpid()}.abc.tmp"
-    theirs.write_bytes(b"at work")
+def test_leftovers_are_removed_also_where_the_process_id_is_always_the_same(tmp_path: Path) -> None:
+    """In a container each refresh may be process 1; whoever writes holds the lock, so nobody else is at work."""
+    (tmp_path / f".calls.csv.{os.getpid()}.abc.tmp").write_bytes(b"left by a process that was killed")
+    (tmp_path / ".call.csv.1.abc.tmp").write_bytes(b"of another file")
     with staged(tmp_path / "calls.csv") as temporary:
         temporary.write_bytes(b"x")
-    assert theirs.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".call.csv.1.abc.tmp", "calls.csv"]
 
 
-def test_folder_without_permission_is_told(tmp_path: Path) -> None:
-    folder = tmp_path
-    if os.geteuid() == 0:
-        folder = Path("/sys")  # the one place where root may not write either
-    else:
-        folder.chmod(0o500)
-    with pytest.raises(FileError, match=r"cannot be written to.*CALLVIZ_PUBLISH_DIR"), staged(folder / "calls.csv"):
+IMPORTS = "import sys; from pathlib import Path; from callviz_dagster.storage.files import *"
+STAGE = (
+    "try:\n"
+    "    with staged(Path(sys.argv[1])) as temporary: temporary.write_bytes(b'new')\n"
+    "except FileError as error: print(error.strerror)\n"
+)
+
+
+def test_folder_without_permission_is_one_sentence(shared_folder: Path) -> None:
+    shared_folder.chmod(0o555)
+    told = as_nobody(IMPORTS, STAGE, shared_folder / "calls.csv")
+    assert told == (
+        f"{shared_folder} cannot be written to. Give this user write permission, or choose another folder with "
+        "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR."
+    ), "where there is no last good file, none is spoken of"
+
+
+def test_a_file_that_may_not_be_replaced_is_one_sentence(shared_folder: Path) -> None:
+    """As in /tmp: everybody may make files, and only the owner may replace them."""
+    shared_folder.chmod(0o1777)
+    (shared_folder / "calls.csv").write_bytes(b"old")
+    if os.geteuid() != 0:
+        pytest.skip("needs root to make a file of another user")
+    told = as_nobody(IMPORTS, STAGE, shared_folder / "calls.csv")
+    assert told.startswith(f"{shared_folder / 'calls.csv'} cannot be replaced")
+    assert told.endswith("The last good file was left as it was.")
+    assert [path.name for path in shared_folder.iterdir()] == ["calls.csv"]
+
+
+def test_a_folder_in_the_place_of_the_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "calls.csv").mkdir()
+    with (
+        pytest.raises(FileError, match=r"calls.csv is a folder, where a file is to be"),
+        staged(tmp_path / "calls.csv"),
+    ):
         pass
+
+
+def test_a_folder_is_tried_without_leaving_anything(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match=r"a file .*CALLVIZ_PUBLISH_DIR"):
+        require_writable(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_when_it_is_tried(shared_folder: Path) -> None:
+    shared_folder.chmod(0o555)
+    script = "try: require_writable(Path(sys.argv[1]))\nexcept FileError as error: print(error.strerror)\n"
+    assert as_nobody(IMPORTS, script, shared_folder).startswith(f"{shared_folder} cannot be written to.")
 
 
 def test_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:

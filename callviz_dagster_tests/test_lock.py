@@ -20,9 +20,10 @@ from callviz_dagster.assets.calls_csv import calls_csv
 from callviz_dagster.assets.common import POOL
 from callviz_dagster.assets.raw_calls import raw_calls
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.lock import BusyError, one_at_a_time
+from callviz_dagster.storage.lock import FILE, BusyError, one_at_a_time
 from callviz_dagster_tests.helpers.lock import holder
 from callviz_dagster_tests.helpers.refresh import failure, refresh, some_calls
+from callviz_dagster_tests.helpers.users import as_nobody, folder_for_everybody
 
 LOG = logging.getLogger("test")
 
@@ -76,6 +77,41 @@ def test_a_refresh_that_cannot_start_says_why(
         first.communicate()
     assert f"Process {first.pid} is refreshing the files in {settings.data_dir.absolute()}" in told
     assert refresh(settings, "raw_calls").success
+
+
+LOCK_AND_LOOK = (
+    "for attempt in (lambda: one_at_a_time(Path(sys.argv[1]), logging.getLogger()).__enter__(), "
+    "lambda: held_by(Path(sys.argv[1]))):\n"
+    "    try: print(attempt())\n"
+    "    except FileError as error: print(error.strerror)\n"
+)
+IMPORTS = (
+    "import fcntl, logging, sys; from pathlib import Path\n"
+    "from callviz_dagster.storage.lock import FileError, held_by, one_at_a_time"
+)
+
+
+def test_a_data_folder_that_cannot_be_written_to_is_one_sentence() -> None:
+    with folder_for_everybody() as folder:
+        folder.chmod(0o555)
+        taken, seen = as_nobody(IMPORTS, LOCK_AND_LOOK, folder).split("\n")
+    assert taken == (
+        f"{folder} cannot be written to. Give this user write permission, or choose another folder with "
+        "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR."
+    )
+    assert seen == "", "where there is no lock file, nobody is refreshing"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a file of another user")
+@pytest.mark.parametrize(("mode", "seen"), [(0o644, ""), (0o600, "cannot be opened: another user has made it")])
+def test_a_lock_file_of_another_user_is_one_sentence(mode: int, seen: str) -> None:
+    with folder_for_everybody() as folder:
+        folder.chmod(0o777)
+        (folder / FILE).touch()
+        (folder / FILE).chmod(mode)
+        lines = [*as_nobody(IMPORTS, LOCK_AND_LOOK, folder).split("\n"), ""][:2]
+    assert lines[0].startswith(f"{folder / FILE} cannot be opened: another user has made it. ")
+    assert seen in lines[1]
 
 
 @pytest.mark.parametrize("asset", [raw_calls, calls, calls_csv], ids=["raw_calls", "calls", "calls_csv"])

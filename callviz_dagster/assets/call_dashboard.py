@@ -74,7 +74,7 @@ def call_dashboard(
             record_file(made.file, calls_inputs(paths, digests), latest_snapshot(paths))
     except AuditFailed as refused:
         yield from refused.results
-        raise refused.failure("The last good call_dashboard.html") from None
+        raise refused.failure(settings.publish_dir / FILE) from None
     latest = max(partitions.values(), key=lambda footer: footer.snapshot_time)
     yield dg.MaterializeResult(
         metadata={

@@ -116,7 +116,8 @@ def calls(
         yield from results
         yield dg.MaterializeResult(asset_key="rejected_calls")
         record(context, "calls", good)
-        raise AuditFailed(results).failure("The last good calls")
+        kept = [partition.calls(settings.data_dir) for partition, made in done if not made.calls]
+        raise AuditFailed(results).failure(*kept[:EXAMPLES])
     removed = remove_leftovers(selection, settings)
     if removed:
         context.log.info(
@@ -223,7 +224,7 @@ def make_partition(
     plan = tables.plan
     calls_path, rejected_path = partition.calls(settings.data_dir), partition.rejected_calls(settings.data_dir)
     published = None
-    with staged(rejected_path) as rejected_file:
+    with staged(rejected_path, private=True) as rejected_file:
         try:
             with staged(calls_path) as calls_file:
                 written = write_tables(archive, manifest, tables, calls_file, rejected_file, log)
@@ -232,7 +233,7 @@ def make_partition(
                     raise AuditFailed(results)
             published = stat_and_hash(calls_path)
         except AuditFailed:
-            log.error("The audit failed; the last good calls stay.")
+            log.error("The audit failed: calls is not replaced.")
     if published and not settings.keep_raw:
         archive.unlink(missing_ok=True)
     return PartitionResult(
@@ -415,7 +416,7 @@ def audit(
     return [
         checks.every_document_accounted_for(
             documents=manifest.documents,
-            archived=tally.documents if whole else -1,
+            archived=tally.documents if whole else None,
             calls=rows,
             rejected=pq.read_metadata(rejected_file).num_rows,
         ),

@@ -71,7 +71,7 @@ def calls_csv(
             record_file(made.file, calls_inputs(paths, made.sources), latest_snapshot(paths))
     except AuditFailed as refused:
         yield from refused.results
-        raise refused.failure("The last good calls.csv") from None
+        raise refused.failure(settings.publish_dir / FILE) from None
     coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
     yield dg.MaterializeResult(
         metadata={

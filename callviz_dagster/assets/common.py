@@ -43,11 +43,15 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
         super().__init__()
         self.results = results
 
-    def failure(self, kept: str) -> dg.Failure:
-        """Return the failure that says which checks forbid to publish, and what was kept."""
+    def failure(self, *paths: Path) -> dg.Failure:
+        """Return the failure that says which checks forbid to publish, and which of the files of before were kept."""
         failed = blocking(self.results)
+        kept = ", ".join(str(path.absolute()) for path in paths if path.is_file())
+        descriptions = [result.description or "" for result in failed]
         return dg.Failure(
-            description=f"{' '.join(result.description or '' for result in failed)} {kept} stayed in place.",
+            description=" ".join(
+                [*descriptions, *([f"The last good file was left as it was: {kept}."] if kept else [])]
+            ),
             metadata={"failed checks": ", ".join(str(result.check_name) for result in failed)},
             allow_retries=False,
         )

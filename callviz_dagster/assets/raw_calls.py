@@ -32,7 +32,7 @@ from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive
-from callviz_dagster.storage.files import PublishedFile, staged, stat_and_hash, write_text
+from callviz_dagster.storage.files import PublishedFile, require_writable, staged, stat_and_hash, write_text
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.table.manifest import Coverage, Manifest, existing_partitions
 
@@ -61,6 +61,7 @@ def raw_calls(
     selection = select_partitions(context, settings)
     archived: list[Archived] = []
     with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+        require_writable(settings.publish_dir)
         try:
             coverage = check_coverage(mongo, selection, settings, context.log)
             for made in archive_partitions(mongo, selection.partitions, settings.data_dir, context.log):
@@ -69,7 +70,9 @@ def raw_calls(
         except AuditFailed as refused:
             yield from refused.results
             record(context, "raw_calls", [(made.partition, _metadata(made)) for made in archived])
-            raise refused.failure("The last good archive") from None
+            raise refused.failure(
+                *(partition.archive(settings.data_dir) for partition in selection.partitions[:1])
+            ) from None
     mark_unchanged(context, selection, "raw_calls")
     if archived:
         documents = sum(made.manifest.documents for made in archived)
@@ -215,7 +218,7 @@ def _archive_once(
 
     path = partition.archive(data_dir)
     profile, walker = Profile(), Walker()
-    with staged(path, mode=0o600) as temporary:
+    with staged(path, private=True) as temporary:
         with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
             read = instant.read(partition)
             log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,23 +52,29 @@ def stat_and_hash(path: Path) -> PublishedFile:
 
 
 @contextlib.contextmanager
-def staged(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+def staged(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it to the disk and swap it in with one rename.
 
     Write the file and check it inside the `with` block: an exception there, or a process that dies at any
-    moment, leaves the file that was there before. `mode` is the new file's permission bits.
+    moment, leaves the file that was there before. To be called under the lock: temporary files that earlier
+    processes have left are removed.
+
+    The new file has the permissions of the one that it replaces, else those that the umask allows. A `private` one,
+    which holds whole documents, is for its owner alone.
 
     Raises:
         FileError: the folder cannot be written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp")
-        os.close(handle)
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666))
+        keeps_mode = path.exists() and not private
+        mode = stat.S_IMODE((path if keeps_mode else temporary).stat().st_mode)
     except OSError as error:
-        raise _explained(error, path) from error
-    temporary = Path(name)
+        raise explained(error, path) from error
     try:
         yield temporary
         temporary.chmod(mode)
@@ -74,9 +82,24 @@ def staged(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         temporary.replace(path)
         _flush(path.parent)
     except OSError as error:
-        raise (error if isinstance(error, FileError) else _explained(error, path)) from error
+        raise (error if isinstance(error, FileError) else explained(error, path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder where there is none, and try whether files can be written there.
+
+    Raises:
+        FileError: they cannot.
+    """
+    probe = folder / f".writable.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        probe.unlink()
+    except OSError as error:
+        raise explained(error, probe) from error
 
 
 def _flush(path: Path) -> None:
@@ -90,42 +113,30 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove temporary files of `path` whose process has died before it could."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        owner = leftover.name.removeprefix(f".{path.name}.").split(".")[0]
-        if owner.isdecimal() and not _alive(int(owner)):
-            leftover.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    if os.name == "nt":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _explained(error: OSError, path: Path) -> FileError:
+def explained(error: OSError, path: Path) -> FileError:
+    """Return an error of the operating system as a sentence that names the file, and says what to do."""
     full = path.absolute()
+    elsewhere = "choose another folder with CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR"
     reasons = {
         errno.ENOSPC: f"The disk is full: {full} could not be written. Free some space and refresh again",
         errno.EDQUOT: f"The disk quota is used up: {full} could not be written. Free some space and refresh again",
-        errno.EACCES: f"{full.parent} cannot be written to. Give this user write permission, or choose another "
-        "folder with CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR",
-        errno.EROFS: f"{full.parent} is on a read-only file system. Choose another folder with CALLVIZ_DATA_DIR or "
-        "CALLVIZ_PUBLISH_DIR",
-        errno.ENOTDIR: f"{full.parent} cannot be a folder, for a file stands in its path. Choose another folder with "
-        "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR",
-        errno.EEXIST: f"{full.parent} cannot be a folder, for a file has that name. Choose another folder with "
-        "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR",
+        errno.EACCES: f"{full.parent} cannot be written to. Give this user write permission, or {elsewhere}",
+        errno.EPERM: f"{full} cannot be replaced: the operating system does not permit it (an immutable file, or a "
+        f"folder whose files only their owner may replace). Lift that, or {elsewhere}",
+        errno.EROFS: f"{full.parent} is on a read-only file system: {elsewhere}",
+        errno.ENOTDIR: f"{full.parent} cannot be a folder, for a file stands in its path: {elsewhere}",
+        errno.EEXIST: f"{full.parent} cannot be a folder, for a file has that name: {elsewhere}",
+        errno.EISDIR: f"{full} is a folder, where a file is to be. Move it away, or {elsewhere}",
     }
     reason = reasons.get(error.errno or 0, f"{full} could not be written ({error.strerror or error})")
-    return FileError(error.errno, f"{reason}. The last good file was left as it was.")
+    return FileError(error.errno, f"{reason}.{' The last good file was left as it was.' if _is_file(full) else ''}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from callviz_dagster.storage.files import FileError, explained
+
 FILE = ".refresh.lock"
 WAIT_SECONDS = 600.0
 _TELL_SECONDS = 30.0
@@ -32,10 +34,14 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
 
     Raises:
         BusyError: the other one is not done after `wait_seconds` (default: `WAIT_SECONDS`).
+        FileError: the folder cannot be written to, or the lock file belongs to another user.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / FILE
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _explained(error, path) from error
     began = told = time.monotonic()
     limit = WAIT_SECONDS if wait_seconds is None else wait_seconds
     try:
@@ -58,15 +64,33 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
 
 
 def held_by(data_dir: Path) -> str:
-    """Return which process on this machine is refreshing the files of a data folder; an empty text where none is."""
+    """Return which process on this machine is refreshing the files of a data folder; an empty text where none is.
+
+    Raises:
+        FileError: the lock file cannot be opened.
+    """
     path = data_dir / FILE
-    if not path.exists():
+    try:
+        handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
         return ""
-    handle = os.open(path, os.O_RDWR)
+    except OSError as error:
+        raise _explained(error, path) from error
     try:
         return "" if _locked(handle) else _owner(path)
     finally:
         os.close(handle)
+
+
+def _explained(error: OSError, path: Path) -> FileError:
+    """Return the sentence about a lock file that cannot be opened; about its folder where there is no such file."""
+    if not isinstance(error, PermissionError) or not os.access(path.parent, os.W_OK | os.X_OK):
+        return explained(error, path)
+    return FileError(
+        error.errno,
+        f"{path.absolute()} cannot be opened: another user has made it. Let both users run as one, remove the file "
+        "while no refresh runs, or choose another folder with CALLVIZ_DATA_DIR.",
+    )
 
 
 def _locked(handle: int) -> bool:

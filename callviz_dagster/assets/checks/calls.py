@@ -34,16 +34,25 @@ CALLS_CHECKS = (
 )
 
 
-def every_document_accounted_for(*, documents: int, archived: int, calls: int, rejected: int) -> dg.AssetCheckResult:
-    """Compare the snapshot's documents with the rows of both files, as read back."""
+def every_document_accounted_for(
+    *, documents: int, archived: int | None, calls: int, rejected: int
+) -> dg.AssetCheckResult:
+    """Compare the snapshot's documents with the rows of both files, as read back.
+
+    `archived` is the number of documents in the archive; None where they are not those that the manifest describes.
+    """
     passed = documents == archived == calls + rejected
     words = f"{documents:,} documents = {calls:,} calls + {rejected:,} rejected."
-    if not passed:
+    if archived is None:
+        words = "The documents in the archive are not those that its manifest describes; materialize raw_calls again."
+    elif not passed:
         words = (
             f"{documents:,} documents in the snapshot and {archived:,} in the archive are not "
             f"{calls:,} calls + {rejected:,} rejected; materialize raw_calls again."
         )
-    counts = {"documents": documents, "archived": archived, "calls": calls, "rejected": rejected}
+    counts = {"documents": documents, "calls": calls, "rejected": rejected}
+    if archived is not None:
+        counts["archived"] = archived
     return result("calls", "every_document_accounted_for", passed, words, counts)
 
 
@@ -70,7 +79,7 @@ def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -
     """Tell whether pandera found rows that break the contract; `failures` are examples of all `total`."""
     words = f"All {rows:,} rows hold to the contract."
     if total:
-        words = f"{total:,} values break the contract; the last good calls were kept."
+        words = f"{total:,} values break the contract."
     return result("calls", "schema_holds", not total, words, {"failures": rows_table(failures)})
 
 

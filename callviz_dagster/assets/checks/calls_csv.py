@@ -47,6 +47,6 @@ def csv_reads_back(rows: int, differences: Sequence[str], sha256: str) -> dg.Ass
     """Tell whether the CSV, parsed again, equals the table."""
     words = f"All {rows:,} rows read back as they are in calls."
     if differences:
-        words = f"calls.csv does not read back as it was written: {differences[0]}. The last good file was kept."
+        words = f"calls.csv does not read back as it was written: {differences[0]}."
     metadata = {"rows": rows, "sha256": sha256, "differences": list(differences[:EXAMPLES])}
     return result("calls_csv", "csv_reads_back", not differences, words, metadata)
