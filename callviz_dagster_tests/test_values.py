@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 import bson
+import pyarrow as pa
 import pytest
 from bson import CodecOptions, Decimal128, json_util
 from bson.binary import Binary, UuidRepresentation
@@ -18,11 +19,13 @@ from bson.codec_options import DatetimeConversion
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callviz_dagster.documents.text import number_texts
 from callviz_dagster.documents.values import (
     Renderer,
     Secrets,
     date_text,
     decode_text,
+    document_at,
     dotted,
     field_name,
     number_text,
@@ -380,3 +383,19 @@ def test_a_path_covers_what_is_below_it_and_nothing_that_only_starts_alike() -> 
 
 def test_another_key_gives_other_tokens() -> None:
     assert Secrets((), ("c",), KEY).token("x") != Secrets((), ("c",), b"l" * 32).token("x")
+
+
+def test_a_document_at_a_position_is_decoded_alone() -> None:
+    _, inner = nested([("seconds", value(5)), ("at", value(dt.datetime(2024, 3, 1))), ("name", text(b"a\xff"))])
+    decoded = document_at(b"xx" + inner + b"yy", 2)
+    assert decoded == {"seconds": 5, "at": bson.DatetimeMS(1_709_251_200_000), "name": "a\\xff"}
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(5e-05, "5e-05"), (0.0001, "0.0001"), (9e-05, "9e-05"), (-5e-05, "-5e-05"), (1e10, "10000000000")],
+)
+def test_small_and_large_numbers_are_written_the_same_alone_and_in_a_column(number: float, expected: str) -> None:
+    """Arrow writes some of them in another way."""
+    assert number_text(number) == expected
+    assert number_texts(pa.array([number, 1.5])).to_pylist() == [expected, "1.5"]

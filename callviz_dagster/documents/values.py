@@ -2,7 +2,7 @@
 
 Arrays and nested documents are read straight from the raw bytes, so that a name that occurs twice, text that is
 not UTF-8 and types that Python does not have stay visible.
-What belongs elsewhere: finding the values (`documents/walker.py`) and columns of them (`table/normalize.py`).
+What belongs elsewhere: finding the values (`documents/walker.py`) and columns of them (`table/`).
 
 Extended JSON v2: https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md.
 """
@@ -18,11 +18,17 @@ import struct
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
-from bson import Decimal128
+import bson
+from bson import CodecOptions, Decimal128
+from bson.codec_options import DatetimeConversion
 
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.walker import REPEAT, Path, iterate
+
+Decode = Callable[[bytes], str]
+"""Returns the text of bytes that should be UTF-8."""
 
 _int32 = struct.Struct("<i").unpack_from
 _int64 = struct.Struct("<q").unpack_from
@@ -33,6 +39,11 @@ _MOST_DATE = 253_402_300_800_000
 """Milliseconds at the end of the year 9999; Extended JSON writes dates from 1970 to there as ISO text."""
 _OLD_BINARY = 2
 """Binary subtype that has its length in it once more."""
+_UUID = b"\x10\x00\x00\x00\x04"
+"""How binary data that is a UUID starts: its length and its subtype."""
+_DECODING: CodecOptions[dict[str, Any]] = CodecOptions(
+    unicode_decode_error_handler="backslashreplace", datetime_conversion=DatetimeConversion.DATETIME_MS
+)
 
 
 def decode_text(raw: bytes) -> tuple[str, bool]:
@@ -71,6 +82,114 @@ def number_text(number: float) -> str:
     return repr(number)
 
 
+def date_text(milliseconds: int) -> str:
+    """Return a date as ISO 8601 in UTC; outside the years 1 to 9999 as Extended JSON."""
+    try:
+        moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _date_json(milliseconds, True)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def _date_json(milliseconds: int, canonical: bool) -> str:
+    if canonical or not 0 <= milliseconds < _MOST_DATE:
+        return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
+    return f'{{"$date": "{date_text(milliseconds)}"}}'
+
+
+def document_at(raw: bytes, start: int) -> dict[str, Any]:
+    """Return the document that starts there, as the driver decodes it, with dates as milliseconds."""
+    return bson.decode(raw[start : start + _int32(raw, start)[0]], _DECODING)
+
+
+def _quoted(text: str) -> str:
+    """Return text as JSON."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _string(raw: bytes, start: int, decode: Decode) -> str:
+    """Return the text of a string."""
+    length = _int32(raw, start)[0]
+    return decode(raw[start + 4 : start + 3 + length])
+
+
+_PLAIN_TEXTS: dict[int, Callable[[bytes, int], str]] = {
+    el.DOUBLE: lambda raw, start: number_text(_double(raw, start)[0]),
+    el.OBJECT_ID: lambda raw, start: raw[start : start + 12].hex(),
+    el.BOOLEAN: lambda raw, start: "true" if raw[start] else "false",
+    el.INT32: lambda raw, start: str(_int32(raw, start)[0]),
+    el.INT64: lambda raw, start: str(_int64(raw, start)[0]),
+    el.DECIMAL128: lambda raw, start: str(Decimal128.from_bid(raw[start : start + 16])),
+}
+"""How values of these types are written in a text column."""
+
+
+def _int32_json(raw: bytes, start: int, canonical: bool, _: Decode) -> str:
+    number = _int32(raw, start)[0]
+    return f'{{"$numberInt": "{number}"}}' if canonical else str(number)
+
+
+def _int64_json(raw: bytes, start: int, canonical: bool, _: Decode) -> str:
+    number = _int64(raw, start)[0]
+    return f'{{"$numberLong": "{number}"}}' if canonical else str(number)
+
+
+def _double_json(raw: bytes, start: int, canonical: bool, _: Decode) -> str:
+    number = _double(raw, start)[0]
+    if canonical or not math.isfinite(number):
+        return f'{{"$numberDouble": "{repr(number) if math.isfinite(number) else number_text(number)}"}}'
+    return repr(number)
+
+
+def _binary_json(raw: bytes, start: int, _canonical: bool, _: Decode) -> str:
+    size, subtype = _int32(raw, start)[0], raw[start + 4]
+    content = raw[start + 5 : start + 5 + size]
+    if subtype == _OLD_BINARY and size >= 4 and _int32(content, 0)[0] == size - 4:
+        content = content[4:]
+    return f'{{"$binary": {{"base64": "{base64.b64encode(content).decode()}", "subType": "{subtype:02x}"}}}}'
+
+
+def _timestamp_json(raw: bytes, start: int, _canonical: bool, _: Decode) -> str:
+    increment, seconds = _timestamp(raw, start)
+    return f'{{"$timestamp": {{"t": {seconds}, "i": {increment}}}}}'
+
+
+def _regex_json(raw: bytes, start: int, _canonical: bool, decode: Decode) -> str:
+    end = raw.index(b"\x00", raw.index(b"\x00", start) + 1)
+    pattern, options = raw[start:end].split(b"\x00")
+    fields = f'"pattern": {_quoted(decode(pattern))}, "options": {_quoted(decode(options))}'
+    return f'{{"$regularExpression": {{{fields}}}}}'
+
+
+def _db_pointer_json(raw: bytes, start: int, _canonical: bool, decode: Decode) -> str:
+    end = start + 4 + _int32(raw, start)[0]
+    name, identifier = _quoted(_string(raw, start, decode)), raw[end : end + 12].hex()
+    return f'{{"$dbPointer": {{"$ref": {name}, "$id": {{"$oid": "{identifier}"}}}}}}'
+
+
+_SCALARS: dict[int, Callable[[bytes, int, bool, Decode], str]] = {
+    el.DOUBLE: _double_json,
+    el.STRING: lambda raw, start, _, decode: _quoted(_string(raw, start, decode)),
+    el.BINARY: _binary_json,
+    el.UNDEFINED: lambda *_: '{"$undefined": true}',
+    el.OBJECT_ID: lambda raw, start, *_: f'{{"$oid": "{raw[start : start + 12].hex()}"}}',
+    el.BOOLEAN: lambda raw, start, *_: "true" if raw[start] else "false",
+    el.DATE: lambda raw, start, canonical, _: _date_json(_int64(raw, start)[0], canonical),
+    el.NULL: lambda *_: "null",
+    el.REGEX: _regex_json,
+    el.DB_POINTER: _db_pointer_json,
+    el.CODE: lambda raw, start, _, decode: f'{{"$code": {_quoted(_string(raw, start, decode))}}}',
+    el.SYMBOL: lambda raw, start, _, decode: f'{{"$symbol": {_quoted(_string(raw, start, decode))}}}',
+    el.INT32: _int32_json,
+    el.TIMESTAMP: _timestamp_json,
+    el.INT64: _int64_json,
+    el.DECIMAL128: lambda raw, start, *_: f'{{"$numberDecimal": "{Decimal128.from_bid(raw[start : start + 16])}"}}',
+    el.MIN_KEY: lambda *_: '{"$minKey": 1}',
+    el.MAX_KEY: lambda *_: '{"$maxKey": 1}',
+}
+"""Writers of values by BSON type: bytes, position, whether canonical, and what decodes text."""
+
+
 @dataclass
 class Secrets:
     """Which fields are left out and which are replaced by tokens, at any depth.
@@ -84,15 +203,15 @@ class Secrets:
     key: bytes = b""
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to hide."""
+        """Return whether there is anything to hide."""
         return bool(self.dropped or self.pseudonymized)
 
     def drops(self, path: str) -> bool:
-        """Tell whether the field is left out."""
+        """Return whether the field is left out."""
         return _covers(self.dropped, path)
 
     def hides(self, path: str) -> bool:
-        """Tell whether the field's value is replaced by a token."""
+        """Return whether the field's value is replaced by a token."""
         return _covers(self.pseudonymized, path)
 
     def token(self, text: str) -> str:
@@ -109,7 +228,7 @@ class Renderer:
     """Renders values of raw documents as text and as JSON; `path` is where a value stands, for the secrets."""
 
     raw: bytes
-    date_text: Callable[[int], str] = lambda milliseconds: date_text(milliseconds)
+    date_text: Callable[[int], str] = field(default=date_text)
     secrets: Secrets = field(default_factory=Secrets)
     invalid_text: bool = False
     """Whether text that is not UTF-8 was met; the caller resets it."""
@@ -127,22 +246,12 @@ class Renderer:
         if path and self.secrets.hides(path):
             return self._token(kind, start)
         if kind in (el.STRING, el.SYMBOL):
-            return self._string(start)
-        if kind == el.INT32:
-            return str(_int32(self.raw, start)[0])
-        if kind == el.INT64:
-            return str(_int64(self.raw, start)[0])
-        if kind == el.DOUBLE:
-            return number_text(_double(self.raw, start)[0])
-        if kind == el.BOOLEAN:
-            return "true" if self.raw[start] else "false"
+            return _string(self.raw, start, self._decoded)
+        if kind in _PLAIN_TEXTS:
+            return _PLAIN_TEXTS[kind](self.raw, start)
         if kind == el.DATE:
             return self.date_text(_int64(self.raw, start)[0])
-        if kind == el.OBJECT_ID:
-            return self.raw[start : start + 12].hex()
-        if kind == el.DECIMAL128:
-            return str(Decimal128.from_bid(self.raw[start : start + 16]))
-        if kind == el.BINARY and self.raw[start : start + 5] == b"\x10\x00\x00\x00\x04":
+        if kind == el.BINARY and self.raw.startswith(_UUID, start):
             return str(uuid.UUID(bytes=self.raw[start + 5 : start + 21]))
         return self._scalar(kind, start, path, False)
 
@@ -175,90 +284,14 @@ class Renderer:
         """Return the token of a value: the same for the same value, in every column and at every depth."""
         return self.secrets.token(Renderer(self.raw).text(kind, start) or "")
 
-    def _string(self, start: int) -> str:
-        length = _int32(self.raw, start)[0]
-        return self._decoded(self.raw[start + 4 : start + 3 + length])
-
     def _decoded(self, raw: bytes) -> str:
         text, valid = decode_text(raw)
         self.invalid_text |= not valid
         return text
 
     def _scalar(self, kind: int, start: int, path: str, canonical: bool) -> str:
-        raw = self.raw
-        if kind == el.STRING:
-            return _quoted(self._string(start))
-        if kind == el.INT32:
-            number = str(_int32(raw, start)[0])
-            return f'{{"$numberInt": "{number}"}}' if canonical else number
-        if kind == el.INT64:
-            number = str(_int64(raw, start)[0])
-            return f'{{"$numberLong": "{number}"}}' if canonical else number
-        if kind == el.DOUBLE:
-            value = _double(raw, start)[0]
-            if canonical or not math.isfinite(value):
-                text = number_text(value) if not math.isfinite(value) else repr(value)
-                return f'{{"$numberDouble": "{text}"}}'
-            return repr(value)
-        if kind == el.BOOLEAN:
-            return "true" if raw[start] else "false"
-        if kind == el.NULL:
-            return "null"
-        if kind == el.DATE:
-            return _date_json(_int64(raw, start)[0], canonical)
-        if kind == el.OBJECT_ID:
-            return f'{{"$oid": "{raw[start : start + 12].hex()}"}}'
-        if kind == el.DECIMAL128:
-            return f'{{"$numberDecimal": "{Decimal128.from_bid(raw[start : start + 16])}"}}'
-        if kind == el.BINARY:
-            size, subtype = _int32(raw, start)[0], raw[start + 4]
-            content = raw[start + 5 : start + 5 + size]
-            if subtype == _OLD_BINARY and size >= 4 and _int32(content, 0)[0] == size - 4:
-                content = content[4:]
-            encoded = base64.b64encode(content).decode()
-            return f'{{"$binary": {{"base64": "{encoded}", "subType": "{subtype:02x}"}}}}'
-        if kind == el.TIMESTAMP:
-            increment, seconds = _timestamp(raw, start)
-            return f'{{"$timestamp": {{"t": {seconds}, "i": {increment}}}}}'
-        if kind == el.REGEX:
-            pattern, options, _ = raw[start : raw.index(b"\x00", raw.index(b"\x00", start) + 1) + 1].split(b"\x00")
-            fields = f'"pattern": {_quoted(self._decoded(pattern))}, "options": {_quoted(self._decoded(options))}'
-            return f'{{"$regularExpression": {{{fields}}}}}'
-        if kind == el.CODE:
-            return f'{{"$code": {_quoted(self._string(start))}}}'
-        if kind == el.CODE_WITH_SCOPE:
-            scope = start + 8 + _int32(raw, start + 4)[0]
-            return (
-                f'{{"$code": {_quoted(self._string(start + 4))}, '
-                f'"$scope": {self.document(scope, path, canonical=canonical)}}}'
-            )
-        if kind == el.SYMBOL:
-            return f'{{"$symbol": {_quoted(self._string(start))}}}'
-        if kind == el.DB_POINTER:
-            end = start + 4 + _int32(raw, start)[0]
-            identifier = raw[end : end + 12].hex()
-            return f'{{"$dbPointer": {{"$ref": {_quoted(self._string(start))}, "$id": {{"$oid": "{identifier}"}}}}}}'
-        return {
-            el.UNDEFINED: '{"$undefined": true}',
-            el.MIN_KEY: '{"$minKey": 1}',
-            el.MAX_KEY: '{"$maxKey": 1}',
-        }[kind]
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def date_text(milliseconds: int) -> str:
-    """Return a date as ISO 8601 in UTC; outside the years 1 to 9999 as Extended JSON."""
-    try:
-        moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return _date_json(milliseconds, True)
-    return moment.isoformat(timespec="milliseconds") + "Z"
-
-
-def _date_json(milliseconds: int, canonical: bool) -> str:
-    if canonical or not 0 <= milliseconds < _MOST_DATE:
-        return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
-    return f'{{"$date": "{date_text(milliseconds)}"}}'
+        if kind != el.CODE_WITH_SCOPE:
+            return _SCALARS[kind](self.raw, start, canonical, self._decoded)
+        code = _quoted(_string(self.raw, start + 4, self._decoded))
+        scope = start + 8 + _int32(self.raw, start + 4)[0]
+        return f'{{"$code": {code}, "$scope": {self.document(scope, path, canonical=canonical)}}}'
