@@ -2,11 +2,12 @@
 
 Runs each as a process of its own, in turns, on one collection: the plain script, raw batches to a file, mongoexport and
 mongodump where they are on PATH, and the refresh; prints the medians and ratios as a table for people and one line of
-JSON. What belongs elsewhere: what the steps of a refresh take (`automation/sensor.py`).
+JSON. What belongs elsewhere: what the steps of a refresh take (`refresh.py`).
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -81,33 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=3, help="how often each runs")
     given = options.parse_args(arguments)
-    out = sys.stdout.write
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = given.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
-        name = name_of(given.documents, given.untidy)
-        with MongoClient[Any](uri) as client:
-            fill(client[given.database][name], given.documents, given.untidy)
-        timed = commands(uri, given.database, name, given.documents, folder)
-        away = " and ".join(program.split()[0] for program in (EXPORT, DUMP) if program not in timed)
-        if away:
-            out(f"Not on PATH: {away}. Ratios to what is away are derived, see benchmarks/README.md.\n")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
-        ran = in_turns(timed, given.rounds, kept)
+    ran = measure(given)
     inside = [_said(one)["steps"][-1]["seconds"] for one in ran[REFRESH]]
     taken = {name: seconds(some) for name, some in ran.items()} | {"refresh, inside the assets": inside}
-    out(f"{'':36}{'seconds':>9}{'from':>7}{'to':>7}{'processor':>11}{'largest MB':>12}{'all MB':>8}\n")
-    for name, some in taken.items():
-        out(f"{name:36}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}")
-        if name in ran:
-            together = max(one.together_mb or 0.0 for one in ran[name])
-            out(f"{statistics.median(one.cpu_seconds for one in ran[name]):11.2f}")
-            out(f"{max(one.peak_mb for one in ran[name]):12,.0f}{together:8,.0f}")
-        out("\n")
     compared = ratios(ran)
-    out(f"\n{'':36}{'ratio':>9}\n")
-    for name, value in compared.items():
-        out(f"{name:36}{value:9.2f}\n")
+    sys.stdout.write(timings_table(taken, ran))
+    sys.stdout.write(
+        f"\n{'':36}{'ratio':>9}\n" + "".join(f"{name:36}{value:9.2f}\n" for name, value in compared.items())
+    )
     figures = {
         "documents": given.documents,
         "untidy": given.untidy,
@@ -117,10 +99,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
             {name: statistics.median(one.cpu_seconds for one in some) for name, some in ran.items()}
         ),
         "peak_mb": rounded({name: max(one.peak_mb for one in some) for name, some in ran.items()}),
-        "peak_together_mb": rounded({name: max(one.together_mb or 0.0 for one in some) for name, some in ran.items()}),
+        "peak_together_mb": rounded({name: _most_together(some) for name, some in ran.items()}),
         "ratios": rounded(compared),
     }
-    out(json.dumps(figures) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def measure(given: argparse.Namespace) -> dict[str, list[Ran]]:
+    """Run all commands in turns on the collection that the arguments name, and return what each run took."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = given.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
+        name = name_of(given.documents, given.untidy)
+        with MongoClient[Any](uri) as client:
+            fill(client[given.database][name], given.documents, given.untidy)
+        timed = commands(uri, given.database, name, given.documents, folder)
+        away = " and ".join(program.split()[0] for program in (EXPORT, DUMP) if program not in timed)
+        if away:
+            sys.stdout.write(f"Not on PATH: {away}. Ratios to what is away are derived, see benchmarks/README.md.\n")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
+        return in_turns(timed, given.rounds, kept)
+
+
+def timings_table(taken: Mapping[str, Sequence[float]], ran: Mapping[str, Sequence[Ran]]) -> str:
+    """Return seconds, processor seconds and memory as a table in plain text."""
+    lines = [f"{'':36}{'seconds':>9}{'from':>7}{'to':>7}{'processor':>11}{'largest MB':>12}{'all MB':>8}"]
+    for name, some in taken.items():
+        line = f"{name:36}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}"
+        if runs := ran.get(name):
+            line += f"{statistics.median(one.cpu_seconds for one in runs):11.2f}"
+            line += f"{max(one.peak_mb for one in runs):12,.0f}{_most_together(runs):8,.0f}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _most_together(runs: Sequence[Ran]) -> float:
+    return max(one.together_mb or 0.0 for one in runs)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,19 @@
 
 Each is a process of its own, in turns. Without threads means the same code with all that would run beside done at
 once, in its place. Needs a system that can keep a process on some cores (Linux).
-What belongs elsewhere: what the steps of a refresh take (`automation/sensor.py`).
+What belongs elsewhere: what the steps of a refresh take (`refresh.py`).
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from pymongo import MongoClient
 
 from benchmarks import refresh
 from benchmarks.collection import fill, name_of, parser
-from benchmarks.processes import in_turns, ratio, rounded
+from benchmarks.processes import Ran, in_turns, ratio, rounded
 from callviz_dagster.assets import calls, calls_csv, raw_calls
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb import resource as mongo
@@ -81,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             without_threads()
         refresh.main([*source, *(["--uri", given.uri] if given.uri else [])])
         return
+    report(measure(given, source), given.rounds)
+
+
+def measure(given: argparse.Namespace, source: list[str]) -> dict[str, list[Ran]]:
+    """Run all cases in turns on the collection that the arguments name, and return what each run took."""
     with contextlib.ExitStack() as stack:
         uri = given.uri
         if uri is None:
@@ -89,7 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with MongoClient[Any](uri) as client:
             fill(client[given.database][name_of(given.documents, given.untidy)], given.documents, given.untidy)
         command = [sys.executable, "-m", "benchmarks.threads", "--uri", uri, *source]
-        ran = in_turns({name: [*command, *case] for name, case in CASES.items()}, given.rounds)
+        return in_turns({name: [*command, *case] for name, case in CASES.items()}, given.rounds)
+
+
+def report(ran: Mapping[str, Sequence[Ran]], rounds: int) -> None:
+    """Print medians and ratios as a table, and as one line of JSON."""
     said = {name: [json.loads(one.output.splitlines()[-1]) for one in some] for name, some in ran.items()}
     taken = {name: [one["steps"][-1]["seconds"] for one in some] for name, some in said.items()}
     out = sys.stdout.write
@@ -101,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, value in ratios.items():
         out(f"{name:47}{value:8.2f}\n")
     medians = rounded({name: statistics.median(some) for name, some in taken.items()})
-    out(json.dumps({"rounds": given.rounds, "seconds": medians, "ratios": rounded(ratios)}) + "\n")
+    out(json.dumps({"rounds": rounds, "seconds": medians, "ratios": rounded(ratios)}) + "\n")
 
 
 if __name__ == "__main__":
