@@ -148,6 +148,22 @@ def _role(role: str, words: str) -> Any:
     )
 
 
+def _with_env_file(path: Path) -> dict[str, str]:
+    """Return the process's environment, above the variables of a `.env` file."""
+    from dotenv import dotenv_values
+
+    stored = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    return {**stored, **os.environ}
+
+
+def _parsed(setting: dataclasses.Field[Any], value: str) -> Any:
+    try:
+        return setting.metadata["parse"](value)
+    except ValueError as error:
+        shown = "its value" if setting.metadata["secret"] else repr(value)
+        raise SettingsError(f"{setting.metadata['name']}: {shown} is not allowed; it takes {error}.") from None
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings, validated. `repr` leaves the secrets out.
@@ -300,7 +316,7 @@ class Settings:
     )
     min_refresh_seconds: int = _setting(
         "MIN_REFRESH_SECONDS",
-        "the sensor starts no refresh sooner than so many seconds after the last one",
+        "number of seconds after a refresh before the sensor may start the next one",
         default=60,
         parse=_count,
     )
@@ -328,32 +344,20 @@ class Settings:
 
         A variable that is set to nothing counts as not set.
         """
-        if environ is None:
-            from dotenv import dotenv_values
-
-            stored = dotenv_values(env_file or Path(".env"))
-            environ = {**{k: v for k, v in stored.items() if v is not None}, **os.environ}
+        environ = _with_env_file(env_file or Path(".env")) if environ is None else environ
         given = {
             name: value.strip()
             for name, value in environ.items()
             if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and value.strip()
         }
         known = {f.metadata["name"]: f for f in dataclasses.fields(cls)}
-        for name in sorted(given.keys() - known.keys()):
-            near = difflib.get_close_matches(name, known, n=1)
+        if unknown := sorted(given.keys() - known.keys()):
+            near = difflib.get_close_matches(unknown[0], known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise SettingsError(
-                f"{name} is not a setting of callviz.{hint} The settings are: {', '.join(sorted(known))}."
+                f"{unknown[0]} is not a setting of callviz.{hint} The settings are: {', '.join(sorted(known))}."
             )
-        values = {}
-        for name, value in given.items():
-            setting = known[name]
-            try:
-                values[setting.name] = setting.metadata["parse"](value)
-            except ValueError as error:
-                shown = "its value" if setting.metadata["secret"] else repr(value)
-                raise SettingsError(f"{name}: {shown} is not allowed; it takes {error}.") from None
-        return cls(**values)
+        return cls(**{known[name].name: _parsed(known[name], value) for name, value in given.items()})
 
     def __post_init__(self) -> None:
         """Check what one setting asks of another."""
