@@ -277,7 +277,8 @@ def write_tables(
     import pyarrow as pa
 
     from callviz_dagster.contract import arrow_schema
-    from callviz_dagster.documents.walker import Ints, Walker
+    from callviz_dagster.documents.buffers import Ints
+    from callviz_dagster.documents.walker import Walker
     from callviz_dagster.table.normalize import Normalized, normalize
 
     plan = tables.plan

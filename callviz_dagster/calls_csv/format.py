@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
 from callviz_dagster.contract import Column, Kind
+from callviz_dagster.documents.buffers import joined_texts, text_bytes
 from callviz_dagster.documents.text import (
     WHOLE_SECONDS,
     csv_header,
@@ -91,14 +91,11 @@ def _joined(arrays: Sequence[pa.Array]) -> memoryview:
         else:
             parts += ['"', _escaped(array), '"']
     lines = pc.binary_join_element_wise(*_merged([*parts, "\n"]), "")
-    _, offset_buffer, characters = lines.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)
-    return memoryview(characters)[offsets[lines.offset] : offsets[lines.offset + len(lines)]]
+    return joined_texts(lines)
 
 
 def _escaped(texts: pa.Array) -> pa.Array:
-    _, _, characters = texts.buffers()
-    if characters is None or not (np.frombuffer(characters, np.uint8) == ord('"')).any():
+    if not (text_bytes(texts) == ord('"')).any():
         return texts
     return pc.replace_substring(texts, '"', '""')
 

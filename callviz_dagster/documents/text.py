@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from callviz_dagster.contract import LEADING, Column, Kind
+from callviz_dagster.documents.buffers import int64_values, nullable_array, text_bytes, text_offsets, valid_mask
 from callviz_dagster.documents.times import local_clock as local_microseconds
 from callviz_dagster.documents.values import number_text
 
@@ -36,10 +37,8 @@ def defused(texts: pa.Array) -> tuple[pa.Array, int]:
     shown by the characters that Unicode has for them (`␀`); tab, line feed and carriage return stay.
     Sources: OWASP, CSV Injection; XML 1.0, 2.2.
     """
-    _, _, characters = texts.buffers()
-    if characters is None or (
-        characters.size < len(texts) and not _SUSPICIOUS[np.frombuffer(characters, np.uint8)].any()
-    ):
+    characters = text_bytes(texts)
+    if len(characters) < len(texts) and not _SUSPICIOUS[characters].any():
         return texts, 0
     texts, shown = _controls_shown(texts)
     texts, marked = _formulas_marked(texts)
@@ -48,8 +47,7 @@ def defused(texts: pa.Array) -> tuple[pa.Array, int]:
 
 def _controls_shown(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     changed = np.zeros(len(texts), np.bool_)
-    _, _, characters = texts.buffers()
-    if characters is None or not (np.frombuffer(characters, np.uint8) < 0x20).any():
+    if not (text_bytes(texts) < 0x20).any():
         return texts, changed
     changed = pc.fill_null(pc.match_substring_regex(texts, _CONTROLS), False).to_numpy(zero_copy_only=False)
     if changed.any():
@@ -77,23 +75,12 @@ def _formulas_marked(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 def _starts_dangerously(texts: pa.Array) -> np.ndarray:
     """Tell which texts start with a character that can start a formula, by their first byte."""
-    if not len(texts):
-        return np.zeros(0, np.bool_)
-    _, offset_buffer, characters = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    if characters is None or not characters.size:
+    characters, offsets = text_bytes(texts), text_offsets(texts)
+    if not len(characters):
         return np.zeros(len(texts), np.bool_)
-    data = np.frombuffer(characters, np.uint8)
     filled = offsets[1:] > offsets[:-1]
-    return filled & _DANGEROUS[data[np.minimum(offsets[:-1], len(data) - 1)]] & _valid(texts)
-
-
-def _valid(array: pa.Array) -> np.ndarray:
-    validity = array.buffers()[0]
-    if validity is None:
-        return np.ones(len(array), np.bool_)
-    bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
-    return bits[array.offset : array.offset + len(array)].astype(np.bool_)
+    first = characters[np.minimum(offsets[:-1], len(characters) - 1)]
+    return filled & _DANGEROUS[first] & valid_mask(texts)
 
 
 def csv_header(columns: Sequence[Column]) -> list[str]:
@@ -115,15 +102,14 @@ def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Arr
     unit, length = ("s", 1_000_000) if whole_seconds else ("ms", 1_000)
     if not len(instants):
         return pa.array([], pa.timestamp(unit))
-    moments = np.frombuffer(instants.buffers()[1], np.int64)[instants.offset : instants.offset + len(instants)]
+    moments = int64_values(instants)
     if not instants.null_count:
         return pa.array(np.floor_divide(local_microseconds(moments, zone), length)).cast(pa.timestamp(unit))
-    valid = _valid(instants)
+    valid = valid_mask(instants)
     places = np.flatnonzero(valid)
     values = np.zeros(len(instants), np.int64)
     values[places] = np.floor_divide(local_microseconds(moments[places], zone), length)
-    buffers = [pa.py_buffer(np.packbits(valid, bitorder="little")), pa.py_buffer(values)]
-    return pa.Array.from_buffers(pa.timestamp(unit), len(values), buffers, instants.null_count)
+    return nullable_array(values, valid, pa.timestamp(unit))
 
 
 def differs_from_arrow(numbers: pa.Array) -> np.ndarray:

@@ -15,15 +15,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from callviz_dagster.documents.buffers import Ints, byte_rows, padded_bytes, unaligned_view
+
 Path = tuple[bytes, ...]
 """A field's names from the top of the document. A name that repeats in one document has `REPEAT` and its number."""
 
-Ints = NDArray[np.int64]
 REPEAT = b"\x00"
 """Stands between a name and the number of its repetition; no BSON name can hold a zero byte."""
 
@@ -80,7 +80,6 @@ _FIXED = {
 _COUNTED = {STRING: 4, DOCUMENT: 0, ARRAY: 0, BINARY: 5, CODE: 4, SYMBOL: 4, DB_POINTER: 16, CODE_WITH_SCOPE: 0}
 """Types whose size is an int32 at their start plus so many bytes."""
 
-_PADDING = 64
 _SMALLEST = 5
 """Bytes of the empty document."""
 _MIN_DOCUMENTS_PER_SWEEP = 24
@@ -137,12 +136,6 @@ class Batch:
     def double(self, starts: Ints) -> NDArray[np.float64]:
         """Return the double at each position."""
         return unaligned_view(self.data, "<f8")[starts]
-
-
-def unaligned_view(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
-    """Return the numbers that start at each position of the bytes, aligned or not, without a copy."""
-    size = np.dtype(dtype).itemsize
-    return np.ndarray((max(len(data) - size + 1, 0),), dtype, data, strides=(1,))
 
 
 Found = dict[tuple[Path, int], list[tuple[Ints, Ints]]]
@@ -435,9 +428,7 @@ class _Bytes:
 
     def __init__(self, raw: bytes, end: int) -> None:
         self.raw = raw
-        self.bytes = np.frombuffer(raw, np.uint8)
-        if len(raw) < end + _PADDING:
-            self.bytes = np.concatenate([self.bytes, np.zeros(_PADDING, np.uint8)])
+        self.bytes = padded_bytes(raw, end)
         self._int32 = unaligned_view(self.bytes, "<i4")
         self._words = unaligned_view(self.bytes, "<u8")
 
@@ -461,7 +452,7 @@ class _Bytes:
 
     def names(self, at: Ints) -> tuple[NDArray[np.bytes_], Ints]:
         """Return the name of the element at each position, and its length; -1 for a long one."""
-        name_bytes = unaligned_view(self.bytes, f"V{_NAME}")[at + 1].view(np.uint8).reshape(-1, _NAME)
+        name_bytes = byte_rows(self.bytes, at + 1, _NAME)
         ends = name_bytes == 0
         lengths = np.where(ends.any(axis=1), ends.argmax(axis=1), -1)
         name_bytes[np.arange(_NAME) >= lengths[:, None]] = 0

@@ -19,7 +19,7 @@ from callviz_dagster.storage.files import FileError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from callviz_dagster.documents.walker import Ints
+    from callviz_dagster.documents.buffers import Ints
 
 
 class BsonArchiveWriter:
