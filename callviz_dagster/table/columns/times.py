@@ -1,6 +1,6 @@
 """Start and end times as instants, and the date, weekday and hour of the start on the clock of the table's zone.
 
-What belongs elsewhere: how one text, number or local clock is read as a time (`documents/times.py`).
+What belongs elsewhere: how one text, number or local clock is read as a time (`documents/times/`).
 """
 
 from __future__ import annotations
