@@ -142,27 +142,10 @@ def int64(content: bytes) -> int:
 def as_json(value: raw.Value, canonical: bool = False) -> str:
     """Return a value as Extended JSON."""
     kind, content = value
-    if kind in (raw.DOCUMENT, FLAT):
-        parts = [
-            json.dumps(decoded(e.name), ensure_ascii=False)
-            + ": "
-            + as_json((e.kind, content[e.start : e.end]), canonical)
-            for e in raw.read_elements(content, 0)
-        ]
-        return "{" + ", ".join(parts) + "}"
-    if kind == raw.ARRAY:
-        items = [as_json((e.kind, content[e.start : e.end]), canonical) for e in raw.read_elements(content, 0)]
-        return "[" + ", ".join(items) + "]"
-    if kind == raw.CODE_WITH_SCOPE:
-        size = struct.unpack_from("<i", content, 4)[0]
-        code = json.dumps(decoded(content[8 : 7 + size]), ensure_ascii=False)
-        return f'{{"$code": {code}, "$scope": {as_json((raw.DOCUMENT, content[8 + size :]), canonical)}}}'
+    if kind in (raw.DOCUMENT, FLAT, raw.ARRAY, raw.CODE_WITH_SCOPE):
+        return _container_as_json(kind, content, canonical)
     if kind == raw.DATE:
-        milliseconds = int64(content)
-        if canonical or not 0 <= milliseconds < 253_402_300_800_000:
-            return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
-        moment = EPOCH + dt.timedelta(milliseconds=milliseconds)
-        return f'{{"$date": "{moment.strftime("%Y-%m-%dT%H:%M:%S.")}{milliseconds % 1000:03}Z"}}'
+        return _date_as_json(int64(content), canonical)
     if kind == raw.BINARY:
         subtype, inner = content[4], content[5:]
         if subtype == 2 and len(inner) >= 4 and struct.unpack_from("<i", inner)[0] == len(inner) - 4:
@@ -180,6 +163,26 @@ def as_json(value: raw.Value, canonical: bool = False) -> str:
     return json_util.dumps(single, json_options=mode, ensure_ascii=False)
 
 
+def _container_as_json(kind: int, content: bytes, canonical: bool) -> str:
+    if kind == raw.CODE_WITH_SCOPE:
+        size = struct.unpack_from("<i", content, 4)[0]
+        code = json.dumps(decoded(content[8 : 7 + size]), ensure_ascii=False)
+        return f'{{"$code": {code}, "$scope": {as_json((raw.DOCUMENT, content[8 + size :]), canonical)}}}'
+    elements = raw.read_elements(content, 0)
+    items = [as_json((e.kind, content[e.start : e.end]), canonical) for e in elements]
+    if kind == raw.ARRAY:
+        return "[" + ", ".join(items) + "]"
+    names = [json.dumps(decoded(e.name), ensure_ascii=False) for e in elements]
+    return "{" + ", ".join(f"{name}: {item}" for name, item in zip(names, items, strict=True)) + "}"
+
+
+def _date_as_json(milliseconds: int, canonical: bool) -> str:
+    if canonical or not 0 <= milliseconds < 253_402_300_800_000:
+        return f'{{"$date": {{"$numberLong": "{milliseconds}"}}}}'
+    moment = EPOCH + dt.timedelta(milliseconds=milliseconds)
+    return f'{{"$date": "{moment.strftime("%Y-%m-%dT%H:%M:%S.")}{milliseconds % 1000:03}Z"}}'
+
+
 def as_text(value: raw.Value, zone: str) -> str | None:
     """Return a value as a cell of a text column."""
     kind, content = value
@@ -187,29 +190,35 @@ def as_text(value: raw.Value, zone: str) -> str | None:
         return None
     if kind in (raw.STRING, raw.SYMBOL):
         return decoded(string(content))
-    if kind == raw.INT32:
-        return str(struct.unpack("<i", content)[0])
-    if kind == raw.INT64:
-        return str(int64(content))
-    if kind == raw.DOUBLE:
-        return number_text(struct.unpack("<d", content)[0])
+    if kind in (raw.INT32, raw.INT64, raw.DOUBLE, raw.DECIMAL128):
+        return _number_as_text(kind, content)
     if kind == raw.BOOLEAN:
         return "true" if content != b"\x00" else "false"
     if kind == raw.DATE:
-        try:
-            moment = (EPOCH + dt.timedelta(milliseconds=int64(content))).astimezone(ZoneInfo(zone))
-        except OverflowError:
-            return as_json(value, canonical=True)
-        written = moment.replace(tzinfo=None).isoformat(" ", "milliseconds")
-        twice = {moment.replace(fold=0).utcoffset(), moment.replace(fold=1).utcoffset()}
-        return written + (moment.isoformat()[-6:] if len(twice) > 1 else "")
+        return _date_as_text(value, zone)
     if kind == raw.OBJECT_ID:
         return content.hex()
-    if kind == raw.DECIMAL128:
-        return str(Decimal128.from_bid(content))
     if kind == raw.BINARY and content[4] == 4 and len(content) == 21:
         return str(uuid.UUID(bytes=content[5:]))
     return as_json(value)
+
+
+def _number_as_text(kind: int, content: bytes) -> str:
+    if kind == raw.DECIMAL128:
+        return str(Decimal128.from_bid(content))
+    if kind == raw.DOUBLE:
+        return number_text(struct.unpack("<d", content)[0])
+    return str(int.from_bytes(content, "little", signed=True))
+
+
+def _date_as_text(value: raw.Value, zone: str) -> str:
+    try:
+        moment = (EPOCH + dt.timedelta(milliseconds=int64(value[1]))).astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return as_json(value, canonical=True)
+    written = moment.replace(tzinfo=None).isoformat(" ", "milliseconds")
+    twice = {moment.replace(fold=0).utcoffset(), moment.replace(fold=1).utcoffset()}
+    return written + (moment.isoformat()[-6:] if len(twice) > 1 else "")
 
 
 def all_valid(value: raw.Value) -> bool:
@@ -254,35 +263,32 @@ def number_of(value: raw.Value) -> Decimal | None:
 def instant_of(value: raw.Value, zone: str) -> dt.datetime | str:
     """Return the instant (with microseconds) that a value means, or what is wrong with it."""
     kind, content = value
-    moment: dt.datetime | None = None
+    written = decoded(string(content)).strip() if kind == raw.STRING else ""
     try:
+        moment: dt.datetime | str | None = None
         if kind == raw.DATE:
             moment = EPOCH + dt.timedelta(milliseconds=int64(content))
         elif kind == raw.TIMESTAMP:
             moment = EPOCH + dt.timedelta(seconds=struct.unpack_from("<I", content, 4)[0])
         elif kind == raw.STRING:
-            text = decoded(string(content)).strip()
-            found = read_text(text)
-            if isinstance(found, str):
-                return found
-            moment = found.replace(tzinfo=found.tzinfo or ZoneInfo(zone)) if found else None
+            moment = read_text(written)
+        if moment is None and (kind != raw.STRING or re.fullmatch(r"[+-]?\d+(\.\d+)?", written)):
+            moment = _instant_of_number(number_of(value))
     except OverflowError:
         return "out_of_range"
-    written = "" if kind != raw.STRING else decoded(string(content)).strip()
-    number = number_of(value) if kind != raw.STRING or re.fullmatch(r"[+-]?\d+(\.\d+)?", written) else None
-    if moment is None and number is not None:
-        if not number.is_finite() or abs(number) < 10**8:
-            return "unreadable"
-        if abs(number) >= 10**17:
-            return "out_of_range"
-        micros = number * (10**6 if abs(number) < 10**11 else 10**3 if abs(number) < 10**14 else 1)
-        try:
-            moment = EPOCH + dt.timedelta(microseconds=math.floor(micros))
-        except OverflowError:
-            return "out_of_range"
-    if moment is None:
-        return "unreadable"
+    if moment is None or isinstance(moment, str):
+        return moment or "unreadable"
+    moment = moment.replace(tzinfo=moment.tzinfo or ZoneInfo(zone))
     return moment.astimezone(dt.UTC) if EARLIEST <= moment < LATEST else "out_of_range"
+
+
+def _instant_of_number(number: Decimal | None) -> dt.datetime | str:
+    if number is None or not number.is_finite() or abs(number) < 10**8:
+        return "unreadable"
+    if abs(number) >= 10**17:
+        return "out_of_range"
+    micros = number * (10**6 if abs(number) < 10**11 else 10**3 if abs(number) < 10**14 else 1)
+    return EPOCH + dt.timedelta(microseconds=math.floor(micros))
 
 
 def read_text(text: str) -> dt.datetime | str | None:
@@ -407,82 +413,96 @@ def _row(
     source_zone: str,
 ) -> Row | Rejected:
     row = Row()
-    cells, repaired = row.cells, row.repaired
-    chosen: dict[str, tuple[Path, raw.Value]] = {}
-    for role, paths in roles.items():
-        for path in paths:
-            if path in fields and not empty(fields[path]):
-                chosen[role] = path, fields[path]
-                if path != usual[role]:
-                    repaired.add("duration_sec" if role == "duration" else role)
-                break
+    chosen = _chosen(fields, roles, usual, row)
+    row.cells["_id"] = _identifier(fields.get(((b"_id", 1),)), row)
 
-    identifier = fields.get(((b"_id", 1),))
-    if identifier is None:
-        cells["_id"] = ""
-        repaired.add("_id")
-    else:
-        written = as_text(identifier, "UTC")
-        if identifier[0] == raw.DATE and written is not None and not written.startswith("{"):
-            written = written.replace(" ", "T") + "Z"
-        cells["_id"] = "null" if written is None else written
-        if not all_valid(identifier):
-            repaired.add("_id")
-
-    problem, named, found = "missing", roles["start_time"][0], None
-    if "start_time" in chosen:
-        named, found = chosen["start_time"]
-        start = instant_of(found, source_zone)
-        problem = start if isinstance(start, str) else ""
-    if problem:
-        written = as_text(found, zone) if found is not None else None
+    named, value = chosen.get("start_time", (roles["start_time"][0], None))
+    start = "missing" if value is None else instant_of(value, source_zone)
+    if value is None or isinstance(start, str):
+        written = as_text(value, zone) if value is not None else None
         whole = as_json((raw.DOCUMENT, document), canonical=True)
-        return Rejected(cells["_id"], f"start_{problem}", dotted(named), written, whole)
-    assert isinstance(start, dt.datetime)
-    assert found is not None
-    if found[0] != raw.DATE:
-        repaired.add("start_time")
+        return Rejected(row.cells["_id"], f"start_{start}", dotted(named), written, whole)
+    if value[0] != raw.DATE:
+        row.repaired.add("start_time")
     local = start.astimezone(ZoneInfo(zone))
-    cells |= {"start_time": start, "call_date": local.date(), "call_weekday": f"{local:%A}", "call_hour": local.hour}
+    row.cells |= {"start_time": start, "call_date": local.date()}
+    row.cells |= {"call_weekday": f"{local:%A}", "call_hour": local.hour}
 
-    end: dt.datetime | str | None = None
-    if "end_time" in chosen:
-        end = instant_of(chosen["end_time"][1], source_zone)
-        if isinstance(end, str) or chosen["end_time"][1][0] != raw.DATE or end < start:
-            repaired.add("end_time")
-    cells["end_time"] = end if isinstance(end, dt.datetime) else None
-
-    cells["duration_sec"] = None
-    if "duration" in chosen:
-        path, value_found = chosen["duration"]
-        number = number_of(value_found)
-        if number is None or not number.is_finite() or not 0 <= number < 2**53:
-            repaired.add("duration_sec")
-        else:
-            cells["duration_sec"] = float(number) / (1000 if dotted(path).endswith("_ms") else 1) + 0.0
-            rounded = value_found[0] == raw.DECIMAL128 and Decimal(repr(float(number))) != number
-            if value_found[0] == raw.STRING or rounded:
-                repaired.add("duration_sec")
-    if cells["duration_sec"] is None and isinstance(end, dt.datetime) and end >= start:
-        cells["duration_sec"] = (end - start) / dt.timedelta(seconds=1)
-
+    end = _end(chosen.get("end_time"), start, source_zone, row)
+    row.cells["end_time"] = end
+    row.cells["duration_sec"] = _duration(chosen.get("duration"), row)
+    if row.cells["duration_sec"] is None and end is not None and end >= start:
+        row.cells["duration_sec"] = (end - start) / dt.timedelta(seconds=1)
     for role in ("call_type", "status"):
-        label = "unknown"
-        if role in chosen:
-            kind, content = chosen[role][1]
-            written = as_text((kind, content), zone) or ""
-            trimmed = written.strip()
-            label = LABELS[role].get(trimmed, trimmed) or "unknown"
-            if kind != raw.STRING or label != written or not all_valid((kind, content)):
-                repaired.add(role)
-        cells[role] = label
+        row.cells[role] = _label(role, chosen.get(role), zone, row)
 
     for name, path, column in columns:
-        value = fields.get(path, (raw.NULL, b""))
-        cells[name], repair = _cell(value, column, seen[path], zone)
+        row.cells[name], repair = _cell(fields.get(path, (raw.NULL, b"")), column, seen[path], zone)
         if repair:
-            repaired.add(name)
+            row.repaired.add(name)
     return row
+
+
+Chosen = tuple[Path, raw.Value]
+
+
+def _chosen(
+    fields: dict[Path, raw.Value], roles: dict[str, list[Path]], usual: dict[str, Path], row: Row
+) -> dict[str, Chosen]:
+    """Return the field of each role that a document fills, and its value."""
+    chosen: dict[str, Chosen] = {}
+    for role, paths in roles.items():
+        path = next((path for path in paths if path in fields and not empty(fields[path])), None)
+        if path is not None:
+            chosen[role] = path, fields[path]
+            if path != usual[role]:
+                row.repaired.add("duration_sec" if role == "duration" else role)
+    return chosen
+
+
+def _identifier(value: raw.Value | None, row: Row) -> str:
+    if value is None or not all_valid(value):
+        row.repaired.add("_id")
+    if value is None:
+        return ""
+    written = as_text(value, "UTC")
+    if value[0] == raw.DATE and written is not None and not written.startswith("{"):
+        written = written.replace(" ", "T") + "Z"
+    return "null" if written is None else written
+
+
+def _end(chosen: Chosen | None, start: dt.datetime, zone: str, row: Row) -> dt.datetime | None:
+    if chosen is None:
+        return None
+    end = instant_of(chosen[1], zone)
+    if isinstance(end, str) or chosen[1][0] != raw.DATE or end < start:
+        row.repaired.add("end_time")
+    return end if isinstance(end, dt.datetime) else None
+
+
+def _duration(chosen: Chosen | None, row: Row) -> float | None:
+    if chosen is None:
+        return None
+    path, value = chosen
+    number = number_of(value)
+    if number is None or not number.is_finite() or not 0 <= number < 2**53:
+        row.repaired.add("duration_sec")
+        return None
+    rounded = value[0] == raw.DECIMAL128 and Decimal(repr(float(number))) != number
+    if value[0] == raw.STRING or rounded:
+        row.repaired.add("duration_sec")
+    return float(number) / (1000 if dotted(path).endswith("_ms") else 1) + 0.0
+
+
+def _label(role: str, chosen: Chosen | None, zone: str, row: Row) -> str:
+    if chosen is None:
+        return "unknown"
+    written = as_text(chosen[1], zone) or ""
+    trimmed = written.strip()
+    label = LABELS[role].get(trimmed, trimmed) or "unknown"
+    if chosen[1][0] != raw.STRING or label != written or not all_valid(chosen[1]):
+        row.repaired.add(role)
+    return label
 
 
 def _cell(value: raw.Value, column: str, kinds: Counter[int], zone: str) -> tuple[Any, bool]:
