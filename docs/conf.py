@@ -36,5 +36,7 @@ apidoc_max_depth = 2
 
 html_theme = "furo"
 html_title = f"callviz {release}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_copyright = False
