@@ -12,6 +12,7 @@ import pytest
 
 from callviz_dagster.assets import call_dashboard as asset
 from callviz_dagster.dashboard import page as pages
+from callviz_dagster.dashboard import vega
 from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
@@ -24,7 +25,9 @@ def calls() -> pa.Table:
 
 def refresh(settings: Settings) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [dg.AssetSpec("calls"), asset.call_dashboard], resources={"settings": settings}, raise_on_error=False
+        [dg.AssetSpec("calls"), dg.AssetSpec("calls_csv"), asset.call_dashboard],
+        resources={"settings": settings},
+        raise_on_error=False,
     )
 
 
@@ -67,9 +70,10 @@ def test_the_page_holds_no_single_call(settings: Settings, calls: pa.Table) -> N
     [
         ("", "", 0),
         ('"deflated": "', '"deflated": "A', 1),
-        ('"made from": ["', '"made from": ["0.', 1),
-        ('{"made', '{"made"', 1),
+        ('"made_from": ["', '"made_from": ["0.', 1),
+        ('{"format', '{"format"', 1),
         ("'sha256-", "'sha256-A", 1),
+        ('"format_version": 1', '"format_version": 0', 1),
     ],
 )
 def test_the_library_of_charts_is_made_once(
@@ -77,19 +81,35 @@ def test_the_library_of_charts_is_made_once(
 ) -> None:
     write(settings.data_dir / "calls" / "all.parquet", calls)
     refresh(settings)
-    page, kept = settings.publish_dir / asset.FILE, settings.data_dir / asset.LIBRARY
+    page, kept = settings.publish_dir / asset.FILE, settings.data_dir / vega.CACHE
     first, good = page.read_bytes(), kept.read_text(encoding="utf-8")
     kept.write_text(good.replace(old, new, 1), encoding="utf-8")
-    bundled, asked = pages.bundled(), []
+    library, asked = vega.bundled(), []
 
-    def counted() -> pages.Library:
-        asked.append(bundled)
-        return bundled
+    def bundled() -> vega.Library:
+        asked.append(library)
+        return library
 
-    monkeypatch.setattr(pages, "bundled", counted)
+    monkeypatch.setattr(vega, "bundled", bundled)
     refresh(settings)
     assert len(asked) == made
     assert (page.read_bytes(), kept.read_text(encoding="utf-8")) == (first, good)
+
+
+@pytest.mark.parametrize("damage", ["a folder", "no text"])
+def test_a_cache_that_cannot_be_used_costs_a_warning(
+    settings: Settings, calls: pa.Table, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    write(settings.data_dir / "calls" / "all.parquet", calls)
+    cache = settings.data_dir / vega.CACHE
+    if damage == "a folder":
+        (cache / "in the way").mkdir(parents=True)
+    else:
+        cache.write_bytes(b"\xff\xfe")
+    assert refresh(settings).success
+    assert f"{cache} cannot be read" in caplog.text
+    assert ("The next refresh makes the library of the charts anew" in caplog.text) is (damage == "a folder")
+    assert (settings.publish_dir / asset.FILE).exists()
 
 
 def test_a_page_that_miscounts_is_not_published(
@@ -114,7 +134,7 @@ def test_a_page_that_miscounts_is_not_published(
     assert "counts 3,001 calls" in str(check.description)
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     told = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
-    assert "The last good call_dashboard.html" in told
+    assert f"was left as it was: {settings.publish_dir / asset.FILE}" in told
     assert (settings.publish_dir / asset.FILE).read_bytes() == good
     assert source.exists()
 
@@ -137,7 +157,7 @@ def test_without_calls_the_asset_says_what_to_do(settings: Settings) -> None:
 
 def test_numbers_that_do_not_add_up_are_told() -> None:
     footer = dataclasses.replace(FOOTER, documents=10, rejected=1)
-    assert pages.provenance([footer], 8)["accounted"].startswith("Mind that the numbers do not add up: 10 documents")
+    assert pages.provenance([footer], 8)["accounted"].startswith("The numbers do not add up: 10 documents")
 
 
 def test_refreshes_of_several_partitions_are_told_together() -> None:
@@ -157,7 +177,7 @@ def test_json_can_not_leave_its_element() -> None:
 def test_documents_in_no_partition_are_told() -> None:
     told = pages.provenance([dataclasses.replace(FOOTER, documents=10, rejected=1)], 9, uncovered=4)
     assert told["accounted"] == (
-        "Every document is accounted for: 14 documents, 9 calls on this page, 1 rejected, 4 that no partition covers."
+        "Every document is accounted for: 14 documents, 9 calls on this page, 1 rejected, 4 in no partition."
     )
 
 

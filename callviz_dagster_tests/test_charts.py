@@ -1,13 +1,10 @@
-"""The charts: what they draw equals DuckDB's counts, in the workbook's colours, and the pictures are small."""
+"""The charts: what they draw equals DuckDB's counts, in the workbook's colours."""
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import random
-import struct
 import xml.etree.ElementTree as ET
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ import vl_convert
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard.counts import Counts, count_calls
+from callviz_dagster.dashboard.vega import VEGA_LITE
 from callviz_dagster_tests.helpers.calls import Call, business, query, table
 
 DAY = dt.date(2026, 3, 2)
@@ -44,7 +42,7 @@ def drawn(counts: Counts, chart: str) -> Counter[tuple[Any, str]]:
     return Counter(
         {
             (row.get("label", row.get("from")), counts.types[row["code"]]): row["end"] - row["start"]
-            for row in charts.rows(counts, chart)["rows"]
+            for row in charts.rows(counts, chart, width=300)["rows"]
         }
     )
 
@@ -67,14 +65,14 @@ def test_bars_equal_duckdbs_counts(chart: str, bar: str, counts: Counts, calls: 
 def test_stacked_parts_follow_each_other_without_gaps(counts: Counts) -> None:
     for chart in (charts.CALLS_BY_STATUS, charts.CALLS_BY_WEEKDAY, charts.DURATION_HISTOGRAM):
         ends: dict[Any, int] = {}
-        for row in charts.rows(counts, chart)["rows"]:
+        for row in charts.rows(counts, chart, width=300)["rows"]:
             bar = row.get("label", row.get("from"))
             assert row["start"] == ends.get(bar, 0)
             ends[bar] = row["end"]
 
 
 def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
-    bars = charts.rows(counts, charts.CALLS_BY_STATUS)["bars"]
+    bars = charts.rows(counts, charts.CALLS_BY_STATUS, width=300)["bars"]
     ((completed,),) = query("select count(*) from calls where status = 'completed'", calls)
     assert bars[0] == {
         "label": "completed",
@@ -86,7 +84,7 @@ def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
 
 def lines(counts: Counts) -> dict[str, list[tuple[float, float]]]:
     """Return the points of Daily Calls in pixels, by call type."""
-    rows = charts.rows(counts, charts.DAILY_CALLS)["rows"]
+    rows = charts.rows(counts, charts.DAILY_CALLS, width=300)["rows"]
     return {counts.types[row["code"]]: [tuple(point) for point in row["geometry"]["coordinates"]] for row in rows}
 
 
@@ -111,7 +109,7 @@ def test_the_days_of_one_call_in_the_far_past_are_not_all_drawn() -> None:
 
 
 def test_a_single_day_stands_in_the_middle() -> None:
-    data = charts.rows(counted(table([("incoming", "completed", DAY, 9, None)])), charts.DAILY_CALLS)
+    data = charts.rows(counted(table([("incoming", "completed", DAY, 9, None)])), charts.DAILY_CALLS, width=300)
     assert data["rows"][0]["geometry"]["coordinates"] == [[150, 0]]
     assert [point["calls"] for point in data["points"]] == [1]
 
@@ -150,79 +148,13 @@ def test_the_group_of_the_rarest_types_is_grey() -> None:
     assert charts.GREY not in colours[:-1]
 
 
-# Words and pictures
-
-
-def test_headline(counts: Counts, calls: pa.Table) -> None:
-    ((completed, median),) = query("select avg((status = 'completed')::int), median(duration_sec) from calls", calls)
-    assert charts.headline(counts) == (
-        f"**3,000** calls · **{completed:.1%}** completed · **{median:,.1f} s** median duration · "
-        "**88** days covered, 1 January 2026 – 29 March 2026"
-    )
-
-
-def test_headline_of_little() -> None:
-    assert charts.headline(counted(table([]))) == "No calls."
-    one = charts.headline(counted(table([("incoming", "answered", DAY, 9, None)])))
-    assert one == "**1** call · **1** day covered, 2 March 2026 – 2 March 2026"
-
-
-def png(markdown: str) -> bytes:
-    """Return the picture in Markdown text."""
-    assert markdown.startswith("![")
-    return base64.b64decode(markdown.split("(data:image/png;base64,")[1].removesuffix(")"))
-
-
-def palette(picture: bytes) -> list[tuple[int, int, int]]:
-    start = picture.index(b"PLTE") + 4
-    (length,) = struct.unpack(">I", picture[start - 8 : start - 4])
-    return [tuple(picture[start + at : start + at + 3]) for at in range(0, length, 3)]  # type: ignore[misc]
-
-
-def test_pictures_are_small_and_in_the_charts_colours(counts: Counts) -> None:
-    for markdown, height in ((charts.daily_calls_picture(counts), 250), (charts.five_pictures(counts), 1000)):
-        picture = png(markdown)
-        width, tall = struct.unpack(">II", picture[16:24])
-        assert 300 <= width <= 420
-        assert tall >= height
-        assert len(markdown) < 60_000
-        found = palette(picture)
-        for colour in charts.colours(counts.types):
-            assert tuple(bytes.fromhex(colour[1:])) in found
-    assert "Daily Calls" in charts.daily_calls_picture(counts)
-
-
-def test_a_picture_with_a_palette_shows_the_same() -> None:
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="40" height="20" fill="#0072b2"/>'
-        '<rect x="10" y="5" width="10" height="5" fill="#e69f00"/></svg>'
-    )
-    small = charts._with_palette(vl_convert.svg_to_png(svg))
-    lines = zlib.decompress(small[small.index(b"IDAT") + 4 :])
-    shown = [[palette(small)[index] for index in lines[at + 1 : at + 41]] for at in range(0, len(lines), 41)]
-    blue, orange = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)
-    assert shown == [[orange if 10 <= x < 20 and 5 <= y < 10 else blue for x in range(40)] for y in range(20)]
-
-
-def test_a_picture_that_is_written_otherwise_stays_as_it_is() -> None:
-    lines = zlib.compress(bytes([0, 1, 2, 3, 255]))
-    other = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 1, 1, 8, 6, 0, 0, 0, 0)
-    other += struct.pack(">I4s", len(lines), b"IDAT") + lines
-    assert charts._with_palette(other) == other
-
-
-def test_pictures_of_no_calls_of_one_and_of_any_labels() -> None:
-    assert charts.five_pictures(counted(table([]))) == "No calls to draw."
-    hostile = ["</script>", "__proto__", "'; datum", '"', "\u2028", "a\nb", "x" * 300]
-    made: list[Call] = [(label, label, DAY, 9, 5.0) for label in hostile]
-    for calls in (made[:1], made):
-        assert png(charts.five_pictures(counted(table(calls)))).startswith(b"\x89PNG")
+# Specifications
 
 
 def test_specifications_hold_no_data_and_are_understood(counts: Counts) -> None:
     for spec in charts.specs(counts).values():
         assert "values" not in str(spec.get("data"))
-        assert vl_convert.vegalite_to_vega(spec, vl_version=charts.VEGA_LITE)["marks"]
+        assert vl_convert.vegalite_to_vega(spec, vl_version=VEGA_LITE)["marks"]
 
 
 def test_weekdays_stand_from_monday_to_sunday(counts: Counts) -> None:

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callviz_dagster.dashboard import counts as counting
-from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, count_files, packed, unpacked_totals
+from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, count_files
+from callviz_dagster.dashboard.payload import Totals, payload_totals, to_payload
 from callviz_dagster_tests.helpers.calls import Call, business, query, table
 
 DAY = dt.date(2026, 3, 2)
@@ -160,7 +161,7 @@ def test_no_calls() -> None:
     counts = counted([])
     assert (counts.calls, counts.with_duration, counts.median, counts.completed) == (0, 0, None, None)
     assert counts.days.size == 0
-    assert unpacked_totals(packed(counts)) == [counting.Totals(0, 0)]
+    assert payload_totals(to_payload(counts)) == [Totals(0, 0)]
 
 
 def test_completed_calls() -> None:
@@ -232,7 +233,7 @@ def test_more_labels_than_a_cell_can_name_are_grouped() -> None:
     assert counts.calls == 300
 
 
-# Files and packing
+# Files
 
 
 def test_files_are_counted_together(tmp_path: Path) -> None:
@@ -242,27 +243,3 @@ def test_files_are_counted_together(tmp_path: Path) -> None:
     pq.write_table(calls.slice(200), paths[1], row_group_size=50)
     counts = count_files(paths, labels=12)
     assert cells(counts, counts.cubes[0]) == expected(calls)
-
-
-@pytest.mark.parametrize("max_cells", [counting.MAX_CELLS, 500])
-def test_packed_counts_are_read_back(max_cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_CHUNK", 100)
-    calls = business()
-    without = sum(duration is None for *_, duration in calls)
-    totals = unpacked_totals(packed(counted(calls, max_cells=max_cells)))
-    assert [total.calls for total in totals] == [3000] * len(totals)
-    assert [total.without_duration for total in totals] == ([without] if len(totals) == 1 else [None, without])
-
-
-def test_damaged_counts_are_told() -> None:
-    data = packed(counted(business(50)))
-    data["cubes"][0]["cells"] += 1
-    with pytest.raises(ValueError, match="says that it holds"):
-        unpacked_totals(data)
-
-
-@given(st.lists(st.integers(0, 2**53), max_size=50))
-def test_any_numbers_are_packed_and_read_back(numbers: list[int]) -> None:
-    parts = [np.array(numbers[:7], np.int64), np.array(numbers[7:], np.int64)]
-    text = counting._text(part for part in parts if part.size)
-    assert [number for part in counting._numbers(text) for number in part.tolist()] == numbers

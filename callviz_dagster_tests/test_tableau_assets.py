@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import hashlib
 import importlib.util
+import logging
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from dagster_tableau.translator import (
     DagsterTableauTranslator,
@@ -24,57 +21,39 @@ from dagster_tableau.translator import (
     TableauWorkspaceData,
 )
 
-from callviz_dagster.assets import calls_hyper as hyper
-from callviz_dagster.assets.calls_hyper import calls_hyper, count_rows, hyper_assets, published_columns
-from callviz_dagster.assets.callviz_workbook import CHECK, build_callviz_workbook, unreadable
+from callviz_dagster.assets import callviz_workbook as asset
+from callviz_dagster.assets.calls_hyper import calls_hyper, hyper_assets
+from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
+from callviz_dagster.assets.common import POOL
 from callviz_dagster.assets.tableau import tableau_specs, workbook_specs
-from callviz_dagster.contract import LEADING, Kind
+from callviz_dagster.contract import LEADING
 from callviz_dagster.settings import Settings, SettingsError
-from callviz_dagster.tableau.workbook import SHEETS, packed, read
+from callviz_dagster.storage import lock
+from callviz_dagster.storage.files import stat_and_hash
+from callviz_dagster.storage.published import read_record
+from callviz_dagster.tableau.audit import unreadable_value
+from callviz_dagster.tableau.extract import installed
+from callviz_dagster.tableau.model import SHEETS, read
+from callviz_dagster.tableau.pack import packed_snapshot, prepare_workbook, write_package
+from callviz_dagster_tests.helpers.refresh import failure, metadata
 from callviz_dagster_tests.helpers.tableau import (
     KINDS,
     SCHEMA_VERSIONS,
-    ZONE,
+    UPSTREAM,
     calls_table,
+    passed,
     publish,
+    published_settings,
+    record,
+    run,
     schema_errors,
     workbook_xml,
 )
 
-UPSTREAM = [dg.AssetSpec("calls"), dg.AssetSpec("calls_csv", deps=["calls"])]
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings whose folders hold published calls; no MongoDB is needed here."""
-    made = Settings(data_dir=tmp_path / "data", publish_dir=tmp_path / "publish", timezone=ZONE)
-    publish(made)
-    return made
-
-
-def run(settings: Settings, *assets: dg.AssetsDefinition) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        [*UPSTREAM, *assets],
-        selection=dg.AssetSelection.assets(*assets),
-        resources={"settings": settings},
-        raise_on_error=False,
-    )
-
-
-def failure(result: dg.ExecuteInProcessResult) -> str:
-    (event,) = [event for event in result.all_events if event.is_step_failure]
-    data = event.step_failure_data
-    assert data.user_failure_data is not None
-    return data.user_failure_data.description or ""
-
-
-def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
-
-
-def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    (one,) = result.asset_materializations_for_node(asset)
-    return {name: value.value for name, value in one.metadata.items()}
+    return published_settings(tmp_path)
 
 
 def twbx(settings: Settings) -> Path:
@@ -87,12 +66,14 @@ def twbx(settings: Settings) -> Path:
 def test_packs_the_workbook_with_the_current_calls(settings: Settings) -> None:
     result = run(settings, build_callviz_workbook())
     assert result.success
-    assert checks(result) == {CHECK: True}
+    assert passed(result) == {"workbook_fits_calls_csv": True}
     with zipfile.ZipFile(twbx(settings)) as archive:
         assert archive.namelist() == ["callviz.twb", "Data/calls/calls.csv"]
         assert archive.read("Data/calls/calls.csv") == (settings.publish_dir / "calls.csv").read_bytes()
         inside = archive.read("callviz.twb")
-    assert inside == packed(workbook_xml(), KINDS)
+    snapshot = "2024-10-29T06:00:00+00:00, cluster time 1730181600.3"
+    assert packed_snapshot(inside) == snapshot
+    assert inside == prepare_workbook(workbook_xml(), KINDS, snapshot=snapshot)
     told = metadata(result, "callviz_workbook")
     assert told["sheets"] == ", ".join(SHEETS)
     assert told["dashboards"] == "Calls Overview"
@@ -132,11 +113,8 @@ def test_the_workbook_itself_is_never_written(settings: Settings) -> None:
     before = workbook_xml()
     assert run(settings, build_callviz_workbook()).success
     assert workbook_xml() == before
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
-        "calls.csv",
-        "callviz.twbx",
-        "published.json",
-    ]
+    names = {path.name for path in settings.publish_dir.iterdir()}
+    assert names == {"calls.csv", "callviz.twbx", "published.json"}
 
 
 @pytest.mark.parametrize("column", ["duration_sec", "status"])
@@ -147,34 +125,85 @@ def test_a_column_that_is_gone_keeps_the_last_good_file(settings: Settings, colu
     publish(settings, calls_table().drop_columns([column]))
     result = run(settings, build_callviz_workbook())
     assert not result.success
-    assert checks(result) == {CHECK: False}
+    assert passed(result) == {"workbook_fits_calls_csv": False}
     assert not result.asset_materializations_for_node("callviz_workbook")
     told = failure(result)
     assert f"sheet Calls by Status: uses {column}, " in told or f"sheet Duration Histogram: uses {column}, " in told
-    assert told.endswith(f"{twbx(settings)} was left as it was.")
+    assert told.endswith(f"The last good file was left as it was: {twbx(settings)}.")
     assert twbx(settings).read_bytes() == before
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
-        "calls.csv",
-        "callviz.twbx",
-        "published.json",
-    ]
+    names = {path.name for path in settings.publish_dir.iterdir()}
+    assert names == {"calls.csv", "callviz.twbx", "published.json"}
 
 
 def test_a_value_that_the_pinned_type_cannot_hold_is_told(settings: Settings) -> None:
     path = settings.publish_dir / "calls.csv"
     path.write_bytes(path.read_bytes().replace(b",37.5,", b",soon,", 1))
+    record(settings, "calls.csv")
     result = run(settings, build_callviz_workbook())
-    assert checks(result) == {CHECK: False}
+    assert passed(result) == {"workbook_fits_calls_csv": False}
     assert "calls.csv: a value does not read as the type that the workbook pins" in failure(result)
     assert "soon" in failure(result)
     assert not twbx(settings).exists()
 
 
+def test_a_csv_that_is_not_the_published_one_is_not_packed(settings: Settings) -> None:
+    """Its rows have passed no audit: changed by hand, or left by a refresh that was interrupted."""
+    assert run(settings, build_callviz_workbook()).success
+    before = twbx(settings).read_bytes()
+    path = settings.publish_dir / "calls.csv"
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[-1])
+    result = run(settings, build_callviz_workbook())
+    assert not result.success
+    assert failure(result).startswith("calls.csv is not as it was published (it was changed, or ")
+    assert "materialize calls_csv again" in failure(result)
+    assert twbx(settings).read_bytes() == before
+
+
+def test_a_package_that_is_damaged_on_the_disk_is_not_published(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(workbook: bytes, name: str, data: Path, target: IO[bytes]) -> str:
+        digest = write_package(workbook, name, data, target)
+        target.seek(-600, os.SEEK_END)
+        target.write(b"\x00" * 40)
+        return digest
+
+    monkeypatch.setattr(asset, "write_package", damaged)
+    result = run(settings, build_callviz_workbook())
+    assert not result.success
+    assert "callviz.twbx: was not written whole" in failure(result)
+    assert not twbx(settings).exists()
+
+
+def test_the_workbook_is_recorded_with_what_it_was_made_from(settings: Settings) -> None:
+    assert run(settings, build_callviz_workbook()).success
+    record = read_record(settings.publish_dir)
+    entry = record.files["callviz.twbx"]
+    assert entry.sha256 == stat_and_hash(twbx(settings)).sha256
+    assert entry.made_from["calls.csv"].sha256 == record.files["calls.csv"].sha256
+    assert entry.cluster_time == [1730181600, 3]
+    assert record.differing_from("calls.csv") == []
+
+
+@pytest.mark.parametrize("name", ["callviz_workbook", "calls_hyper"])
+def test_nothing_is_written_while_another_process_refreshes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name == "calls_hyper" and not installed():
+        pytest.skip("the extra hyper is not installed")
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.0)
+    with lock.one_at_a_time(settings.data_dir, logging.getLogger()):
+        result = run(settings, build_callviz_workbook() if name == "callviz_workbook" else calls_hyper)
+    assert not result.success
+    assert "is refreshing the files in" in failure(result)
+    assert build_callviz_workbook().op.pool == calls_hyper.op.pool == POOL
+
+
 def test_values_are_read_whatever_their_length(tmp_path: Path) -> None:
     path = tmp_path / "calls.csv"
     path.write_text('"note","seconds"\n' + f'"{"x" * (9 << 20)}",1\n' + '"y",2.5\n', newline="")
-    assert unreadable(path, {"note": "string", "seconds": "real"}) == []
-    assert unreadable(path, {"note": "string", "seconds": "integer"}) != []
+    assert unreadable_value(lambda: path.open("rb"), {"note": "string", "seconds": "real"}) is None
+    assert unreadable_value(lambda: path.open("rb"), {"note": "string", "seconds": "integer"}) is not None
 
 
 def test_without_calls_csv_it_says_what_to_do(settings: Settings) -> None:
@@ -207,130 +236,11 @@ def test_a_users_workbook_that_cannot_be_used_is_told(
     if content is not None:
         own.write_bytes(content)
     result = run(dataclasses.replace(settings, workbook=own), build_callviz_workbook())
-    assert checks(result) == {CHECK: False}
+    assert passed(result) == {"workbook_fits_calls_csv": False}
     assert told in failure(result)
 
 
-# calls_hyper
-
-
-needs_pantab = pytest.mark.skipif(not hyper.installed(), reason="the extra hyper is not installed")
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    import pantab
-
-    table: pa.Table = pantab.frame_from_hyper_query(path, 'SELECT * FROM "Extract"."Extract"', return_type="pyarrow")
-    return table.to_pylist()
-
-
-@needs_pantab
-def test_the_extract_holds_what_calls_csv_holds(settings: Settings) -> None:
-    import duckdb
-
-    result = run(settings, calls_hyper)
-    assert result.success
-    assert all(checks(result).values())
-    types = {
-        Kind.TEXT: "VARCHAR",
-        Kind.NUMBER: "DOUBLE",
-        Kind.INTEGER: "BIGINT",
-        Kind.DATE: "DATE",
-        Kind.DATETIME: "TIMESTAMP",
-        Kind.BOOLEAN: "BOOLEAN",
-    }
-    csv = duckdb.execute(
-        "SELECT * FROM read_csv(?, header=true, quote='\"', escape='\"', allow_quoted_nulls=false, columns="
-        + str({name: types[kind] for name, kind in KINDS.items()})
-        + ")",
-        [str(settings.publish_dir / "calls.csv")],
-    )
-    names = [column[0] for column in csv.description or []]
-    expected = [dict(zip(names, row, strict=True)) for row in csv.fetchall()]
-    found = rows_of(settings.publish_dir / "calls.hyper")
-    # The CSV alone defuses texts that a spreadsheet would run.
-    for row in expected:
-        row["agent"] = row["agent"].removeprefix("'") if row["agent"] else row["agent"]
-    assert found == expected
-    assert metadata(result, "calls_hyper")["dagster/row_count"] == len(expected)
-
-
-@needs_pantab
-def test_times_in_the_extract_are_local(settings: Settings) -> None:
-    assert run(settings, calls_hyper).success
-    first, last = rows_of(settings.publish_dir / "calls.hyper")[0], rows_of(settings.publish_dir / "calls.hyper")[-1]
-    assert first["start_time"] == dt.datetime(2024, 10, 26, 14)
-    assert last["start_time"] == dt.datetime(2024, 10, 28, 20)
-
-
-@needs_pantab
-def test_hyper_leaves_no_files_behind(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    monkeypatch.chdir(empty)
-    assert run(settings, calls_hyper).success
-    assert list(empty.iterdir()) == []
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
-        "calls.csv",
-        "calls.hyper",
-        "published.json",
-    ]
-
-
-@needs_pantab
-def test_an_error_in_the_middle_keeps_the_last_good_extract(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The library takes an error in its input for the end of it."""
-    assert run(settings, calls_hyper).success
-    before = (settings.publish_dir / "calls.hyper").read_bytes()
-    real = hyper._batches
-
-    def broken(*arguments: Any) -> Iterator[pa.RecordBatch]:
-        yield next(real(*arguments))
-        raise OSError(5, "the disk is gone")
-
-    monkeypatch.setattr(hyper, "_batches", broken)
-    result = run(settings, calls_hyper)
-    assert not result.success
-    assert not result.asset_materializations_for_node("calls_hyper")
-    assert (settings.publish_dir / "calls.hyper").read_bytes() == before
-    assert sorted(path.name for path in settings.publish_dir.iterdir()) == [
-        "calls.csv",
-        "calls.hyper",
-        "published.json",
-    ]
-
-
-@needs_pantab
-def test_an_extract_that_lacks_rows_is_not_published(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hyper, "count_rows", lambda path: count_rows(path) - 1)
-    result = run(settings, calls_hyper)
-    assert not all(checks(result).values())
-    assert "11 of 12 calls are in the extract." in failure(result)
-    assert not (settings.publish_dir / "calls.hyper").exists()
-
-
-@needs_pantab
-def test_partitions_with_different_columns_become_one_extract(settings: Settings) -> None:
-    later = calls_table(3).drop_columns(["agent"])
-    later = later.set_column(later.schema.get_field_index("cost_usd"), "cost_usd", pa.array(["1.5 EUR", None, "2"]))
-    later = later.append_column("queue", pa.array([1, 2, None], pa.int64()))
-    pq.write_table(later, settings.data_dir / "calls" / "later.parquet")
-    assert run(settings, calls_hyper).success
-    rows = rows_of(settings.publish_dir / "calls.hyper")
-    assert list(rows[0]) == [*(c.name for c in LEADING), "agent", "cost_usd", "answered", "queue", "repairs"]
-    assert [row["cost_usd"] for row in rows[:3]] == ["0.0", "0.25", "0.5"] or [row["cost_usd"] for row in rows[:3]] == [
-        "0",
-        "0.25",
-        "0.5",
-    ]
-    assert [row["cost_usd"] for row in rows[-3:]] == ["1.5 EUR", None, "2"]
-    assert [row["queue"] for row in rows[-3:]] == [1, 2, None]
-    assert [row["agent"] for row in rows[-3:]] == [None] * 3
-
-
-@needs_pantab
+@pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")
 def test_the_workbook_carries_the_extract_where_it_is_wanted(settings: Settings) -> None:
     wanted = dataclasses.replace(settings, workbook_source="hyper")
     result = run(wanted, calls_hyper, build_callviz_workbook("hyper"))
@@ -341,6 +251,21 @@ def test_the_workbook_carries_the_extract_where_it_is_wanted(settings: Settings)
         assert b"class='hyper' dbname='Data/calls/calls.hyper'" in archive.read("callviz.twb")
         read(archive.read("callviz.twb"))
     assert metadata(result, "callviz_workbook")["data"] == "calls.hyper"
+
+
+@pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")
+def test_an_extract_of_other_calls_is_not_packed(settings: Settings) -> None:
+    wanted = dataclasses.replace(settings, workbook_source="hyper")
+    assert run(wanted, calls_hyper, build_callviz_workbook("hyper")).success
+    before = twbx(settings).read_bytes()
+    publish(settings, calls_table(18))
+    result = run(wanted, build_callviz_workbook("hyper"))
+    assert not result.success
+    assert "calls.hyper was made from other calls than calls.csv: materialize calls_csv and calls_hyper" in failure(
+        result
+    )
+    assert twbx(settings).read_bytes() == before
+    assert run(wanted, calls_hyper, build_callviz_workbook("hyper")).success
 
 
 def test_without_the_extra_there_is_no_extract_and_the_rest_works(
@@ -354,10 +279,6 @@ def test_without_the_extra_there_is_no_extract_and_the_rest_works(
     assert run(settings, build_callviz_workbook()).success
     with pytest.raises(SettingsError, match=r"CALLVIZ_WORKBOOK_SOURCE=hyper needs the extra `hyper`: `pip install"):
         hyper_assets(dataclasses.replace(settings, workbook_source="hyper"))
-
-
-def test_columns_stand_in_the_order_of_calls_csv(settings: Settings) -> None:
-    assert [column.name for column in published_columns([settings.data_dir / "calls" / "all.parquet"])] == list(KINDS)
 
 
 # The lineage graph

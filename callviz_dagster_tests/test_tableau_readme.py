@@ -11,7 +11,7 @@ from callviz_dagster.contract import LEADING, OTHER_FIELDS, REPAIRS, markdown_ta
 from callviz_dagster.dashboard import counts
 from callviz_dagster.settings import Settings
 from callviz_dagster.settings import markdown_table as settings_table
-from callviz_dagster.tableau.workbook import DASHBOARD, HEADLINE, SHEETS
+from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, SHEETS
 from callviz_dagster_tests.helpers.tableau import calls_table, publish
 from callviz_dagster_tests.helpers.workbook_rules import fields
 

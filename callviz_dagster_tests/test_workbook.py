@@ -12,19 +12,14 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from callviz_dagster.assets.tableau import tableau_specs
 from callviz_dagster.contract import LEADING, REPAIRS, Kind
-from callviz_dagster.tableau import workbook as wb
-from callviz_dagster.tableau.workbook import (
-    DASHBOARD,
-    HEADLINE,
-    SHEETS,
-    WorkbookError,
-    audit,
-    locate,
-    pack,
-    packed,
-    read,
-)
+from callviz_dagster.documents.display import display_text
+from callviz_dagster.tableau import model
+from callviz_dagster.tableau.audit import audit
+from callviz_dagster.tableau.model import DASHBOARD, DATATYPES, HEADLINE, SHEETS, WorkbookError, locate, read
+from callviz_dagster.tableau.pack import packed_snapshot, prepare_workbook, without_snapshot, write_package
+from callviz_dagster_tests.helpers.forbidden import FORBIDDEN, SURROGATES
 from callviz_dagster_tests.helpers.tableau import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
 
 XML = workbook_xml()
@@ -301,7 +296,7 @@ def test_a_workbook_with_a_name_broken_anywhere_is_caught(seed: int) -> None:
 
 
 def test_the_packed_workbook_differs_in_its_connection_alone() -> None:
-    before, after = XML.decode().splitlines(), packed(XML, KINDS).decode().splitlines()
+    before, after = XML.decode().splitlines(), prepare_workbook(XML, KINDS).decode().splitlines()
     columns = [
         f"            <column datatype='{datatype}' name='{name}' ordinal='{ordinal}' />"
         for ordinal, (name, datatype) in enumerate(
@@ -315,22 +310,22 @@ def test_the_packed_workbook_differs_in_its_connection_alone() -> None:
     ]
     assert added[0] == removed[0].replace("directory=''", "directory='Data/calls'")
     assert [line for line in added if line in columns] == columns
-    assert audit(packed(XML, KINDS), KINDS) == []
+    assert audit(prepare_workbook(XML, KINDS), KINDS) == []
 
 
 @pytest.mark.parametrize("version", SCHEMA_VERSIONS)
 @pytest.mark.parametrize("source", ["csv", "hyper"])
 def test_the_packed_workbook_is_valid(source: str, version: str) -> None:
-    assert schema_errors(packed(XML, KINDS, source=source), version) == []
+    assert schema_errors(prepare_workbook(XML, KINDS, source=source), version) == []
 
 
 @pytest.mark.parametrize("source", ["csv", "hyper"])
 def test_every_column_is_pinned_in_the_packed_workbook(source: str) -> None:
-    root = etree.fromstring(packed(XML, KINDS, source=source))
+    root = etree.fromstring(prepare_workbook(XML, KINDS, source=source))
     records = root.findall(".//metadata-record[@class='column']")
     assert [record.findtext("remote-name") for record in records] == list(KINDS)
     assert [record.findtext("ordinal") for record in records] == [str(n) for n in range(len(KINDS))]
-    assert [record.findtext("local-type") for record in records] == [wb.DATATYPES[kind] for kind in KINDS.values()]
+    assert [record.findtext("local-type") for record in records] == [DATATYPES[kind] for kind in KINDS.values()]
     if source == "csv":
         for relation in root.findall(".//relation"):
             assert [column.get("name") for column in relation.findall("columns/column")] == list(KINDS)
@@ -338,37 +333,45 @@ def test_every_column_is_pinned_in_the_packed_workbook(source: str) -> None:
 
 def test_names_that_xml_or_tableau_give_a_meaning_are_pinned() -> None:
     names = {"a&b <c>": Kind.TEXT, "it's": Kind.INTEGER, "cost [usd]": Kind.NUMBER, "two\nlines": Kind.DATE}
-    root = etree.fromstring(packed(XML, KINDS | names))
+    root = etree.fromstring(prepare_workbook(XML, KINDS | names))
     records = root.findall(".//metadata-record[@class='column']")[-4:]
     assert [record.findtext("remote-name") for record in records] == list(names)
     assert records[2].findtext("local-name") == "[cost (usd)]"
     assert [column.get("name") for column in root.findall(".//columns/column")][-4:] == list(names)
 
 
+@pytest.mark.parametrize("source", ["csv", "hyper"])
+def test_names_with_characters_that_xml_forbids_are_pinned(source: str) -> None:
+    names = {f"{character}n{at}": Kind.TEXT for at, character in enumerate((*FORBIDDEN, *SURROGATES))}
+    inside = prepare_workbook(XML, KINDS | names, source=source)
+    records = etree.fromstring(inside).findall(".//metadata-record[@class='column']")[-len(names) :]
+    assert [record.findtext("remote-name") for record in records] == [display_text(name) for name in names]
+
+
 def test_types_that_a_person_pinned_are_kept() -> None:
-    xml = packed(XML, KINDS | {"duration_sec": Kind.INTEGER})
+    xml = prepare_workbook(XML, KINDS | {"duration_sec": Kind.INTEGER})
     calls = read(xml).calls
     assert calls is not None
     assert calls.pinned["duration_sec"] == "real"
 
 
 def test_a_column_that_is_gone_is_pinned_no_more_and_the_others_keep_their_places() -> None:
-    grown = packed(XML, KINDS)
+    grown = prepare_workbook(XML, KINDS)
     fewer = {name: kind for name, kind in KINDS.items() if name != "cost_usd"}
-    calls = read(packed(grown, fewer)).calls
+    calls = read(prepare_workbook(grown, fewer)).calls
     assert calls is not None
     assert list(calls.pinned) == list(fewer)
 
 
 def test_an_absolute_folder_that_desktop_saved_is_replaced() -> None:
     xml = changed("directory=''", 'directory="C:/Users/it&apos;s me/calls"')
-    connection = etree.fromstring(packed(xml, KINDS)).find(".//connection[@class='textscan']")
+    connection = etree.fromstring(prepare_workbook(xml, KINDS)).find(".//connection[@class='textscan']")
     assert connection is not None
     assert connection.get("directory") == "Data/calls"
 
 
 def test_hyper_stands_in_for_the_text_file() -> None:
-    xml = packed(XML, KINDS, source="hyper")
+    xml = prepare_workbook(XML, KINDS, source="hyper")
     root = etree.fromstring(xml)
     connection = root.find(".//named-connection/connection")
     assert connection is not None
@@ -387,20 +390,20 @@ def test_other_tables_in_a_users_data_source_are_left_alone() -> None:
         "<parent-name>[agents.csv]</parent-name><local-type>string</local-type></metadata-record></metadata-records>"
     )
     xml = changed("</metadata-records>", record)
-    inside = packed(xml, KINDS).decode()
+    inside = prepare_workbook(xml, KINDS).decode()
     assert inside.replace("directory='Data/calls'", "directory=''") == xml.decode()
     with pytest.raises(WorkbookError, match=r"one table calls\.csv; calls has \[agents\.csv\], \[calls\.csv\]"):
-        packed(xml, KINDS, source="hyper")
+        prepare_workbook(xml, KINDS, source="hyper")
 
 
 def test_a_workbook_in_another_encoding_is_told() -> None:
     with pytest.raises(WorkbookError, match="not UTF-8"):
-        packed(XML.decode().replace("utf-8", "utf-16", 1).encode("utf-16"), KINDS)
+        prepare_workbook(XML.decode().replace("utf-8", "utf-16", 1).encode("utf-16"), KINDS)
 
 
 def packed_bytes(data: Path) -> bytes:
     target = io.BytesIO()
-    pack(packed(XML, KINDS), "callviz.twb", data, target)
+    write_package(prepare_workbook(XML, KINDS), "callviz.twb", data, target)
     return target.getvalue()
 
 
@@ -410,7 +413,7 @@ def test_the_archive_is_laid_out_as_desktop_does(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(packed_bytes(data))) as archive:
         assert archive.namelist() == ["callviz.twb", "Data/calls/calls.csv"]
         assert archive.read("Data/calls/calls.csv") == data.read_bytes()
-        assert archive.read("callviz.twb") == packed(XML, KINDS)
+        assert archive.read("callviz.twb") == prepare_workbook(XML, KINDS)
         assert all(member.compress_type == zipfile.ZIP_DEFLATED for member in archive.infolist())
         assert all(member.flag_bits & 0x08 == 0 for member in archive.infolist()), "sizes stand before the data"
 
@@ -425,6 +428,45 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+# The snapshot
+
+SNAPSHOT = "2024-06-01T11:28:16+00:00, cluster time 1717241296.3"
+
+
+def test_the_snapshot_stands_in_a_hidden_parameter_and_nowhere_else() -> None:
+    inside = prepare_workbook(XML, KINDS, snapshot=SNAPSHOT)
+    (parameter,) = etree.fromstring(inside).findall(".//column[@name='[callviz snapshot]']")
+    assert (parameter.get("hidden"), parameter.get("value")) == ("true", f'"{SNAPSHOT}"')
+    assert packed_snapshot(inside) == SNAPSHOT
+    assert without_snapshot(inside) == prepare_workbook(XML, KINDS)
+    assert audit(inside, KINDS) == []
+    before, after = tableau_specs(XML), tableau_specs(inside)
+    assert [spec.key for spec in after] == [spec.key for spec in before]
+
+
+@pytest.mark.parametrize("version", SCHEMA_VERSIONS)
+def test_a_workbook_with_a_snapshot_is_valid(version: str) -> None:
+    assert schema_errors(prepare_workbook(XML, KINDS, snapshot=SNAPSHOT), version) == []
+
+
+def test_a_snapshot_takes_the_place_of_another() -> None:
+    first = prepare_workbook(XML, KINDS, snapshot=SNAPSHOT)
+    assert prepare_workbook(first, KINDS, snapshot="it's <later>") == prepare_workbook(
+        XML, KINDS, snapshot="it's <later>"
+    )
+    assert packed_snapshot(prepare_workbook(first, KINDS, snapshot="it's <later>")) == "it's <later>"
+    assert packed_snapshot(XML) == ""
+
+
+def test_a_workbook_without_parameters_gets_one() -> None:
+    text = re.sub(r" *<datasource [^>]*name='Parameters'.*?</datasource>\n", "", XML.decode(), count=1, flags=re.DOTALL)
+    inside = etree.fromstring(prepare_workbook(text.encode(), KINDS, snapshot=SNAPSHOT))
+    parameters, calls = inside.findall("datasources/datasource")
+    assert parameters.get("name") == "Parameters"
+    assert parameters.find("column").get("value") == f'"{SNAPSHOT}"'
+    assert calls.get("caption") == "calls"
+
+
 # Finding it
 
 
@@ -436,13 +478,13 @@ def test_finds_the_workbook_of_an_installed_package(tmp_path: Path, monkeypatch:
     package = tmp_path / "callviz_dagster"
     (package / "tableau").mkdir(parents=True)
     (package / "tableau" / "callviz.twb").write_bytes(XML)
-    monkeypatch.setattr(wb, "__file__", str(package / "tableau" / "workbook.py"))
+    monkeypatch.setattr(model, "__file__", str(package / "tableau" / "model.py"))
     assert locate() == package / "tableau" / "callviz.twb"
 
 
 def test_a_workbook_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WorkbookError, match=r"CALLVIZ_WORKBOOK names .*mine\.twb, and there is no such file"):
         locate(tmp_path / "mine.twb")
-    monkeypatch.setattr(wb, "__file__", str(tmp_path / "package" / "tableau" / "workbook.py"))
+    monkeypatch.setattr(model, "__file__", str(tmp_path / "package" / "tableau" / "model.py"))
     with pytest.raises(WorkbookError, match="install callviz-dagster again"):
         locate()

@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from callviz_dagster.contract import LEADING, WEEKDAYS, Kind
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings
-from callviz_dagster.tableau.workbook import HEADLINE
+from callviz_dagster.tableau.model import HEADLINE
 from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, fields, sheet, shelf
 
 Document = dict[str, Any]

@@ -22,7 +22,8 @@ from callviz_dagster.contract import LEADING, UNKNOWN, WEEKDAYS, Kind
 from callviz_dagster.dashboard import charts, counts
 from callviz_dagster.demo.sample_calls import sample_batches
 from callviz_dagster.documents.labels import known_label
-from callviz_dagster.tableau.workbook import DASHBOARD, DATATYPES, HEADLINE, SHEETS, packed
+from callviz_dagster.tableau.model import DASHBOARD, DATATYPES, HEADLINE, SHEETS
+from callviz_dagster.tableau.pack import prepare_workbook
 from callviz_dagster_tests.helpers.tableau import KINDS, SCHEMA_VERSIONS, schema_errors
 from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, ROOT, SOURCE, XML, bare, fields, sheet, shelf
 
@@ -255,14 +256,14 @@ def test_c1_the_data_lie_beside_the_workbook() -> None:
 
 
 def test_c1_inside_the_package_they_lie_where_desktop_puts_them() -> None:
-    (connection,) = etree.fromstring(packed(XML, KINDS)).xpath(".//named-connection/connection")
+    (connection,) = etree.fromstring(prepare_workbook(XML, KINDS)).xpath(".//named-connection/connection")
     assert (connection.get("directory"), connection.get("filename")) == ("Data/calls", "calls.csv")
 
 
 def test_c2_the_pinned_columns_are_the_first_of_every_header() -> None:
     pinned = SOURCE.xpath("connection/relation/columns/column/@name")
     assert pinned == list(KINDS)[: len(pinned)]
-    inside = etree.fromstring(packed(XML, KINDS)).xpath(".//connection/relation/columns/column/@name")
+    inside = etree.fromstring(prepare_workbook(XML, KINDS)).xpath(".//connection/relation/columns/column/@name")
     assert inside == list(KINDS)
 
 

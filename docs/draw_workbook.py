@@ -19,7 +19,7 @@ import duckdb
 
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.dashboard.counts import BIN_SECONDS, COMPLETED, TAIL_SECONDS
-from callviz_dagster.tableau.workbook import DASHBOARD, HEADLINE, locate, read
+from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, locate, read
 
 WIDTH, HEIGHT = 1200, 760
 INK, QUIET, LINE, FADED = "#222222", "#555555", "#d4d4d4", 0.15

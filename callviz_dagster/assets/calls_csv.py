@@ -28,7 +28,7 @@ from callviz_dagster.calls_csv import reuse
 from callviz_dagster.calls_csv.reuse import FilePart, Part
 from callviz_dagster.concurrency import parallel_map, prefetch
 from callviz_dagster.contract import Column, table_columns, table_schema
-from callviz_dagster.dashboard import charts
+from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.counts import count_files
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.progress import Progress
@@ -304,7 +304,7 @@ class CsvAssembler:
 def _counted(calls: Sequence[Path], labels: int) -> tuple[str, str]:
     """Return the headline and the picture of daily calls."""
     counted = count_files(calls, labels=labels, max_cells=_CELLS)
-    return charts.headline(counted), charts.daily_calls_picture(counted)
+    return pictures.headline(counted), pictures.daily_calls_picture(counted)
 
 
 def _changes(old: Path, new: Path, longest: int, same: tuple[int, int] | None, log: logging.Logger) -> dict[str, Any]:

@@ -1,41 +1,32 @@
 """The workbook packed with its data, ready for a double-click: audited against `calls.csv`, then swapped in whole.
 
-What belongs elsewhere: what a workbook is and how it is audited and packed (`tableau/workbook.py`).
+What belongs elsewhere: what a workbook is and how it is audited and packed (`tableau/`).
 """
 
 import csv
+import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.calls_hyper import published_columns
-from callviz_dagster.assets.common import POOL, require, user_errors_as_failures
+from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
+from callviz_dagster.assets.common import POOL, AuditFailed, require, require_partitions, user_errors_as_failures
 from callviz_dagster.contract import Kind
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
 from callviz_dagster.storage.lock import one_at_a_time
-from callviz_dagster.storage.published import InputFile, Snapshot, read_record, record_file
-from callviz_dagster.tableau.workbook import (
-    CSV_NAME,
-    DATATYPES,
-    HYPER_NAME,
-    Problem,
-    WorkbookError,
-    audit,
-    locate,
-    pack,
-    packed,
-    read,
-)
+from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapshot, read_record, record_file
+from callviz_dagster.table.manifest import TableFooter, merged
+from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
+from callviz_dagster.tableau.model import CSV_NAME, HYPER_NAME, Workbook, WorkbookError, locate, read
+from callviz_dagster.tableau.pack import pinned_types, prepare_workbook, write_package
 
-CHECK = "workbook_fits_calls_csv"
 TWBX_NAME = "callviz.twbx"
-_MOST_SHOWN = 20
-_BLOCKS = (1 << 20, 256 << 20)
-"""Bytes that are read at once: the second where a single row is longer than the first."""
 
 
 def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
@@ -47,160 +38,156 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         group_name="published",
         kinds={"tableau"},
         pool=POOL,
-        check_specs=[
-            dg.AssetCheckSpec(
-                CHECK,
-                asset="callviz_workbook",
-                description="Every column that the workbook uses is in `calls.csv`, and every value there reads as the "
-                "type that the workbook pins; no sheet, field, filter or action of the workbook leads nowhere. Checked "
-                "before the new file takes the place of the last one.",
-            )
-        ],
+        check_specs=CALLVIZ_WORKBOOK_CHECKS,
     )
     def callviz_workbook(
-        context: dg.AssetExecutionContext,
-        settings: dg.ResourceParam[Settings],
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         """`callviz.twbx`: the Tableau workbook and the current calls in one file, opened with a double-click.
 
         Five charts and the dashboard Calls Overview. The workbook itself is `tableau/callviz.twb`, or the one that
         CALLVIZ_WORKBOOK names; it is only read. The same workbook and the same calls give the same bytes.
         """
-        target = settings.publish_dir / TWBX_NAME
-        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
-            calls = require(settings.publish_dir / CSV_NAME, "calls_csv")
-            inside, problems = audited(settings, calls, source)
-            told = _told(problems)
-            yield dg.AssetCheckResult(
-                check_name=CHECK,
-                passed=not problems,
-                description=told,
-                metadata={"problems": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems) or "none")},
-            )
-            if problems:
-                raise dg.Failure(f"{told} {target.absolute()} was left as it was.", allow_retries=False)
-            data = require(settings.publish_dir / HYPER_NAME, "calls_hyper") if source == "hyper" else calls
-            with staged(target) as temporary:
-                with open_for_writing(temporary) as file:
-                    pack(inside, f"{target.stem}.twb", data, file)
-                _read_back(temporary, data)
-            written = stat_and_hash(target)
-            record_workbook(written, [calls, data])
-        workbook = read(inside)
+        try:
+            with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+                footer = merged(require_partitions(settings).values())
+                assert footer is not None, "require_partitions returns at least one"
+                package = publish_package(settings, footer, source)
+        except AuditFailed as refused:
+            yield from refused.results
+            raise refused.failure(settings.publish_dir / TWBX_NAME) from None
         yield dg.MaterializeResult(
             metadata={
-                "dagster/uri": written.path.as_uri(),
-                "path": dg.MetadataValue.path(str(written.path)),
-                "bytes": written.bytes,
-                "sha256": written.sha256,
+                "dagster/uri": package.file.path.as_uri(),
+                "path": dg.MetadataValue.path(str(package.file.path)),
+                "bytes": package.file.bytes,
+                "sha256": package.file.sha256,
                 "workbook": dg.MetadataValue.path(str(locate(settings.workbook).absolute())),
-                "data": data.name,
-                "sheets": ", ".join(sheet.name for sheet in workbook.sheets if not sheet.hidden),
-                "dashboards": ", ".join(dashboard.name for dashboard in workbook.dashboards),
-            }
+                "data": package.data,
+                "sheets": ", ".join(sheet.name for sheet in package.workbook.sheets if not sheet.hidden),
+                "dashboards": ", ".join(dashboard.name for dashboard in package.workbook.dashboards),
+            },
+            check_results=[package.check],
         )
 
     return callviz_workbook
 
 
-def record_workbook(written: PublishedFile, packed_files: Sequence[Path]) -> None:
-    """Write the workbook into the record of what is published, with the files that it was audited against or carries.
+@dataclass(frozen=True)
+class PublishedPackage:
+    """What was published."""
+
+    file: PublishedFile
+    workbook: Workbook
+    data: str
+    """File name of the data in it."""
+    check: dg.AssetCheckResult
+
+
+def publish_package(settings: Settings, footer: TableFooter, source: str) -> PublishedPackage:
+    """Write the workbook with its data, audit what was packed, and swap it in.
+
+    Args:
+        settings: name the workbook and the folders.
+        footer: that of all `calls`, which says what the columns of `calls.csv` hold.
+        source: `csv` or `hyper`, whichever is packed.
 
     Raises:
-        FileError: the record cannot be written.
+        AuditFailed: the workbook does not fit the data.
+        FileError: the package cannot be written.
     """
-    record = read_record(written.path.parent)
-    known = record.files.get(CSV_NAME)
-    snapshot = Snapshot(known.cluster_time, known.time, record.snapshot.source) if known else Snapshot()
-    made_from = {
-        path.name: InputFile(stat_and_hash(path).sha256, snapshot.cluster_time) for path in dict.fromkeys(packed_files)
-    }
-    record_file(written, made_from, snapshot)
+    target = settings.publish_dir / TWBX_NAME
+    record = read_record(settings.publish_dir)
+    calls = require(settings.publish_dir / CSV_NAME, "calls_csv")
+    data = _require_extract(settings, record) if source == "hyper" else calls
+    with calls.open("rb") as file:
+        columns = csv_columns(file, footer)
+    workbook_xml = _audited_workbook(settings, columns)
+    try:
+        prepared = prepare_workbook(workbook_xml, columns, source=source, snapshot=_snapshot(record).text)
+    except WorkbookError as error:
+        raise AuditFailed([workbook_fits_calls_csv([Problem("workbook", "", str(error))])]) from None
+    with staged(target) as temporary:
+        with open_for_writing(temporary) as package:
+            sha256 = write_package(prepared, f"{target.stem}.twb", data, package)
+        _require_published(record, data.name, sha256)
+        check = workbook_fits_calls_csv(package_problems(temporary, pinned_types(workbook_xml, columns)))
+        if not check.passed:
+            raise AuditFailed([check])
+    package_file = stat_and_hash(target)
+    names = dict.fromkeys((CSV_NAME, data.name))
+    made_from = {name: InputFile(record.files[name].sha256, record.files[name].cluster_time) for name in names}
+    record_file(package_file, made_from, _snapshot(record))
+    return PublishedPackage(package_file, read(prepared), data.name, check)
 
 
-def audited(settings: Settings, data: Path, source: str) -> tuple[bytes, list[Problem]]:
-    """Return the workbook as it is to be packed, and what is wrong with it; with problems, it is not to be used."""
+def _require_extract(settings: Settings, record: PublishedRecord) -> Path:
+    """Return the extract, which must be of the same calls as `calls.csv`.
+
+    Raises:
+        dg.Failure: there is none, or it is of others.
+    """
+    path = require(settings.publish_dir / HYPER_NAME, "calls_hyper")
+    if record.sources(HYPER_NAME) != record.sources(CSV_NAME):
+        raise dg.Failure(
+            description=f"{path.absolute()} was made from other calls than {CSV_NAME}: materialize calls_csv and "
+            "calls_hyper again.",
+            allow_retries=False,
+        )
+    return path
+
+
+def _require_published(record: PublishedRecord, name: str, sha256: str) -> None:
+    """Require that the data that was packed is the file that was audited when it was published.
+
+    Raises:
+        dg.Failure: it is another one.
+    """
+    if name not in record.files or record.files[name].sha256 != sha256:
+        raise dg.Failure(
+            description=f"{name} is not as it was published (it was changed, or a refresh was interrupted): "
+            f"materialize {name.replace('.', '_')} again.",
+            allow_retries=False,
+        )
+
+
+def _snapshot(record: PublishedRecord) -> Snapshot:
+    """Return the snapshot of the calls that are packed."""
+    entry = record.files.get(CSV_NAME)
+    return Snapshot(entry.cluster_time, entry.time, record.snapshot.source) if entry else Snapshot()
+
+
+def _audited_workbook(settings: Settings, columns: Mapping[str, Kind]) -> bytes:
     try:
         workbook_xml = locate(settings.workbook).read_bytes()
-        columns = csv_columns(data, settings.data_dir)
         problems = audit(workbook_xml, columns, own=settings.workbook is not None)
-        if problems:
-            return workbook_xml, problems
-        inside = packed(workbook_xml, columns, source=source)
-        return inside, unreadable(data, pinned_types(workbook_xml, columns))
     except (WorkbookError, OSError) as error:
-        return b"", [Problem("workbook", "", str(error))]
+        problems = [Problem("workbook", "", str(error))]
+    if problems:
+        raise AuditFailed([workbook_fits_calls_csv(problems)])
+    return workbook_xml
 
 
-def _told(problems: list[Problem]) -> str:
-    if not problems:
-        return f"The workbook fits {CSV_NAME}."
-    shown = "; ".join(str(problem) for problem in problems[:_MOST_SHOWN])
-    more = f"; and {len(problems) - _MOST_SHOWN:,} more" if len(problems) > _MOST_SHOWN else ""
-    return f"The workbook does not fit {CSV_NAME}: {shown}{more}."
-
-
-def csv_columns(data: Path, data_dir: Path) -> dict[str, Kind]:
+def csv_columns(calls: IO[bytes], footer: TableFooter) -> dict[str, Kind]:
     """Return the columns of `calls.csv` in order, and what they hold according to the calls it was made from."""
     from callviz_dagster.documents.text import csv_header
+    from callviz_dagster.table.read import published_columns
 
-    with data.open(encoding="utf-8", newline="") as file:
-        names = next(csv.reader(file), [])
-    columns = published_columns(sorted((data_dir / "calls").glob("*.parquet")))
+    columns = published_columns(footer)
     kinds = dict(zip(csv_header(columns), (column.kind for column in columns), strict=True))
-    return {name: kinds.get(name, Kind.TEXT) for name in names}
+    with io.TextIOWrapper(calls, encoding="utf-8", newline="") as text:
+        return {name: kinds.get(name, Kind.TEXT) for name in next(csv.reader(text), [])}
 
 
-def pinned_types(workbook_xml: bytes, columns: Mapping[str, Kind]) -> dict[str, str]:
-    """Return the Tableau data type in which the packed workbook reads each column of `calls.csv`."""
-    calls = read(workbook_xml).calls
-    pinned = calls.pinned if calls else {}
-    return {name: pinned.get(name, DATATYPES[kind]) for name, kind in columns.items()}
-
-
-def unreadable(data: Path, pinned: Mapping[str, str]) -> list[Problem]:
-    """Read all of `calls.csv` under the pinned types, piece by piece; return the value that does not fit, if any."""
-    import pyarrow as pa
-    from pyarrow import csv as pa_csv
-
-    types = {
-        "integer": pa.int64(),
-        "real": pa.float64(),
-        "date": pa.date32(),
-        "datetime": pa.timestamp("us"),
-        "boolean": pa.bool_(),
-    }
-    wanted = {name: types[datatype] for name, datatype in pinned.items() if datatype in types}
-    convert = pa_csv.ConvertOptions(
-        column_types=wanted,
-        include_columns=[*wanted],
-        null_values=[""],
-        true_values=["true"],
-        false_values=["false"],
-    )
-    for block in _BLOCKS:
-        try:
-            with pa_csv.open_csv(
-                data,
-                read_options=pa_csv.ReadOptions(block_size=block),
-                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-                convert_options=convert,
-            ) as rows:
-                for _ in rows:
-                    pass
-        except pa.ArrowInvalid as error:
-            if "straddling" in str(error) and block != _BLOCKS[-1]:
-                continue
-            return [Problem(CSV_NAME, "", f"a value does not read as the type that the workbook pins ({error})")]
-        break
-    return []
-
-
-def _read_back(path: Path, data: Path) -> None:
-    """Check that the archive on the disk holds the workbook and the data whole."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-        workbook, packed_data = archive.infolist()
-        read(archive.read(workbook))
-    if damaged or packed_data.file_size != data.stat().st_size:
-        raise OSError(f"{path} was not written whole")
+def package_problems(package: Path, pinned: Mapping[str, str]) -> list[Problem]:
+    """Read a package back from the disk, all of its data under the pinned types; return what is wrong with it."""
+    try:
+        with zipfile.ZipFile(package) as archive:
+            _, data = archive.namelist()
+            whole = archive.testzip() is None
+            if whole and data.endswith(CSV_NAME):
+                problem = unreadable_value(lambda: archive.open(data), pinned)
+                return [problem] if problem else []
+    except (zipfile.BadZipFile, zlib.error):
+        whole = False
+    return [] if whole else [Problem(TWBX_NAME, "", "was not written whole")]

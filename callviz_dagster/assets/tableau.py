@@ -2,7 +2,7 @@
 
 Read from the workbook when definitions are built, so that a sheet that an analyst adds shows up. Keys, kinds and tags
 are those that dagster-tableau gives to the published workbook.
-What belongs elsewhere: reading the workbook (`tableau/workbook.py`), packing it (`callviz_workbook.py`).
+What belongs elsewhere: reading the workbook (`tableau/model.py`), packing it (`callviz_workbook.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from callviz_dagster.settings import Settings
-from callviz_dagster.tableau.workbook import Dashboard, Sheet, Source, Workbook, WorkbookError, locate, read
+from callviz_dagster.tableau.model import Dashboard, Sheet, Source, Workbook, WorkbookError, locate, read
 
 _log = logging.getLogger(__name__)
 

@@ -1,20 +1,17 @@
-"""The five charts, once: what each shows, in which colours, and the pictures of them for the Dagster UI.
+"""The five charts, once: what each shows, and in which colours.
 
-A chart is a Vega-Lite specification without data. The page gives it rows in the browser and `picture` gives it rows
-here, so that both draw the same. What belongs elsewhere: counting (`dashboard/counts.py`) and the page (`dashboard/`).
+A chart is a Vega-Lite specification without data. The page gives it rows in the browser, and `rows` gives them here, so
+that both draw the same. What belongs elsewhere: counting (`dashboard/counts.py`), drawing pictures
+(`dashboard/pictures.py`), the page (`dashboard/page.py`).
 """
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.contract import WEEKDAYS
-from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube, date_of, totals
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube, totals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +61,6 @@ MORE_COLOURS = (
 """Colours of all other types: the same palette first, then that by Paul Tol."""
 GREY = COLOURS["unknown"]
 
-VEGA_LITE = "6.4"
-"""The version of Vega-Lite that draws, of those that vl-convert carries."""
 CONFIG: Spec = {
     "font": "sans-serif",
     "aria": False,
@@ -80,7 +75,6 @@ CONFIG: Spec = {
 
 MOST_POINTS = 31
 """Up to so many days, Daily Calls marks each."""
-_PICTURE_WIDTH = 300
 HEIGHT = 190
 _MILLISECONDS_PER_DAY = 86_400_000
 
@@ -306,10 +300,13 @@ def _hours() -> Spec:
     }
 
 
-def rows(counts: Counts, chart: str) -> dict[str, Rows]:
-    """Return the rows of one of the five charts for all calls, by data set, as the page's script makes them."""
+def rows(counts: Counts, chart: str, *, width: int) -> dict[str, Rows]:
+    """Return the rows of one of the five charts for all calls, by data set, as the page's script makes them.
+
+    `width` is that of the drawing, in pixels.
+    """
     if chart == DAILY_CALLS:
-        return _days(counts, _PICTURE_WIDTH)
+        return _days(counts, width)
     if chart == CALLS_BY_WEEKDAY:
         grid = _grid(counts, lambda part: (part.day + 3) % 7, 7)
         return {"rows": _stacked("label", WEEKDAYS, grid), "bars": []}
@@ -386,97 +383,3 @@ def _days(counts: Counts, width: float) -> dict[str, Rows]:
             ]
     bounds = [{"day": first * _MILLISECONDS_PER_DAY, "calls": 0}, {"day": last * _MILLISECONDS_PER_DAY, "calls": top}]
     return {"rows": lines, "points": points, "bounds": bounds, "chosen": []}
-
-
-def headline(counts: Counts) -> str:
-    """Return the headline figures as Markdown, for the Dagster UI."""
-    if not counts.calls:
-        return "No calls."
-    parts = [f"**{counts.calls:,}** call{'s' if counts.calls != 1 else ''}"]
-    if counts.completed is not None:
-        parts.append(f"**{counts.completed / counts.calls:.1%}** completed")
-    if counts.median is not None:
-        parts.append(f"**{counts.median:,.1f} s** median duration")
-    first, last = date_of(counts.days[0]), date_of(counts.days[-1])
-    covered = (last - first).days + 1
-    parts.append(f"**{covered:,}** day{'s' if covered != 1 else ''} covered, {_day(first)} – {_day(last)}")
-    return " · ".join(parts)
-
-
-def _day(day: dt.date) -> str:
-    return f"{day.day} {day:%B %Y}"
-
-
-def daily_calls_picture(counts: Counts) -> str:
-    """Return a small picture of Daily Calls as Markdown, for the Dagster UI."""
-    return _picture(counts, (DAILY_CALLS,))
-
-
-def five_pictures(counts: Counts) -> str:
-    """Return one picture of all five charts as Markdown, for the Dagster UI."""
-    return _picture(counts, FIVE)
-
-
-def _picture(counts: Counts, names: Sequence[str]) -> str:
-    """Draw charts below each other, about as wide as a cell of the Dagster UI's tables."""
-    if not counts.calls:
-        return "No calls to draw."
-    import vl_convert
-
-    legend = {"title": None, "orient": "top", "columns": 3, "labelExpr": "types[datum.value]", "labelLimit": 110}
-    unfilled = specs(counts, legend=legend)
-    png = vl_convert.vegalite_to_png(
-        {
-            "vconcat": [
-                _filled(unfilled[name], rows(counts, name)) | {"title": name, "width": _PICTURE_WIDTH} for name in names
-            ],
-            "params": [{"name": "types", "value": counts.types}],
-            "config": CONFIG | {"background": "white"},
-        },
-        vl_version=VEGA_LITE,
-    )
-    words = f"{', '.join(names)}: {headline(counts).replace('**', '')}"
-    return f"![{words}](data:image/png;base64,{base64.b64encode(_with_palette(png)).decode()})"
-
-
-def _with_palette(png: bytes) -> bytes:
-    """Return a picture in its 64 most frequent colours: a tenth of the bytes, which the Dagster UI loads in lists."""
-    import numpy as np
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        body = kind + content
-        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-    width, height = struct.unpack(">II", png[16:24])
-    start = png.index(b"IDAT")
-    (length,) = struct.unpack(">I", png[start - 4 : start])
-    lines = np.frombuffer(zlib.decompress(png[start + 4 : start + 4 + length]), np.uint8).reshape(height, -1)
-    if not (lines[:, 0] == 1).all():
-        return png  # not written as vl-convert writes: each value as the difference from the one to its left
-    pixels = np.cumsum(lines[:, 1:].reshape(height, width, -1), axis=1, dtype=np.uint8).reshape(height * width, -1)
-    red, green, blue = (pixels[:, channel].astype(np.int64) for channel in range(3))
-    found, which, often = np.unique(red << 16 | green << 8 | blue, return_inverse=True, return_counts=True)
-    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
-    palette = colours[np.argsort(-often)[:64]]
-    nearest = ((colours[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1).astype(np.uint8)
-    indices = nearest[which].reshape(height, width)
-    unfiltered = np.hstack([np.zeros((height, 1), np.uint8), indices])
-    return b"".join(
-        [
-            png[:8],
-            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            chunk(b"PLTE", palette.astype(np.uint8).tobytes()),
-            chunk(b"IDAT", zlib.compress(unfiltered.tobytes(), 9)),
-            chunk(b"IEND", b""),
-        ]
-    )
-
-
-def _filled(spec: Spec, values: Mapping[str, Rows]) -> Spec:
-    """Return a specification with rows in the place of the names of its data sets."""
-    filled = dict(spec)
-    if "data" in spec:
-        filled["data"] = {"values": values[spec["data"]["name"]]}
-    if "layer" in spec:
-        filled["layer"] = [_filled(layer, values) for layer in spec["layer"]]
-    return filled

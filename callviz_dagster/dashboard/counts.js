@@ -18,25 +18,18 @@ const CallCounts = (() => {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
 
-  /** Return numbers that were written with seven bits to the byte, least first. */
-  function numbers(bytes, length) {
-    const found = new Float64Array(length);
-    let number = 0, scale = 1, at = 0;
-    for (const byte of bytes) {
-      number += (byte & 127) * scale;
-      if (byte < 128) {
-        found[at++] = number;
-        number = 0;
-        scale = 1;
-      } else {
-        scale *= 128;
-      }
+  /** Return the numbers of a column: the lowest byte of all of them, then the next higher byte of all, and so on. */
+  async function column(text, length) {
+    const bytes = await inflate(text);
+    if (bytes.length % length) throw new Error(`the page is damaged, a column of ${length} counts is incomplete`);
+    const numbers = new Uint32Array(length);
+    for (let at = 0, scale = 1; at < bytes.length; scale *= 256) {
+      for (let cell = 0; cell < length; cell++, at++) numbers[cell] += bytes[at] * scale;
     }
-    if (at !== length) throw new Error(`The page is damaged: ${at} cells of ${length} were read.`);
-    return found;
+    return numbers;
   }
 
-  /** Return the counts in `data`, as Python's `counts.packed` wrote them, ready to be filtered. */
+  /** Return the counts in `data`, as Python's `payload.to_payload` wrote them, ready to be filtered. */
   async function read(data) {
     const lastBin = data.tailSeconds / data.binSeconds;
     const counts = {
@@ -51,44 +44,35 @@ const CallCounts = (() => {
     return counts;
   }
 
-  async function readCube(cube, { types, statuses, days, durations }) {
-    const gaps = numbers(await inflate(cube.gaps), cube.cells);
-    const more = numbers(await inflate(cube.calls), cube.cells);
+  /** Sort the cells of a cube by type, status and day. */
+  async function readCube({ cells, columns, hasHours, hasDurations }, { types, statuses, days }) {
+    const read = {};
+    for (const [name, text] of Object.entries(columns)) read[name] = await column(text, cells);
     const groups = types.length * statuses.length * days.length;
-    const groupOf = new Uint32Array(cube.cells), hourOf = new Uint8Array(cube.cells);
-    const durationOf = new Uint32Array(cube.cells);
+    const groupOf = new Uint32Array(cells);
     const starts = new Uint32Array(groups + 1), totals = new Float64Array(groups);
-    let row = 0, day = 0, duration = 0, hour = 0, first = 0;
-    for (let cell = 0; cell < cube.cells; cell++) {
-      day += gaps[cell];
-      if (day >= days.length) {
-        row += Math.floor(day / days.length);
-        day %= days.length;
-        duration = row % durations.length;
-        const rest = (row - duration) / durations.length;
-        hour = rest % 24;
-        first = ((rest - hour) / 24) * days.length;
-      }
-      groupOf[cell] = first + day;
-      hourOf[cell] = hour;
-      durationOf[cell] = duration;
-      starts[first + day + 1]++;
-      totals[first + day] += more[cell] + 1;
+    let day = 0;
+    for (let cell = 0; cell < cells; cell++) {
+      day = (day + read.day[cell]) % days.length;
+      const group = (read.type[cell] * statuses.length + read.status[cell]) * days.length + day;
+      groupOf[cell] = group;
+      starts[group + 1]++;
+      totals[group] += read.calls[cell];
     }
     for (let group = 0; group < groups; group++) starts[group + 1] += starts[group];
     const next = starts.slice();
     const sorted = {
-      hours: new Uint8Array(cube.cells),
-      durations: new Uint32Array(cube.cells),
-      calls: new Uint32Array(cube.cells),
+      hours: new Uint8Array(cells),
+      durations: new Uint32Array(cells),
+      calls: new Uint32Array(cells),
     };
-    for (let cell = 0; cell < cube.cells; cell++) {
+    for (let cell = 0; cell < cells; cell++) {
       const place = next[groupOf[cell]]++;
-      sorted.hours[place] = hourOf[cell];
-      sorted.durations[place] = durationOf[cell];
-      sorted.calls[place] = more[cell] + 1;
+      sorted.hours[place] = read.hour[cell];
+      sorted.durations[place] = read.duration[cell];
+      sorted.calls[place] = read.calls[cell];
     }
-    return { hasHours: cube.hours, hasDurations: cube.durations, starts, totals, ...sorted };
+    return { hasHours, hasDurations, starts, totals, ...sorted };
   }
 
   /** Return for each position the bit, where positions are chosen and it is not among them. */

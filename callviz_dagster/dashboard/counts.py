@@ -3,21 +3,22 @@
 A call is counted in one cell: call type × status × hour × duration × day. Cells are kept sparse and sorted, so that
 they take little memory and pack into a few bytes each. Durations are kept as finely as the number of cells allows:
 to 1 s, to 10 s, to 60 s; where even that is too much, hours and durations are counted apart.
-What belongs elsewhere: how counts are drawn (`dashboard/charts.py`) and the page that carries them (`dashboard/`).
+What belongs elsewhere: how counts are drawn (`dashboard/charts.py`) and how the page holds them
+(`dashboard/payload.py`).
 """
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import math
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from callviz_dagster.documents.display import display_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ class Cube:
         """Day of each cell, in days since 1970-01-01."""
         return self._part(0, _DAY_BITS) + _FIRST_DAY
 
-    def regrouped(self, change: Callable[[Integers], Integers], **told_apart: bool) -> Cube:
+    def regrouped(self, change: Callable[[Integers], Integers], **distinguished: bool) -> Cube:
         """Return the same calls under changed keys; `change` keeps call type and status."""
         import numpy as np
 
@@ -103,7 +104,7 @@ class Cube:
             new, positions = np.unique(change(old), return_inverse=True)
             keys.append(new)
             calls.append(np.bincount(positions, weights=number).astype(np.int32))
-        return replace(self, keys=np.concatenate(keys), calls=np.concatenate(calls), **told_apart)
+        return replace(self, keys=np.concatenate(keys), calls=np.concatenate(calls), **distinguished)
 
     def plus(self, keys: Integers) -> Cube:
         """Return these counts with one call more for each key."""
@@ -183,13 +184,13 @@ def totals(cube: Cube, group: Callable[[Cube], Integers]) -> tuple[Integers, Int
     """Return the groups that occur in a cube, in order, and the calls in each; `group` gives each cell's group."""
     import numpy as np
 
-    found: Counter[int] = Counter()
+    sums_by_group: Counter[int] = Counter()
     for part in cube.slices():
         groups, positions = np.unique(group(part), return_inverse=True)
         sums = np.bincount(positions, weights=part.calls)
-        found.update(dict(zip(groups.tolist(), sums.astype(np.int64).tolist(), strict=True)))
-    ordered = sorted(found)
-    return np.array(ordered, np.int64), np.array([found[group] for group in ordered], np.int64)
+        sums_by_group.update(dict(zip(groups.tolist(), sums.astype(np.int64).tolist(), strict=True)))
+    ordered = sorted(sums_by_group)
+    return np.array(ordered, np.int64), np.array([sums_by_group[group] for group in ordered], np.int64)
 
 
 def date_of(day: int) -> dt.date:
@@ -325,14 +326,15 @@ def _axes(read: Read, limit: int) -> dict[str, _Axis]:
                 # Labels that are all different are no labels; only the frequent ones are worth the memory.
                 seen[name] = Counter(dict(counter.most_common(_MAX_DISTINCT // 2)))
                 pruned[name] = True
-    words = {"call_type": "types", "status": "statuses"}
+    plurals = {"call_type": "types", "status": "statuses"}
     return {
-        name: _axis(counter, limit, words[name], more=pruned[name], keep={COMPLETED} if name == "status" else set())
+        name: _axis(counter, limit, plurals[name], more=pruned[name], keep={COMPLETED} if name == "status" else set())
         for name, counter in seen.items()
     }
 
 
-def _axis(counter: Counter[str], limit: int, words: str, *, more: bool, keep: set[str]) -> _Axis:
+def _axis(counter: Counter[str], limit: int, plural: str, *, more: bool, keep: set[str]) -> _Axis:
+    """Return the axis of the `limit` most frequent labels and those to `keep`; `more` were not even counted."""
     ranked = sorted(counter, key=lambda label: (-counter[label], label))
     chosen = ranked[:limit]
     if missing := [label for label in ranked[limit:] if label in keep]:
@@ -340,14 +342,14 @@ def _axis(counter: Counter[str], limit: int, words: str, *, more: bool, keep: se
     rest = len(ranked) - len(chosen)
     names = list(chosen)
     if rest or more:
-        names.append(f"other ({'more than ' if more else ''}{rest:,} {words})")
+        names.append(f"other ({'more than ' if more else ''}{rest:,} {plural})")
     return _Axis(_distinct(names), rest > 0 or more, {label: position for position, label in enumerate(chosen)})
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names that are short enough to show and differ from each other."""
+    """Return names that can be shown, are short, and differ from each other."""
     shown: list[str] = []
-    for name in names:
+    for name in map(display_text, names):
         short = name if len(name) <= _MAX_LABEL_LENGTH else name[:_MAX_LABEL_LENGTH] + "…"
         number = 2
         unique = short
@@ -375,131 +377,8 @@ def _median(counts: Counts, read: Read) -> float | None:
     for table in read(("duration_sec",)):
         seconds = table["duration_sec"].to_numpy()
         values.append(np.unique(seconds[(seconds >= lower) & (seconds < upper)], return_counts=True))
-    distinct, positions = np.unique(np.concatenate([found for found, _ in values]), return_inverse=True)
-    upto = np.cumsum(np.bincount(positions, weights=np.concatenate([found for _, found in values])))
+    distinct, positions = np.unique(np.concatenate([seconds for seconds, _ in values]), return_inverse=True)
+    upto = np.cumsum(np.bincount(positions, weights=np.concatenate([number for _, number in values])))
     upto += calls[(classes >= 0) & (classes < low)].sum()
     first, second = (float(distinct[np.searchsorted(upto, rank, side="right")]) for rank in ranks)
     return (first + second) / 2
-
-
-def packed(counts: Counts) -> dict[str, Any]:
-    """Return counts as plain values for JSON; the page's script and `unpacked_totals` read them.
-
-    The days with calls and the duration classes that occur are lists; a cell's position in the grid type × status ×
-    hour × duration × day is written as the gap to the cell before it. Gaps, and calls less one, are numbers of seven
-    bits to the byte, least first, compressed with deflate and written as base64.
-    """
-    import numpy as np
-
-    days = counts.days
-    classes = np.union1d([-1], counts.durations[0])
-
-    def gaps(cube: Cube) -> Iterator[Integers]:
-        last = 0
-        for part in cube.slices():
-            row = (part.call_type * len(counts.statuses) + part.status) * 24 + part.hour
-            row = row * classes.size + np.searchsorted(classes, part.duration)
-            position = row * days.size + np.searchsorted(days, part.day)
-            yield np.diff(position, prepend=last)
-            last = position[-1]
-
-    return {
-        "types": list(counts.types),
-        "statuses": list(counts.statuses),
-        "completed": counts.statuses.index(COMPLETED) if COMPLETED in counts.statuses else None,
-        "days": days.tolist(),
-        "step": counts.step,
-        "exact": counts.exact,
-        "median": counts.median,
-        "durations": classes.tolist(),
-        "binSeconds": BIN_SECONDS,
-        "tailSeconds": TAIL_SECONDS,
-        "cubes": [
-            {
-                "hours": cube.hours,
-                "durations": cube.durations,
-                "cells": int(cube.keys.size),
-                "gaps": _text(gaps(cube)),
-                "calls": _text(part.calls.astype(np.int64) - 1 for part in cube.slices()),
-            }
-            for cube in counts.cubes
-        ],
-    }
-
-
-def packed_bytes(data: Mapping[str, Any]) -> int:
-    """Return the size of packed cells."""
-    return sum(len(cube["gaps"]) + len(cube["calls"]) for cube in data["cubes"])
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a packed cube adds up to."""
-
-    calls: int
-    without_duration: int | None
-    """None where the cube does not tell durations apart."""
-
-
-def unpacked_totals(data: Mapping[str, Any]) -> list[Totals]:
-    """Return what each packed cube adds up to, read from its bytes.
-
-    Raises:
-        ValueError: a cube's bytes do not hold as many cells as it says.
-    """
-    found = []
-    for cube in data["cubes"]:
-        total = without = cells = position = 0
-        for gaps, more in zip(_numbers(cube["gaps"]), _numbers(cube["calls"]), strict=True):
-            if gaps.size != more.size:
-                raise ValueError("its counts are damaged")
-            positions = position + gaps.cumsum()
-            position = int(positions[-1])
-            classes = positions // len(data["days"]) % len(data["durations"])
-            total += int(more.sum()) + more.size
-            without += int((more[classes == 0] + 1).sum())
-            cells += more.size
-        if cells != cube["cells"]:
-            raise ValueError(f"it holds {cells:,} counts and says that it holds {cube['cells']:,}")
-        found.append(Totals(total, without if cube["durations"] else None))
-    return found
-
-
-def _text(numbers: Iterable[Integers]) -> str:
-    """Write numbers from 0 up, seven bits to the byte and least first, deflated and in base64."""
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    written = [deflate.compress(_seven_bits(part)) for part in numbers]
-    return base64.b64encode(b"".join([*written, deflate.flush()])).decode()
-
-
-def _seven_bits(numbers: Integers) -> bytes:
-    import numpy as np
-
-    lengths = np.ones(numbers.size, np.int64)
-    rest = numbers >> 7
-    while rest.any():
-        lengths += rest > 0
-        rest >>= 7
-    ends = np.cumsum(lengths)
-    out = np.empty(int(ends[-1]), np.uint8)
-    for place in range(int(lengths.max())):
-        here = lengths > place
-        more = np.where(lengths[here] > place + 1, 128, 0)
-        out[(ends - lengths)[here] + place] = (numbers[here] >> 7 * place) & 127 | more
-    return out.tobytes()
-
-
-def _numbers(text: str) -> Iterator[Integers]:
-    """Yield the numbers that `_text` wrote, some at a time."""
-    import numpy as np
-
-    stored = np.frombuffer(zlib.decompress(base64.b64decode(text), -15), np.uint8)
-    ends = np.flatnonzero(stored < 128)
-    first = 0
-    for part in range(0, ends.size, _CHUNK):
-        stops = ends[part : part + _CHUNK] + 1 - first
-        starts = np.concatenate([[0], stops[:-1]])
-        digits = stored[first : first + stops[-1]].astype(np.int64) & 127
-        place = np.arange(digits.size) - np.repeat(starts, stops - starts)
-        yield np.add.reduceat(digits << 7 * place, starts)
-        first += int(stops[-1])

@@ -407,11 +407,12 @@
   }
 
   function showProvenance() {
-    const { refreshed, source, timezone, accounted, documents, uncovered, rejected, repaired } = data.provenance;
+    const { refreshed, source, snapshot, timezone, accounted, documents, uncovered, rejected, repaired } = data.provenance;
     find("refreshed").textContent = refreshed;
     find("accounted").textContent = accounted;
     const facts = [
       ["Source", source],
+      ["Snapshot", snapshot || "unknown"],
       ["Documents", integer(documents)],
       ["Calls on this page", integer(all.calls)],
       ["Rejected", integer(rejected)],

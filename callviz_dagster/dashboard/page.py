@@ -7,27 +7,25 @@ whatever a label from a document may say. What belongs elsewhere: counting (`das
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import hashlib
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from callviz_dagster.dashboard import charts
-from callviz_dagster.dashboard.counts import Counts, Totals, coarser, packed, packed_bytes, unpacked_totals
+from callviz_dagster.dashboard.counts import Counts, coarser
+from callviz_dagster.dashboard.payload import Totals, payload_bytes, payload_totals, to_payload
+from callviz_dagster.dashboard.vega import Library, bundled, digest
+from callviz_dagster.documents.display import display_content
 from callviz_dagster.table.manifest import TableFooter
 
 SCRIPTS = ("words.js", "counts.js", "charts.js", "dashboard.js")
 """The page's own scripts, in the order in which they build on each other."""
-_EXPORT = "window.vegaEmbed = vegaEmbed;"
 MAX_COUNTS_BYTES = 4_300_000
 """Size of the counts in the page at which they are made coarser, so that the whole page stays below 5 MB."""
 
@@ -41,46 +39,13 @@ class Page:
     """The counts as the page holds them."""
 
 
-@dataclass(frozen=True)
-class Library:
-    """Vega-Embed with Vega and Vega-Lite, as the page holds it."""
-
-    deflated: str
-    """The script, deflated, as base64."""
-    digest: str
-    """As a content security policy names a script."""
-
-    def to_json(self) -> str:
-        """Return it as JSON text, with what it was made from."""
-        return json.dumps({"made from": _versions(), "digest": self.digest, "deflated": self.deflated})
-
-    @classmethod
-    def from_json(cls, text: str) -> Library | None:
-        """Return what `to_json` described; None where it was made from other versions, or is damaged."""
-        try:
-            data = json.loads(text)
-            script = zlib.decompress(base64.b64decode(data["deflated"]), -15).decode()
-            usable = data["made from"] == _versions() and data["digest"] == _digest(script)
-            return cls(data["deflated"], data["digest"]) if usable else None
-        except (ValueError, KeyError, TypeError, zlib.error):
-            return None
-
-
-@cache
-def bundled() -> Library:
-    """Return the library from the package that draws the pictures too, which takes a second to make."""
-    import vl_convert
-
-    script = vl_convert.javascript_bundle(_EXPORT, vl_version=charts.VEGA_LITE)
-    return Library(_deflated(script), _digest(script))
-
-
-def _versions() -> list[str]:
-    return [metadata.version("vl-convert-python"), charts.VEGA_LITE, _EXPORT]
-
-
 def render(
-    counts: Counts, footers: Sequence[TableFooter], library: Library | None = None, *, uncovered: int = 0
+    counts: Counts,
+    footers: Sequence[TableFooter],
+    library: Library | None = None,
+    *,
+    uncovered: int = 0,
+    snapshot: str = "",
 ) -> Page:
     """Return the page for these counts and what is known of the refreshes that they come from.
 
@@ -89,25 +54,26 @@ def render(
         footers: what is known of the refreshes.
         library: what draws the charts; bundled where none is given. A page without calls holds none.
         uncovered: the number of documents that no partition covers.
+        snapshot: which snapshot of the collection the calls are of, in words.
     """
-    data = packed(counts)
-    while packed_bytes(data) > MAX_COUNTS_BYTES and len(counts.cubes) == 1:
+    payload = to_payload(counts)
+    while payload_bytes(payload) > MAX_COUNTS_BYTES and len(counts.cubes) == 1:
         counts = coarser(counts)
-        data = packed(counts)
+        payload = to_payload(counts)
     content = {
-        "counts": data,
+        "counts": payload,
         "specs": charts.specs(counts),
         "config": charts.CONFIG,
         "subtitles": charts.SUBTITLES,
         "frame": {"height": charts.HEIGHT, "mostPoints": charts.MOST_POINTS},
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
-        "provenance": provenance(footers, counts.calls, uncovered=uncovered),
+        "provenance": provenance(footers, counts.calls, uncovered=uncovered) | {"snapshot": snapshot},
     }
-    library = (library or bundled()) if counts.calls else Library(_deflated(""), _digest(""))
+    library = (library or bundled()) if counts.calls else Library.of("")
     script = "".join(map(_file, SCRIPTS))
     parts = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src {_digest(script)} {library.digest}",
+        f"script-src {digest(script)} {library.digest}",
         "style": _file("dashboard.css"),
         "licences": _file("licences.txt"),
         "data": embedded_json(content),
@@ -126,8 +92,8 @@ def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0
     for footer in footers:
         reasons.update(footer.rejected_reasons)
         repairs.update(footer.repairs)
-    equation = f"{_many(documents, 'document')}, {_many(calls, 'call')} on this page, {rejected:,} rejected"
-    equation += f", {uncovered:,} that no partition covers" if uncovered else ""
+    equation = f"{_plural(documents, 'document')}, {_plural(calls, 'call')} on this page, {rejected:,} rejected"
+    equation += f", {uncovered:,} in no partition" if uncovered else ""
     complete = documents == calls + rejected + uncovered
     return {
         "refreshed": _refreshed(footers),
@@ -138,10 +104,10 @@ def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0
         "rejected": rejected,
         "reasons": [[_reason(code), number] for code, number in reasons.most_common()],
         "repaired": sum(footer.repaired_rows for footer in footers),
-        "repairs": [[words, number] for words, number in repairs.most_common()],
+        "repairs": [[repair, number] for repair, number in repairs.most_common()],
         "accounted": f"Every document is accounted for: {equation}."
         if complete
-        else f"Mind that the numbers do not add up: {equation}.",
+        else f"The numbers do not add up: {equation}.",
     }
 
 
@@ -158,8 +124,8 @@ def _refreshed(footers: Sequence[TableFooter]) -> str:
     return f"{span}, time zone {footers[0].timezone}"
 
 
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _reason(code: str) -> str:
@@ -174,26 +140,17 @@ def totals(html: str) -> list[Totals]:
     Raises:
         ValueError: the page does not hold its counts.
     """
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
-    cubes = unpacked_totals(json.loads(found[1])["counts"]) if found else []
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    cubes = payload_totals(json.loads(data[1])["counts"]) if data else []
     if not cubes:
         raise ValueError("it has no counts")
     return cubes
 
 
 def embedded_json(content: Any) -> str:
-    """Return JSON that cannot end the script element it stands in, nor begin a comment or another element."""
-    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    """Return JSON that cannot end the script element it stands in, and whose texts can all be shown."""
+    return json.dumps(display_content(content), separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _deflated(text: str) -> str:
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return base64.b64encode(deflate.compress(text.encode()) + deflate.flush()).decode()
-
-
-def _digest(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from callviz_dagster.contract import LEADING, Column, Kind
 from callviz_dagster.documents.buffers import int64_values, nullable_array, text_bytes, text_offsets, valid_mask
+from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.times import local_clock as local_microseconds
 from callviz_dagster.documents.values import number_text
 
@@ -84,8 +85,8 @@ def _starts_dangerously(texts: pa.Array) -> np.ndarray:
 
 
 def csv_header(columns: Sequence[Column]) -> list[str]:
-    """Return the names in the first line."""
-    return defused(pa.array([column.name for column in columns], pa.string()))[0].to_pylist()
+    """Return the names in the first line, in which every character can be shown."""
+    return defused(pa.array([display_text(column.name) for column in columns], pa.string()))[0].to_pylist()
 
 
 def plain_texts(array: pa.Array, column: Column, zone: str) -> pa.Array:

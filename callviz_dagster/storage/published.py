@@ -37,6 +37,13 @@ class Snapshot:
     source: str = ""
     """The collection, as `calls on db.example.net` describes it."""
 
+    @property
+    def text(self) -> str:
+        """Say which instant it is: `2024-06-01T11:28:16+00:00, cluster time 1717241296.3`; empty where unknown."""
+        if not self.cluster_time:
+            return self.time
+        return f"{self.time}, cluster time {'.'.join(map(str, self.cluster_time))}"
+
 
 @dataclass(frozen=True)
 class InputFile:

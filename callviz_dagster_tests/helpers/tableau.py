@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lxml import etree
 
 from callviz_dagster.calls_csv.format import csv_lines, header_line
-from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
+from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema, arrow_type
 from callviz_dagster.settings import Settings
-from callviz_dagster.tableau.workbook import locate
+from callviz_dagster.storage.files import stat_and_hash
+from callviz_dagster.storage.published import InputFile, Snapshot, record_file
+from callviz_dagster.table.manifest import FOOTER_KEY, TableFooter
+from callviz_dagster.table.plan import FieldColumn
+from callviz_dagster.tableau.model import locate
+from callviz_dagster_tests.helpers.refresh import checks
 
 ZONE = "Europe/Berlin"
 EXTRA = (Column("agent", Kind.TEXT, ""), Column("cost_usd", Kind.NUMBER, ""), Column("answered", Kind.BOOLEAN, ""))
@@ -92,16 +98,73 @@ def calls_table(rows: int = 12) -> pa.Table:
     return pa.Table.from_pydict(data, schema=arrow_schema(COLUMNS))
 
 
+def footer_of(table: pa.Table, zone: str = ZONE) -> TableFooter:
+    """Return what a `calls` file says of itself: its own fields as columns, and a snapshot."""
+    known = {column.name for column in (*LEADING, REPAIRS)}
+    kinds = {arrow_type(kind): kind for kind in Kind}
+    fields = [
+        FieldColumn(field.name, (field.name.encode(),), kinds[field.type])
+        for field in table.schema
+        if field.name not in known
+    ]
+    return TableFooter(
+        "shop.calls on db.example.net",
+        "2024-10-29T06:00:00+00:00",
+        zone,
+        documents=table.num_rows,
+        calls=table.num_rows,
+        fields=tuple(fields),
+    )
+
+
+def write_calls(path: Path, table: pa.Table, footer: TableFooter) -> None:
+    """Write calls as the asset `calls` does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata({FOOTER_KEY: footer.to_json()}), path, row_group_size=5)
+
+
 def publish(settings: Settings, table: pa.Table | None = None) -> pa.Table:
     """Write calls as the assets `calls` and `calls_csv` do: the Parquet file, and the CSV beside the workbook."""
     table = calls_table() if table is None else table
-    parquet = settings.data_dir / "calls" / "all.parquet"
-    parquet.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, parquet, row_group_size=5)
+    write_calls(settings.data_dir / "calls" / "all.parquet", table, footer_of(table, settings.timezone))
     columns = [column for column in COLUMNS if column.name in table.schema.names]
     settings.publish_dir.mkdir(parents=True, exist_ok=True)
     with (settings.publish_dir / "calls.csv").open("wb") as file:
         file.write(header_line(columns))
         for batch in table.to_batches():
             file.write(csv_lines(batch, columns, settings.timezone)[0])
+    record(settings, "calls.csv")
     return table
+
+
+def record(settings: Settings, name: str) -> None:
+    """Write a published file into the record as the asset that makes it from `calls` does."""
+    calls = settings.data_dir / "calls" / "all.parquet"
+    inputs = {"calls/all.parquet": InputFile(stat_and_hash(calls).sha256, [1730181600, 3])}
+    snapshot = Snapshot([1730181600, 3], "2024-10-29T06:00:00+00:00", "shop.calls on db.example.net")
+    record_file(stat_and_hash(settings.publish_dir / name), inputs, snapshot)
+
+
+UPSTREAM = [dg.AssetSpec("calls"), dg.AssetSpec("calls_csv", deps=["calls"])]
+
+
+def published_settings(folder: Path) -> Settings:
+    """Return settings whose folders hold published calls; no MongoDB is needed for them."""
+    settings = Settings(data_dir=folder / "data", publish_dir=folder / "publish", timezone=ZONE)
+    publish(settings)
+    return settings
+
+
+def run(settings: Settings, *assets: dg.AssetsDefinition) -> dg.ExecuteInProcessResult:
+    """Materialize Tableau assets alone."""
+    return dg.materialize(
+        [*UPSTREAM, *assets],
+        selection=dg.AssetSelection.assets(*assets),
+        resources={"settings": settings},
+        raise_on_error=False,
+    )
+
+
+def passed(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    """Return which checks of a run have passed."""
+    return {name: evaluation.passed for name, evaluation in checks(result).items()}

@@ -1,0 +1,126 @@
+"""What the Dagster UI shows of the counts, as Markdown: the headline figures, and pictures of the charts.
+
+Pictures only decorate: where one cannot be drawn, a sentence stands in its place. What belongs elsewhere: what a chart
+shows (`dashboard/charts.py`).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import logging
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+from callviz_dagster.dashboard.charts import CONFIG, DAILY_CALLS, FIVE, Rows, Spec, rows, specs
+from callviz_dagster.dashboard.counts import Counts, date_of
+from callviz_dagster.dashboard.vega import VEGA_LITE
+from callviz_dagster.documents.display import display_content
+
+_log = logging.getLogger(__name__)
+_WIDTH = 300
+"""Of a chart, in pixels: with its axis about as wide as a cell of the Dagster UI's tables."""
+_COLOURS = 64
+
+
+def headline(counts: Counts) -> str:
+    """Return the headline figures as Markdown, for the Dagster UI."""
+    if not counts.calls:
+        return "No calls."
+    parts = [f"**{counts.calls:,}** call{'s' if counts.calls != 1 else ''}"]
+    if counts.completed is not None:
+        parts.append(f"**{counts.completed / counts.calls:.1%}** completed")
+    if counts.median is not None:
+        parts.append(f"**{counts.median:,.1f} s** median duration")
+    first, last = date_of(counts.days[0]), date_of(counts.days[-1])
+    covered = (last - first).days + 1
+    parts.append(f"**{covered:,}** day{'s' if covered != 1 else ''} covered, {_day(first)} – {_day(last)}")
+    return " · ".join(parts)
+
+
+def _day(day: dt.date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def daily_calls_picture(counts: Counts) -> str:
+    """Return a small picture of Daily Calls as Markdown, for the Dagster UI."""
+    return _picture(counts, (DAILY_CALLS,))
+
+
+def five_pictures(counts: Counts) -> str:
+    """Return one picture of all five charts as Markdown, for the Dagster UI."""
+    return _picture(counts, FIVE)
+
+
+def _picture(counts: Counts, names: Sequence[str]) -> str:
+    if not counts.calls:
+        return "No calls to draw."
+    try:
+        png = _with_palette(_drawn(counts, names))
+    except Exception as error:  # noqa: BLE001  # the library raises many kinds, and no picture may end a refresh
+        _log.warning(f"The picture of {', '.join(names)} could not be drawn: {error}")
+        return "The picture could not be drawn; the log says why."
+    alternative = f"{', '.join(names)}: {headline(counts).replace('**', '')}"
+    return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def _drawn(counts: Counts, names: Sequence[str]) -> bytes:
+    """Draw charts below each other, as PNG."""
+    import vl_convert
+
+    legend = {"title": None, "orient": "top", "columns": 3, "labelExpr": "types[datum.value]", "labelLimit": 110}
+    unfilled = specs(counts, legend=legend)
+    charts = [
+        _filled(unfilled[name], rows(counts, name, width=_WIDTH)) | {"title": name, "width": _WIDTH} for name in names
+    ]
+    spec = {
+        "vconcat": charts,
+        "params": [{"name": "types", "value": counts.types}],
+        "config": CONFIG | {"background": "white"},
+    }
+    # A character that XML forbids would abort the whole process there, and no exception handler would see it.
+    return vl_convert.vegalite_to_png(display_content(spec), vl_version=VEGA_LITE)
+
+
+def _with_palette(png: bytes) -> bytes:
+    """Return a picture in its most frequent colours: a tenth of the bytes, which the Dagster UI loads in lists."""
+    import numpy as np
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    width, height = struct.unpack(">II", png[16:24])
+    start = png.index(b"IDAT")
+    (length,) = struct.unpack(">I", png[start - 4 : start])
+    lines = np.frombuffer(zlib.decompress(png[start + 4 : start + 4 + length]), np.uint8).reshape(height, -1)
+    if not (lines[:, 0] == 1).all():
+        return png  # not written as vl-convert writes: each value as the difference from the one to its left
+    pixels = np.cumsum(lines[:, 1:].reshape(height, width, -1), axis=1, dtype=np.uint8).reshape(height * width, -1)
+    red, green, blue = (pixels[:, channel].astype(np.int64) for channel in range(3))
+    values, positions, frequencies = np.unique(red << 16 | green << 8 | blue, return_inverse=True, return_counts=True)
+    colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1)
+    palette = colours[np.argsort(-frequencies)[:_COLOURS]]
+    nearest = ((colours[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1).astype(np.uint8)
+    indices = nearest[positions].reshape(height, width)
+    unfiltered = np.hstack([np.zeros((height, 1), np.uint8), indices])
+    return b"".join(
+        [
+            png[:8],
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            chunk(b"PLTE", palette.astype(np.uint8).tobytes()),
+            chunk(b"IDAT", zlib.compress(unfiltered.tobytes(), 9)),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+def _filled(spec: Spec, values: Mapping[str, Rows]) -> Spec:
+    """Return a specification with rows in the place of the names of its data sets."""
+    filled = dict(spec)
+    if "data" in spec:
+        filled["data"] = {"values": values[spec["data"]["name"]]}
+    if "layer" in spec:
+        filled["layer"] = [_filled(layer, values) for layer in spec["layer"]]
+    return filled

@@ -1,0 +1,108 @@
+"""The calls as a Tableau extract (.hyper), for which the extra `hyper` must be installed.
+
+The same rows, columns, types and clock times as in `calls.csv`. What belongs elsewhere: where the file goes
+(`assets/calls_hyper.py`), packing it (`tableau/pack.py`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callviz_dagster.contract import Column, Kind, arrow_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE = ("Extract", "Extract")
+"""Schema and table; the one pair that every Tableau Server opens."""
+
+
+def installed() -> bool:
+    """Tell whether the extra `hyper` is installed."""
+    return importlib.util.find_spec("pantab") is not None
+
+
+def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], zone: str) -> int:
+    """Write the rows of `calls` files as one extract, batch by batch.
+
+    Args:
+        path: the extract; a file that is there is replaced.
+        calls: the Parquet files of all partitions, in time order.
+        columns: the columns of `calls.csv`, in order.
+        zone: the IANA time zone whose clock the times show.
+
+    Returns:
+        The number of rows given to it.
+    """
+    import pantab
+    import pyarrow as pa
+
+    schema = extract_schema(columns)
+    rows = 0
+    failures: list[BaseException] = []
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        nonlocal rows
+        try:
+            for batch in _batches(calls, columns, zone, schema):
+                rows += batch.num_rows
+                yield batch
+        except BaseException as error:
+            # pantab takes an error in the stream for its end.
+            failures.append(error)
+            raise
+
+    reader = pa.RecordBatchReader.from_batches(schema, counted())
+    # Hyper makes the file itself. The caller keeps the last good one; a second copy of the new would only cost time.
+    path.unlink(missing_ok=True)
+    pantab.frame_to_hyper(reader, path, table=TABLE, atomic=False)
+    if failures:
+        raise failures[0]
+    return rows
+
+
+def extract_schema(columns: Sequence[Column]) -> pa.Schema:
+    """Return the Arrow schema of the extract: the names of `calls.csv`, and times without a zone."""
+    import pyarrow as pa
+
+    from callviz_dagster.documents.text import csv_header
+
+    clock = {Kind.DATETIME: pa.timestamp("us")}
+    return pa.schema(
+        [
+            pa.field(name, clock.get(column.kind) or arrow_type(column.kind))
+            for name, column in zip(csv_header(columns), columns, strict=True)
+        ]
+    )
+
+
+def _batches(
+    calls: Sequence[Path], columns: Sequence[Column], zone: str, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    from callviz_dagster.documents.text import WHOLE_SECONDS, local_clock
+    from callviz_dagster.table.read import rows
+
+    for batch in rows(calls, columns, zone):
+        arrays = [
+            local_clock(array, zone, whole_seconds=column.name in WHOLE_SECONDS).cast(pa.timestamp("us"))
+            if column.kind is Kind.DATETIME
+            else array
+            for array, column in zip(batch.columns, columns, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows in an extract."""
+    import pantab
+
+    schema, table = TABLE
+    counts = pantab.frame_from_hyper_query(
+        path, f'SELECT COUNT(*) AS calls FROM "{schema}"."{table}"', return_type="pyarrow"
+    )
+    return int(counts["calls"][0].as_py())
