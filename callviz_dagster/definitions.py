@@ -13,6 +13,7 @@ from callviz_dagster.assets.calls_csv import calls_csv
 from callviz_dagster.assets.calls_hyper import hyper_assets
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.assets.mongodb_calls import mongodb_calls
+from callviz_dagster.assets.published_together import build_published_together
 from callviz_dagster.assets.raw_calls import raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
 from callviz_dagster.automation.sensor import build_calls_changed, build_nightly_refresh, refresh_calls
@@ -31,7 +32,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         build_callviz_workbook(settings.workbook_source),
         call_dashboard,
     ]
+    published = [key for asset in made for key in asset.keys if key not in (raw_calls.key, *calls.keys)]
     return dg.Definitions(
+        asset_checks=[build_published_together(published)],
         assets=[mongodb_calls(settings), *(_as_set(asset, settings) for asset in made), *workbook_specs(settings)],
         jobs=[refresh_calls],
         sensors=[build_calls_changed(settings)],

@@ -51,7 +51,7 @@ def _share(value: str) -> float:
     except ValueError:
         share = -1
     if not 0 <= share <= 1:
-        raise ValueError("a share from 0 (none may be rejected) to 1, for example 0.05")
+        raise ValueError("a share from 0 (none) to 1 (all), for example 0.05")
     return share
 
 
@@ -231,6 +231,14 @@ class Settings:
         "MAX_REJECTED",
         "share of documents that may be rejected before a refresh fails and the last good output stays",
         default=0.05,
+        parse=_share,
+    )
+    max_drop: float = _setting(
+        "MAX_DROP",
+        "share of the collection's documents that may be missing since the last published refresh before a refresh is "
+        "refused and the last good output stays; a drop to zero is always refused. The run tag `callviz/accept_drop` "
+        "accepts a refused number of documents once",
+        default=0.5,
         parse=_share,
     )
     max_columns: int = _setting(

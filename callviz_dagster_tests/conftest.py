@@ -99,8 +99,12 @@ def collection(_client: MongoClient[Document]) -> Iterator[Collection[Document]]
 
 @pytest.fixture
 def settings(mongo_uri: str, collection: Collection[Document], tmp_path: Path) -> Settings:
-    """Return settings that read `collection` and write below the test's own folder."""
+    """Return settings that read `collection` and write below the test's own folder.
+
+    Tests replace their few calls at will, so the guard on volume refuses only a collection that is empty.
+    """
     return Settings(
+        max_drop=1.0,
         mongo_uri=mongo_uri,
         mongo_database=collection.database.name,
         mongo_collection=collection.name,

@@ -23,7 +23,18 @@ from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.manifest import read_footer
-from callviz_dagster_tests.helpers.refresh import START, Document, checks, failure, files, metadata, refresh, some_calls
+from callviz_dagster.table.volume import ACCEPT_DROP_TAG
+from callviz_dagster_tests.helpers.refresh import (
+    START,
+    Document,
+    checks,
+    failure,
+    files,
+    metadata,
+    refresh,
+    refresh_job,
+    some_calls,
+)
 
 
 def test_every_document_is_a_row_or_rejected(settings: Settings, collection: Collection[Document]) -> None:
@@ -32,6 +43,7 @@ def test_every_document_is_a_row_or_rejected(settings: Settings, collection: Col
     assert result.success
     assert {name: e.passed for name, e in checks(result).items() if e.severity is dg.AssetCheckSeverity.ERROR} == {
         "archive_complete": True,
+        "volume_stable": True,
         "every_document_accounted_for": True,
         "rejected_within_limit": True,
         "schema_holds": True,
@@ -140,7 +152,7 @@ def test_empty_collection_publishes_a_header_and_warns(settings: Settings, colle
     some_calls(collection)
     assert refresh(settings).success
     collection.delete_many({})
-    result = refresh(settings)
+    result = refresh_job(settings, tags={ACCEPT_DROP_TAG: "0"})
     assert result.success
     warning = checks(result)["collection_not_empty"]
     assert (warning.passed, warning.severity) == (False, dg.AssetCheckSeverity.WARN)

@@ -20,14 +20,13 @@ from callviz_dagster.assets.common import (
     latest_snapshot,
     require_partitions,
     snapshot_metadata,
-    user_errors_as_failures,
+    publishing,
 )
 from callviz_dagster.dashboard import page, pictures, vega
 from callviz_dagster.dashboard.counts import Counts, count_files
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
-from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import record_file
 from callviz_dagster.table.manifest import TableFooter, published_coverage
 
@@ -52,7 +51,7 @@ def call_dashboard(
     a bar or days filters all charts. The page holds counts only, no single call.
     """
     try:
-        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+        with publishing(settings, context.log):
             partitions = require_partitions(settings)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
@@ -63,7 +62,7 @@ def call_dashboard(
                 uncovered=coverage.uncovered if coverage else 0,
             )
             digests = [stat_and_hash(path).sha256 for path in calls]
-            record_file(published.file, calls_inputs(calls, digests), latest_snapshot(calls))
+            record_file(published.file, calls_inputs(calls, digests), latest_snapshot(calls, coverage))
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(settings.publish_dir / FILE) from None

@@ -20,9 +20,9 @@ from callviz_dagster.assets.common import (
     file_metadata,
     latest_snapshot,
     preview,
+    publishing,
     require_partitions,
     snapshot_metadata,
-    user_errors_as_failures,
 )
 from callviz_dagster.calls_csv import reuse
 from callviz_dagster.calls_csv.reuse import FilePart, Part
@@ -34,7 +34,6 @@ from callviz_dagster.partitions import Partitioning
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
-from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import record_file
 from callviz_dagster.table.manifest import TableFooter, merged, published_coverage, read_footer
 
@@ -62,17 +61,17 @@ def calls_csv(
     give the same bytes, columns keep their places, and the file is replaced whole or not at all.
     """
     try:
-        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+        with publishing(settings, context.log):
             partitions = require_partitions(settings)
             paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             made = publish_csv(
                 [*paths], settings.publish_dir / FILE, settings.timezone, context.log, labels=settings.dashboard_labels
             )
-            record_file(made.file, calls_inputs(paths, made.sources), latest_snapshot(paths))
+            coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
+            record_file(made.file, calls_inputs(paths, made.sources), latest_snapshot(paths, coverage))
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(settings.publish_dir / FILE) from None
-    coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
     yield dg.MaterializeResult(
         metadata={
             "headline": dg.MetadataValue.md(made.headline),

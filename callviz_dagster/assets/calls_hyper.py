@@ -18,11 +18,10 @@ from callviz_dagster.assets.common import (
     latest_snapshot,
     require_partitions,
     snapshot_metadata,
-    user_errors_as_failures,
+    publishing,
 )
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import staged, stat_and_hash
-from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import record_file
 from callviz_dagster.table.manifest import merged
 from callviz_dagster.tableau.extract import count_rows, installed, write_extract
@@ -46,7 +45,7 @@ def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 @dg.asset(
-    deps=["calls"],
+    deps=["calls", "calls_csv"],
     group_name="published",
     kinds={"tableau", "hyper"},
     pool=POOL,
@@ -65,7 +64,7 @@ def calls_hyper(
     start = time.perf_counter()
     target = settings.publish_dir / HYPER_NAME
     try:
-        with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+        with publishing(settings, context.log):
             partitions = require_partitions(settings)
             footer = merged(partitions.values())
             assert footer is not None, "require_partitions returns at least one"

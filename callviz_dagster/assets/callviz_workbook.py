@@ -15,11 +15,10 @@ from typing import IO, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
-from callviz_dagster.assets.common import POOL, AuditFailed, require, require_partitions, user_errors_as_failures
+from callviz_dagster.assets.common import POOL, AuditFailed, require, require_partitions, publishing
 from callviz_dagster.contract import Kind
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
-from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapshot, read_record, record_file
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
@@ -49,7 +48,7 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         CALLVIZ_WORKBOOK names; it is only read. The same workbook and the same calls give the same bytes.
         """
         try:
-            with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+            with publishing(settings, context.log):
                 footer = merged(require_partitions(settings).values())
                 assert footer is not None, "require_partitions returns at least one"
                 package = publish_package(settings, footer, source)
@@ -154,7 +153,7 @@ def _require_published(record: PublishedRecord, name: str, sha256: str) -> None:
 def _snapshot(record: PublishedRecord) -> Snapshot:
     """Return the snapshot of the calls that are packed."""
     entry = record.files.get(CSV_NAME)
-    return Snapshot(entry.cluster_time, entry.time, record.snapshot.source) if entry else Snapshot()
+    return Snapshot(entry.cluster_time, entry.time, record.snapshot.source, entry.documents) if entry else Snapshot()
 
 
 def _audited_workbook(settings: Settings, columns: Mapping[str, Kind]) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from callviz_dagster.assets.checks.published_together import together
 from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
 from callviz_dagster.mongodb.resource import MongoError
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
-from callviz_dagster.storage.lock import BusyError
-from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time
-from callviz_dagster.table.manifest import TableFooter, existing_partitions, published_coverage
+from callviz_dagster.storage.lock import BusyError, one_at_a_time
+from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time, read_record
+from callviz_dagster.table.manifest import Coverage, TableFooter, existing_partitions, published_coverage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +71,21 @@ def user_errors_as_failures() -> Iterator[None]:
         raise dg.Failure(
             description=message or str(error), allow_retries=isinstance(error, MongoError | BusyError)
         ) from None
+
+
+@contextlib.contextmanager
+def publishing(settings: Settings, log: logging.Logger) -> Iterator[None]:
+    """Hold the lock while a file is published; log at the end, whether it was or not, which files differ.
+
+    The last asset of a run that publishes something thereby says in its last line which file could not be made anew.
+    """
+    try:
+        with user_errors_as_failures(), one_at_a_time(settings.data_dir, log):
+            yield
+    finally:
+        passed, description = together(read_record(settings.publish_dir))
+        if not passed:
+            log.warning(description)
 
 
 def table_options(settings: Settings) -> TableOptions:
@@ -197,10 +214,14 @@ def calls_inputs(calls: Mapping[Path, TableFooter], digests: Iterable[str]) -> d
     }
 
 
-def latest_snapshot(calls: Mapping[Path, TableFooter]) -> Snapshot:
-    """Return the latest instant at which the documents in these files were read."""
+def latest_snapshot(calls: Mapping[Path, TableFooter], coverage: Coverage | None = None) -> Snapshot:
+    """Return the latest instant at which the documents in these files were read.
+
+    With partitions, `coverage` has the number of documents in the whole collection.
+    """
     footer = max(calls.values(), key=lambda known: known.snapshot_time)
-    return Snapshot(cluster_time(footer.cluster_time), footer.snapshot_time, footer.source)
+    documents = coverage.documents if coverage else sum(known.documents for known in calls.values())
+    return Snapshot(cluster_time(footer.cluster_time), footer.snapshot_time, footer.source, documents)
 
 
 def file_metadata(file: PublishedFile, *, rows: int, documents: int, seconds: float) -> dict[str, Any]:

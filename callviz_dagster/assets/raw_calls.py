@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,14 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive
 from callviz_dagster.storage.files import PublishedFile, require_writable, staged, stat_and_hash, write_text
 from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.published import CALLS_CSV, read_record
 from callviz_dagster.table.manifest import Coverage, Manifest, existing_partitions
+from callviz_dagster.table.volume import (
+    ACCEPT_DROP_TAG,
+    RefusedDrop,
+    accepted_documents,
+    record_refused_drop,
+)
 
 _READS = 3
 """How often a read starts again because its snapshot became too old."""
@@ -63,8 +70,10 @@ def raw_calls(
     with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
         require_writable(settings.publish_dir)
         try:
-            coverage = check_coverage(mongo, selection, settings, context.log)
-            for made in archive_partitions(mongo, selection.partitions, settings.data_dir, context.log):
+            volume = VolumeGuard.of(settings, context.run.tags)
+            coverage = check_coverage(mongo, selection, settings, context.log, volume.require)
+            on_read = None if coverage else volume.require
+            for made in archive_partitions(mongo, selection.partitions, settings.data_dir, context.log, on_read):
                 archived.append(made)
                 add_partition_metadata(context, "raw_calls", made.partition, _metadata(made))
         except AuditFailed as refused:
@@ -97,8 +106,41 @@ def raw_calls(
         ),
         checks.documents_covered(coverage, settings.max_rejected),
         checks.start_time_indexed(coverage),
+        volume.result(coverage.documents if coverage else sum(made.manifest.documents for made in archived)),
     ]
     yield dg.MaterializeResult(check_results=results)
+
+
+@dataclass(frozen=True)
+class VolumeGuard:
+    """What decides whether a collection with fewer documents than before is published."""
+
+    settings: Settings
+    before: int
+    """Documents of the whole collection at the last published refresh."""
+    accepted: int | None
+
+    @classmethod
+    def of(cls, settings: Settings, tags: Mapping[str, str]) -> "VolumeGuard":
+        """Return the guard of a run with these tags."""
+        entry = read_record(settings.publish_dir).files.get(CALLS_CSV)
+        return cls(settings, entry.documents if entry else 0, accepted_documents(tags.get(ACCEPT_DROP_TAG)))
+
+    def result(self, documents: int) -> dg.AssetCheckResult:
+        """Return the result of `volume_stable`."""
+        return checks.volume_stable(self.before, documents, max_drop=self.settings.max_drop, accepted=self.accepted)
+
+    def require(self, documents: int) -> None:
+        """Let a number of documents pass, or keep in mind that it was refused.
+
+        Raises:
+            AuditFailed: it is refused.
+        """
+        result = self.result(documents)
+        data_dir = self.settings.data_dir
+        record_refused_drop(data_dir, None if result.passed else RefusedDrop(self.before, documents))
+        if not result.passed:
+            raise AuditFailed([result])
 
 
 @dataclass(frozen=True)
@@ -151,9 +193,15 @@ def _metadata(made: Archived) -> dict[str, Any]:
 
 
 def check_coverage(
-    mongo: MongoDB, selection: PartitionSelection, settings: Settings, log: logging.Logger
+    mongo: MongoDB,
+    selection: PartitionSelection,
+    settings: Settings,
+    log: logging.Logger,
+    require_volume: Callable[[int], None] | None = None,
 ) -> Coverage | None:
     """Count the documents that no partition has, and keep the counts; None where one partition is the whole collection.
+
+    `require_volume` is given the number of documents in the collection, and may refuse it.
 
     Raises:
         AuditFailed: more documents have no usable start time than may be rejected.
@@ -172,14 +220,22 @@ def check_coverage(
     result = checks.documents_covered(coverage, settings.max_rejected)
     if blocking([result]):
         raise AuditFailed([result])
+    if require_volume:
+        require_volume(coverage.documents)
     write_text(settings.data_dir / "raw_calls" / COVERAGE, coverage.to_json())
     return coverage
 
 
 def archive_partitions(
-    mongo: MongoDB, partitions: Sequence[Partition], data_dir: Path, log: logging.Logger
+    mongo: MongoDB,
+    partitions: Sequence[Partition],
+    data_dir: Path,
+    log: logging.Logger,
+    require_volume: Callable[[int], None] | None = None,
 ) -> Iterator[Archived]:
     """Read partitions into their archives, all of one instant while the server keeps it; yield each when it is there.
+
+    `require_volume` is given the number of documents read before an archive is replaced, and may refuse it.
 
     Raises:
         MongoError: the collection cannot be read, or a snapshot was lost again and again.
@@ -191,7 +247,7 @@ def archive_partitions(
         try:
             with mongo.instant(log) as instant:
                 while waiting:
-                    manifest, seconds = _archive_once(instant, waiting[0], data_dir, log)
+                    manifest, seconds = _archive_once(instant, waiting[0], data_dir, log, require_volume)
                     partition = waiting.pop(0)
                     attempt = 1
                     yield Archived(partition, manifest, seconds, stat_and_hash(partition.archive(data_dir)))
@@ -211,7 +267,11 @@ def archive_partition(
 
 
 def _archive_once(
-    instant: Instant, partition: Partition, data_dir: Path, log: logging.Logger
+    instant: Instant,
+    partition: Partition,
+    data_dir: Path,
+    log: logging.Logger,
+    require_volume: Callable[[int], None] | None,
 ) -> tuple[Manifest, float]:
     from callviz_dagster.documents.profile import Profile
     from callviz_dagster.documents.walker import Walker
@@ -237,6 +297,8 @@ def _archive_once(
         )
         if not complete.passed:
             raise AuditFailed([complete])
+        if require_volume:
+            require_volume(profile.documents)
         seconds = progress.seconds
     manifest = Manifest(
         partition=partition.name,

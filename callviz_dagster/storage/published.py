@@ -18,6 +18,8 @@ from typing import Any
 
 from callviz_dagster.storage.files import PublishedFile, stat_and_hash, write_text
 
+CALLS_CSV = "calls.csv"
+"""Name of the file that all others are to belong to."""
 RECORD = "published.json"
 """Name of the record in the publish folder."""
 FORMAT_VERSION = 1
@@ -36,6 +38,8 @@ class Snapshot:
     """The same instant by the clock, ISO 8601, UTC."""
     source: str = ""
     """The collection, as `calls on db.example.net` describes it."""
+    documents: int = 0
+    """Documents of the whole collection."""
 
     @property
     def text(self) -> str:
@@ -63,6 +67,8 @@ class FileEntry:
     bytes: int
     cluster_time: ClusterTime
     time: str
+    documents: int
+    """Documents of the whole collection at that time, in the partitions and outside."""
     made_from: Mapping[str, InputFile]
     """By name: relative to the data folder (`calls/all.parquet`), or a published file (`calls.csv`)."""
 
@@ -96,7 +102,9 @@ class PublishedRecord:
 
     def with_file(self, file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot) -> PublishedRecord:
         """Return the record with a new entry for a file."""
-        entry = FileEntry(file.sha256, file.bytes, snapshot.cluster_time, snapshot.time, dict(made_from))
+        entry = FileEntry(
+            file.sha256, file.bytes, snapshot.cluster_time, snapshot.time, snapshot.documents, dict(made_from)
+        )
         latest = max(self.snapshot, snapshot, key=lambda known: known.time)
         return PublishedRecord(latest, {**self.files, file.path.name: entry})
 
@@ -113,11 +121,11 @@ class PublishedRecord:
                 found.add((source, known.sha256))
         return found
 
-    def differing_from(self, reference: str) -> list[str]:
-        """Return the files that were made from other `calls` than one of them; none where that one is not there."""
-        if reference not in self.files:
+    def differing(self) -> list[str]:
+        """Return the files that were made from other `calls` than `calls.csv`; none where that one is not there."""
+        if CALLS_CSV not in self.files:
             return []
-        wanted = self.sources(reference)
+        wanted = self.sources(CALLS_CSV)
         return [name for name in self.files if self.sources(name) != wanted]
 
 

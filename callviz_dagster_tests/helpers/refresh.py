@@ -25,6 +25,12 @@ def refresh(settings: Settings, *assets: str) -> dg.ExecuteInProcessResult:
     return resolved.execute_in_process(raise_on_error=False)
 
 
+def refresh_job(settings: Settings, *, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
+    """Run the job refresh_calls, with the checks that come after the assets."""
+    job = build_definitions(settings).resolve_job_def("refresh_calls")
+    return job.execute_in_process(raise_on_error=False, tags=tags)
+
+
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     for event in result.get_asset_materialization_events():
         if event.materialization.asset_key == dg.AssetKey(asset):

@@ -6,6 +6,7 @@ import dagster as dg
 
 from callviz_dagster.assets.checks.results import result, rows_table, spec
 from callviz_dagster.table.manifest import Coverage
+from callviz_dagster.table.volume import how_to_accept, is_refused
 
 RAW_CALLS_CHECKS = (
     spec("raw_calls", "archive_complete", "The archive, read back, holds every document that the server counted."),
@@ -15,6 +16,12 @@ RAW_CALLS_CHECKS = (
         "documents_covered",
         "Every document is in a partition. Those that are in none (no date as start time, before the first partition, "
         "in the future) are counted; too many without a usable start time stop the refresh.",
+    ),
+    spec(
+        "raw_calls",
+        "volume_stable",
+        "The collection has not lost more documents since the last published refresh than CALLVIZ_MAX_DROP allows, and "
+        "not all of them; beyond it nothing is replaced, and the archive stays, too.",
     ),
     spec("raw_calls", "start_time_indexed", "With partitions, an index finds the documents of each."),
 )
@@ -78,6 +85,20 @@ def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckR
         metadata,
         warn=share <= limit,
     )
+
+
+def volume_stable(before: int, documents: int, *, max_drop: float, accepted: int | None = None) -> dg.AssetCheckResult:
+    """Compare the documents of the whole collection with those at the last published refresh, see `is_refused`."""
+    refused = is_refused(before, documents, max_drop=max_drop, accepted=accepted)
+    words = f"{documents:,} documents; "
+    words += f"{before:,} in the last published refresh" if before else "nothing was published before"
+    if refused:
+        limit = "all are gone" if not documents else f"more than {max_drop:.0%} are gone"
+        words += f": {limit}, so nothing is replaced. {how_to_accept(documents)}"
+    else:
+        words += "."
+    metadata = {"documents before": before, "documents": documents, "limit": max_drop}
+    return result("raw_calls", "volume_stable", not refused, words, metadata)
 
 
 def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
