@@ -18,9 +18,9 @@ from callviz_dagster.assets.common import (
     AuditFailed,
     calls_inputs,
     latest_snapshot,
+    publishing,
     require_partitions,
     snapshot_metadata,
-    publishing,
 )
 from callviz_dagster.dashboard import page, pictures, vega
 from callviz_dagster.dashboard.counts import Counts, count_files

@@ -16,9 +16,9 @@ from callviz_dagster.assets.common import (
     calls_inputs,
     file_metadata,
     latest_snapshot,
+    publishing,
     require_partitions,
     snapshot_metadata,
-    publishing,
 )
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import staged, stat_and_hash

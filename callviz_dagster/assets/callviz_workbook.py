@@ -15,7 +15,7 @@ from typing import IO, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
-from callviz_dagster.assets.common import POOL, AuditFailed, require, require_partitions, publishing
+from callviz_dagster.assets.common import POOL, AuditFailed, publishing, require, require_partitions
 from callviz_dagster.contract import Kind
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
