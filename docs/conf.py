@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,3 +45,12 @@ html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_copyright = False
+
+
+def setup(app: Sphinx) -> None:
+    """Let a letter follow code in backticks, as in Markdown: reStructuredText wants an escape between them."""
+
+    def escape(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+        lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line) for line in lines]
+
+    app.connect("autodoc-process-docstring", escape)
