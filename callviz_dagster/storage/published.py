@@ -43,7 +43,7 @@ class Snapshot:
 
     @property
     def text(self) -> str:
-        """Say which instant it is: `2024-06-01T11:28:16+00:00, cluster time 1717241296.3`; empty where unknown."""
+        """The instant as text, with the cluster time where there is one; empty where it is unknown."""
         if not self.cluster_time:
             return self.time
         return f"{self.time}, cluster time {'.'.join(map(str, self.cluster_time))}"
