@@ -46,11 +46,12 @@ soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster 
 benchmark: $(VENV)/.dev ## time a refresh of a million calls against other ways from MongoDB to a file
 	@$(BIN)/python -m benchmarks.peers
 
-lint: $(VENV)/.dev ## check style, formatting, types, layers, and the files that hosting sites read
+lint: $(VENV)/.dev ## check style, formatting, types, layers, complexity, and the files that hosting sites read
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/complexipy --max-complexity-allowed 15 --failed --plain callviz_dagster benchmarks
 	@$(SCHEMA) vendor.github-workflows .github/workflows/ci.yml
 	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/ci.yml
 	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
