@@ -79,7 +79,7 @@ def refresh(
         return sum(made.manifest.documents for made in archive_partitions(mongo, partitions, settings.data_dir, LOG))
 
     def normalize() -> None:
-        tables = plan_tables(every, settings)
+        tables = plan_tables(every, settings, LOG)
         for partition in partitions:
             if not make_partition(partition, settings, LOG, tables).calls:
                 raise SystemExit(f"The audit forbids to publish the calls of partition {partition.name}.")

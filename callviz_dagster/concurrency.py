@@ -14,7 +14,19 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+# What bounds memory. Peak memory does not grow with the number of documents: whatever is gathered stays below these.
 WORKERS = 2
+"""Threads of `parallel_map`. More make the same work wait for Python's lock, and each holds a batch of its own."""
+MAX_ROW_GROUP_ROWS = 65_536
+"""Rows of a Parquet row group. Fewer compress worse; a reader holds a whole row group."""
+MAX_ROW_GROUP_BYTES = 128 << 20
+"""Size at which a row group of long rows is closed early: two are in memory, one gathered and one written."""
+MAX_ROWS_READ = 16_384
+"""Rows of `calls` that are read at a time: a quarter of a row group, in which calls.csv is encoded fastest."""
+MAX_BYTES_READ = 64 << 20
+"""About the size of the rows that are read at a time, where rows are long."""
+MAX_IDS_IN_MEMORY = 16_000_000
+"""Hashes of `_id` that are held at a time in the search for repeated ones: 128 MB; more take several passes."""
 
 
 def _cores() -> int:

@@ -8,10 +8,12 @@ What belongs elsewhere: how a document becomes a row (`table/normalize.py`), whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -24,6 +26,9 @@ ROLES = ("call_type", "status", "start_time", "end_time", "duration")
 """What a field of the documents can be to a call."""
 UNKNOWN = "unknown"
 """The label of a call whose type or status is absent."""
+
+END_BEFORE_START = "end_time: before start_time"
+"""The repair of a call that ends before it starts; both times stay as the document has them."""
 
 EARLIEST, LATEST = "1678-01-01T00:00:00Z", "2262-01-01T00:00:00Z"
 """The span of start times (half open) that pandas, Arrow, DuckDB, Hyper and Tableau all hold."""
@@ -207,11 +212,14 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def pandera_schema(columns: Sequence[Column] = LEADING) -> pandera.DataFrameSchema:
+def pandera_schema(columns: Sequence[Column] = LEADING, zone: str | None = None) -> pandera.DataFrameSchema:
     """Return the pandera schema of `to_frame`'s DataFrame; strict about the columns named, in their order.
 
-    Beyond types and nullability it holds that labels are not blank, that start times lie within
-    `EARLIEST`–`LATEST`, that durations are finite and not negative, that weekday and hour are possible.
+    Beyond types and nullability it holds that labels are not blank, that times lie within `EARLIEST`–`LATEST`, that
+    durations are finite and not negative, that weekday and hour are possible, and that no `_id` is empty and no call
+    ends before it starts, unless its repairs say so. Where a `zone` is given, date, weekday and hour must be
+    those of the start time in it. That each `_id` is unique is not among these rules, for it concerns all rows of all
+    files: see the check `ids_unique`.
     """
     import pandas as pd
     import pandera.pandas as pandera
@@ -225,7 +233,7 @@ def pandera_schema(columns: Sequence[Column] = LEADING) -> pandera.DataFrameSche
         Kind.TEXT: pd.StringDtype(na_value=float("nan")),
     }
     span = pandera.Check.in_range(pd.Timestamp(EARLIEST), pd.Timestamp(LATEST), include_max=False)
-    not_blank = pandera.Check(lambda text: text.str.len() > 0, name="not_blank")
+    not_blank = pandera.Check(lambda text: text.str.strip().str.len() > 0, name="not_blank")
     checks = {
         "_id": [],
         "call_type": [not_blank],
@@ -236,6 +244,13 @@ def pandera_schema(columns: Sequence[Column] = LEADING) -> pandera.DataFrameSche
         "call_weekday": [pandera.Check.isin(WEEKDAYS)],
         "call_hour": [pandera.Check.in_range(0, 23)],
     }
+    names = {column.name for column in columns}
+    # The answer is one for all rows: pandera would take minutes to list the rows of a table, cell by cell.
+    row_checks = [
+        pandera.Check(lambda calls, rule=rule: bool(rule(calls).all()), name=name)
+        for name, rule in row_rules(zone).items()
+        if {"_id", "start_time", "end_time", "repairs"} <= names
+    ]
     return pandera.DataFrameSchema(
         {
             column.name: pandera.Column(
@@ -246,8 +261,60 @@ def pandera_schema(columns: Sequence[Column] = LEADING) -> pandera.DataFrameSche
             )
             for column in columns
         },
+        checks=row_checks,
         strict=True,
         ordered=True,
+    )
+
+
+def row_rules(zone: str | None) -> dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]:
+    """Return the rules across the columns of a row, by name; each tells which rows of a DataFrame hold to it."""
+    rules: dict[str, Callable[[pd.DataFrame], pd.Series[bool]]] = {
+        "id_not_empty": lambda calls: _unless_repaired(calls, calls["_id"].str.len() == 0, "_id: "),
+        "end_time_not_before_start_time": lambda calls: _unless_repaired(
+            calls, calls["end_time"] < calls["start_time"], END_BEFORE_START
+        ),
+    }
+    if zone:
+        rules["date_weekday_and_hour_of_start_time"] = lambda calls: _on_clock(calls, zone)
+    return rules
+
+
+def _unless_repaired(calls: pd.DataFrame, doubtful: pd.Series[bool], repair: str) -> pd.Series[bool]:
+    """Return which rows are not doubtful, or say so in `repairs`."""
+    if doubtful.any():
+        doubtful &= ~calls["repairs"].str.contains(repair, regex=False).fillna(False).astype(bool)
+    return ~doubtful
+
+
+def _on_clock(calls: pd.DataFrame, zone: str) -> pd.Series[bool]:
+    """Return which calls have the date, weekday and hour that the clock in a zone shows at their start.
+
+    Independent of `documents/times/`, which made them. The zone is asked twice a day of UTC; of days on which its
+    offset changes, at every start.
+    """
+    import numpy as np
+    import pandas as pd
+
+    clock = ZoneInfo(zone)
+
+    def offset(second: int) -> int:
+        moment = dt.datetime.fromtimestamp(second, dt.UTC).astimezone(clock)
+        return int((moment.utcoffset() or dt.timedelta()).total_seconds())
+
+    seconds = calls["start_time"].to_numpy("datetime64[us]").astype(np.int64) // 1_000_000
+    days, place = np.unique(seconds // 86_400, return_inverse=True)
+    first = np.array([offset(day * 86_400) for day in days.tolist()], np.int64)
+    last = np.array([offset(day * 86_400 + 86_399) for day in days.tolist()], np.int64)
+    offsets = first[place]
+    for row in np.flatnonzero((first != last)[place]).tolist():
+        offsets[row] = offset(int(seconds[row]))
+    local_days, hours = np.divmod((seconds + offsets) // 3600, 24)
+    return pd.Series(
+        (calls["call_date"].to_numpy("datetime64[D]").astype(np.int64) == local_days)
+        & (calls["call_hour"].to_numpy(np.int64) == hours)
+        & (pd.Categorical(calls["call_weekday"], WEEKDAYS).codes == (local_days + 3) % 7),
+        calls.index,
     )
 
 

@@ -33,12 +33,13 @@ def load_calls(settings: Settings | None = None) -> pd.DataFrame:
     from callviz_dagster.table.read import published_columns, rows
 
     settings = settings or Settings.load()
-    made = existing_partitions(Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC)), settings.data_dir)
-    footer = merged(made.values())
+    partitions = Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC))
+    footers = existing_partitions(partitions, settings.data_dir)
+    footer = merged(footers.values())
     if footer is None:
         folder = (settings.data_dir / "calls").absolute()
         raise FileNotFoundError(f"There are no calls in {folder}: materialize calls first.")
     columns = published_columns(footer)
-    paths = [partition.calls(settings.data_dir) for partition in made]
+    paths = [partition.calls(settings.data_dir) for partition in footers]
     table = pa.Table.from_batches(rows(paths, columns, settings.timezone), schema=arrow_schema(columns))
-    return pandera_schema(columns).validate(to_frame(table), lazy=True)
+    return pandera_schema(columns, settings.timezone).validate(to_frame(table), lazy=True)

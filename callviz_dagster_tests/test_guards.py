@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import io
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymongo.collection import Collection
 
-from callviz_dagster.assets import calls, calls_csv
+from callviz_dagster.assets import calls_csv
 from callviz_dagster.assets.checks import calls as calls_checks
 from callviz_dagster.assets.checks import calls_csv as calls_csv_checks
 from callviz_dagster.assets.checks import raw_calls as raw_calls_checks
@@ -27,8 +30,9 @@ from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import archive
+from callviz_dagster.table import identifiers as table_identifiers
 from callviz_dagster.table import normalize
-from callviz_dagster.table.tally import Tally
+from callviz_dagster_tests.helpers.raw_bson import examples
 from callviz_dagster_tests.helpers.refresh import checks as evaluations
 from callviz_dagster_tests.helpers.refresh import failure, refresh
 from callviz_dagster_tests.helpers.refresh import files as all_files
@@ -118,6 +122,18 @@ def _changed(column: str, found: Any) -> Callable[[normalize.Normalized], normal
     return change
 
 
+def _first(column: str, value: Any) -> Callable[[normalize.Normalized], normalize.Normalized]:
+    """Return a fault in one cell."""
+
+    def change(rows: normalize.Normalized) -> normalize.Normalized:
+        place = rows.calls.schema.get_field_index(column)
+        field = rows.calls.schema.field(place)
+        array = pa.array([value, *rows.calls.column(column).to_pylist()[1:]], field.type)
+        return dataclasses.replace(rows, calls=rows.calls.set_column(place, field, array))
+
+    return change
+
+
 def _one_row_twice(rows: normalize.Normalized) -> normalize.Normalized:
     """Repeat a row under another `_id`, so that only the count tells."""
     first = dataclasses.replace(rows, calls=rows.calls.slice(0, 1))
@@ -176,6 +192,21 @@ FAULTS = {
     ),
     "a duration is negative": Fault("schema_holds", "calls", CALLS, _normalizing(_changed("duration_sec", -1.0))),
     "a label is blank": Fault("schema_holds", "calls", CALLS, _normalizing(_changed("status", ""))),
+    "a label is nothing but spaces": Fault("schema_holds", "calls", CALLS, _normalizing(_changed("call_type", " "))),
+    "an _id is empty": Fault("schema_holds", "calls", CALLS, _normalizing(_first("_id", ""))),
+    "an hour is another than that of the start": Fault(
+        "schema_holds", "calls", CALLS, _normalizing(_first("call_hour", 23))
+    ),
+    "a weekday is another than that of the start": Fault(
+        "schema_holds", "calls", CALLS, _normalizing(_first("call_weekday", "Monday"))
+    ),
+    "a date is another than that of the start": Fault(
+        "schema_holds", "calls", CALLS, _normalizing(_first("call_date", dt.date(2024, 3, 2)))
+    ),
+    "a call ends before it starts": Fault(
+        *("schema_holds", "calls", CALLS),
+        _normalizing(_changed("end_time", dt.datetime(2024, 2, 29, tzinfo=dt.UTC))),
+    ),
     "a start time is too early": Fault(
         *("schema_holds", "calls", CALLS),
         _normalizing(_changed("start_time", dt.datetime(1600, 1, 1, tzinfo=dt.UTC))),
@@ -267,6 +298,8 @@ def test_every_check_of_the_tables_is_tried_here() -> None:
     specs = (*raw_calls_checks.RAW_CALLS_CHECKS, *calls_checks.CALLS_CHECKS, *calls_csv_checks.CALLS_CSV_CHECKS)
     elsewhere = {
         "collection_not_empty",
+        "one_instant",
+        "calls_in_one_partition",
         "volume_stable",
         "documents_covered",
         "start_time_indexed",
@@ -317,13 +350,13 @@ def test_identifiers_that_rise_need_no_second_look(
 ) -> None:
     monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 7)
     collection.insert_many([call(0, _id=identifier) for identifier in identifiers])
-    good, asked = calls._repeated_ids, []
+    good, asked = table_identifiers.repeated_ids, []
 
     def asking(path: Path) -> tuple[list[str], int]:
         asked.append(path)
         return good(path)
 
-    monkeypatch.setattr(calls, "_repeated_ids", asking)
+    monkeypatch.setattr(table_identifiers, "repeated_ids", asking)
     found = evaluations(refresh(settings))["ids_unique"]
     assert (bool(asked), found.metadata["repeated"].value) == (looked, repeated)
 
@@ -344,11 +377,54 @@ def test_identifiers_that_rise_need_no_second_look(
 def test_identifiers_are_followed_from_batch_to_batch(
     batches: list[list[str]], ascending: bool, numbered: bool
 ) -> None:
-    written, last = calls.WriteStats(Tally(), 0, ""), None
-    for batch in batches:
-        found = calls.id_order(pa.table({"_id": pa.array(batch, pa.string())}))
-        last = calls._follow(found, last, written) if found else last
-    assert (written.ascending, written.numbered) == (ascending, numbered)
+    orders = [table_identifiers.id_order(pa.table({"_id": pa.array(batch, pa.string())})) for batch in batches]
+    first, *later = [order for order in orders if order]
+    for order in later:
+        first.follow(order)
+    assert (first.ascending, first.numbered) == (ascending, numbered)
+
+
+@pytest.fixture
+def calls_file(tmp_path: Path) -> Callable[[Sequence[str]], Path]:
+    """Return a function that writes a `calls` file of these identifiers."""
+    numbers = itertools.count()
+
+    def write(identifiers: Sequence[str]) -> Path:
+        path = tmp_path / f"{next(numbers)}.parquet"
+        pq.write_table(pa.table({"_id": pa.array(identifiers, pa.string())}), path)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_identifiers_that_are_repeated_are_found_in_bounded_memory(
+    calls_file: Callable[[Sequence[str]], Path], at_once: int
+) -> None:
+    found, repeated = table_identifiers.repeated_ids(calls_file(["a", "b", "größer", "", "b", "a", "b"]), at_once)
+    assert (sorted(found), repeated) == (["a", "b"], 3)
+    assert table_identifiers.repeated_ids(calls_file(["b", "a", "ab"]), at_once) == ([], 0)
+    assert table_identifiers.repeated_ids(calls_file([]), at_once) == ([], 0)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+@examples(40)
+@given(files=st.lists(st.lists(st.sampled_from([*"abcdefghij", "", "größer"]), max_size=6), max_size=5))
+def test_identifiers_that_several_files_have_are_found(
+    files: list[list[str]], at_once: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("calls")
+    paths = [folder / f"{number}.parquet" for number in range(len(files))]
+    for path, identifiers in zip(paths, files, strict=True):
+        pq.write_table(pa.table({"_id": pa.array(identifiers, pa.string())}), path)
+    holders: dict[str, set[Path]] = {}
+    for path, identifiers in zip(paths, files, strict=True):
+        for identifier in identifiers:
+            holders.setdefault(identifier, set()).add(path)
+    shared = table_identifiers.shared_ids(paths, at_once)
+    assert {identifier: set(found) for identifier, found in shared.items()} == {
+        identifier: found for identifier, found in holders.items() if len(found) > 1
+    }
 
 
 def test_every_check_is_reported_also_when_all_is_well(good: dict[str, bytes], settings: Settings) -> None:

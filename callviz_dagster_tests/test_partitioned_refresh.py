@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from pymongo.errors import OperationFailure
 from callviz_dagster.calls_csv import diff as csv_changes
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.mongodb.resource import Instant, SnapshotRead, SnapshotTooOldError
 from callviz_dagster.notebook import load_calls
-from callviz_dagster.partitions import PARTITIONS_TAG
+from callviz_dagster.partitions import PARTITIONS_TAG, Partition
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.refresh import checks, failure, files, metadata, refresh
 
@@ -108,6 +110,7 @@ def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection
     assert rewritten - {"data/.refresh.lock"} == {
         f"raw_calls/{DAYS[4]}.bson.zst", f"raw_calls/{DAYS[4]}.json", "raw_calls/coverage.json",
         f"calls/{DAYS[4]}.parquet", f"rejected_calls/{DAYS[4]}.parquet", "publish/calls.csv", "data/calls_csv.json",
+        "publish/published.json",
     }  # fmt: skip
     assert len(ids(daily)) == 2000
 
@@ -231,8 +234,10 @@ def test_partitions_that_have_documents_and_were_never_made_are_not_left_out(
     calls_of_ten_days(collection)
     result = refresh_range(daily, DAYS[4], DAYS[5])
     assert not result.success
-    assert f"Partitions that have documents are not there: refresh {DAYS[0]}...{DAYS[3]}, {DAYS[6]}...{DAYS[9]} first" \
-        in failure(result)  # fmt: skip
+    assert (
+        f"are missing, damaged or made for another time zone: refresh {DAYS[0]}...{DAYS[3]}, {DAYS[6]}..."
+        in failure(result)
+    )
     assert not (daily.publish_dir / "calls.csv").exists()
     collection.delete_many({"start_time": {"$lt": FIRST + dt.timedelta(4)}})
     assert refresh_range(daily, DAYS[6], DAYS[9]).success, "empty partitions need not be there"
@@ -358,3 +363,54 @@ def test_freshness_is_watched_where_the_setting_says() -> None:
     assert policy(Settings(fresh_within=dt.timedelta(hours=24))) == dg.FreshnessPolicy.time_window(
         fail_window=dt.timedelta(hours=24)
     )
+
+
+def test_a_call_that_moved_is_not_published_twice(daily: Settings, collection: Collection[Document]) -> None:
+    calls_of_ten_days(collection)
+    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+    before = (daily.publish_dir / "calls.csv").read_bytes()
+    collection.update_one({"_id": "2-0"}, {"$set": {"start_time": FIRST + dt.timedelta(7, 60)}})
+    result = refresh_range(daily, DAYS[7], DAYS[7])
+    assert not result.success
+    assert "1 calls are in several partitions, for example _id 2-0" in failure(result)
+    assert f"Refresh the partitions {DAYS[2]}, {DAYS[7]}." in failure(result)
+    check = checks(result)["calls_in_one_partition"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert (daily.publish_dir / "calls.csv").read_bytes() == before
+    assert refresh_range(daily, DAYS[2], DAYS[2]).success
+    assert sorted(ids(daily)) == [f"{day}-{n}" for day in range(10) for n in range(5)]
+
+
+def test_identifiers_of_two_types_that_read_alike_in_two_partitions_only_warn(
+    daily: Settings, collection: Collection[Document]
+) -> None:
+    calls_of_ten_days(collection)
+    collection.insert_many([{"_id": "7", "start_time": FIRST}, {"_id": 7, "start_time": FIRST + dt.timedelta(3)}])
+    result = refresh_range(daily, DAYS[0], DAYS[-1])
+    assert result.success
+    check = checks(result)["calls_in_one_partition"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+
+
+def test_partitions_of_two_instants_are_reported_with_both(
+    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(self: Instant, partition: Partition) -> SnapshotRead:
+        reads.append(partition)
+        if len(reads) == 4:
+            collection.update_one({"_id": "7-0"}, {"$set": {"status": "busy"}})
+            raise SnapshotTooOldError("The server has given the snapshot up.")
+        return good(self, partition)
+
+    good, reads = Instant.read, list[Partition]()
+    calls_of_ten_days(collection)
+    monkeypatch.setattr(Instant, "read", read)
+    result = refresh_range(daily, DAYS[0], DAYS[-1])
+    assert result.success
+    check = checks(result)["one_instant"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    first, last = (
+        json.loads((daily.data_dir / "raw_calls" / f"{day}.json").read_text()) for day in (DAYS[0], DAYS[-1])
+    )
+    assert f"2 instants, from {first['snapshot_time']} to {last['snapshot_time']}" in (check.description or "")
+    assert checks(refresh_range(daily, DAYS[0], DAYS[-1]))["one_instant"].passed

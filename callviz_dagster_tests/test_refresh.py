@@ -48,6 +48,7 @@ def test_every_document_is_a_row_or_rejected(settings: Settings, collection: Col
         "rejected_within_limit": True,
         "schema_holds": True,
         "ids_unique": True,
+        "calls_in_one_partition": True,
         "csv_reads_back": True,
     }
     rejected = pq.read_table(settings.data_dir / "rejected_calls" / "all.parquet").to_pylist()

@@ -20,6 +20,7 @@ from callviz_dagster.assets.common import (
     latest_snapshot,
     publishing,
     require_partitions,
+    run_time,
     snapshot_metadata,
 )
 from callviz_dagster.dashboard import page, pictures, vega
@@ -52,7 +53,7 @@ def call_dashboard(
     """
     try:
         with publishing(settings, context.log):
-            partitions = require_partitions(settings)
+            partitions = require_partitions(settings, run_time(context))
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             published = publish_page(

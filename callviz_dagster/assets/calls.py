@@ -3,13 +3,11 @@
 import contextlib
 import datetime as dt
 import errno
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -17,6 +15,7 @@ from callviz_dagster.assets.checks import calls as checks
 from callviz_dagster.assets.checks.results import EXAMPLES, blocking, combine_partitions, nothing_to_do, rows_table
 from callviz_dagster.assets.common import (
     POOL,
+    UNREADABLE,
     AuditFailed,
     PartitionSelection,
     add_partition_metadata,
@@ -27,34 +26,27 @@ from callviz_dagster.assets.common import (
     record,
     require,
     require_partitions,
+    run_time,
     select_partitions,
     snapshot_metadata,
     table_options,
     user_errors_as_failures,
 )
-from callviz_dagster.concurrency import parallel_map, prefetch
-from callviz_dagster.contract import LEADING, REJECTED, REPAIRS, table_columns, table_schema
+from callviz_dagster.contract import REJECTED, table_columns, table_schema
 from callviz_dagster.partitions import Partition, leftovers
-from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.archive import read_archive
-from callviz_dagster.storage.files import FileError, PublishedFile, parquet_writer, staged, stat_and_hash
+from callviz_dagster.storage.files import FileError, PublishedFile, staged, stat_and_hash
 from callviz_dagster.storage.lock import one_at_a_time
-from callviz_dagster.table.manifest import FOOTER_KEY, Manifest, TableFooter, existing_partitions, merged
-from callviz_dagster.table.tally import Tally
+from callviz_dagster.table.manifest import Manifest, existing_partitions, merged, read_manifest
 
 if TYPE_CHECKING:
     from callviz_dagster.table.plan import Plan
-
-ROW_GROUP = 65_536
-ROW_GROUP_BYTES = 128 << 20
-"""A row group is closed once it has so many rows, or is so large."""
-_MOST_FAILURES = 100
+    from callviz_dagster.table.write import Tables, WriteStats
 
 CALLS = """One row per call: the normalized table that everything published is made from.
 
 Type, status, start, end and duration are taken from the fields that the collection uses for them, and every other
-field of the documents is a column of its own. What had to be changed to fit is told in the column `repairs`. Dates,
+field of the documents is a column of its own. The column `repairs` says what had to be changed to fit. Dates,
 weekdays and hours are those of the configured time zone; start and end are exact instants in UTC.
 
 Documents that cannot be put on the time axis are in `rejected_calls`; each document is in exactly one of the two.
@@ -97,44 +89,47 @@ def calls(
     done: list[tuple[Partition, PartitionResult]] = []
     with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
         if selection.partitions:
-            tables = plan_tables(selection.every, settings)
+            tables = plan_tables(selection.all_partitions, settings, context.log)
             done = [
                 (partition, make_partition(partition, settings, context.log, tables))
                 for partition in selection.partitions
             ]
     mark_unchanged(context, selection, "calls", "rejected_calls")
-    results = [
-        combine_partitions([(partition.key, made.result(spec.name)) for partition, made in done])
-        if done
-        else nothing_to_do("calls", spec.name)
-        for spec in checks.CALLS_CHECKS
-    ]
-    good = [(partition, _calls_metadata(made, made.calls)) for partition, made in done if made.calls]
+    results = _combined(done)
+    published = [(partition, _calls_metadata(made, made.calls)) for partition, made in done if made.calls]
     for partition, made in done:
         add_partition_metadata(context, "rejected_calls", partition, _rejected_metadata(made))
-    if len(good) < len(done):
+    refused = [partition.calls(settings.data_dir) for partition, made in done if not made.calls]
+    if refused:
         yield from results
         yield dg.MaterializeResult(asset_key="rejected_calls")
-        record(context, "calls", good)
-        kept = [partition.calls(settings.data_dir) for partition, made in done if not made.calls]
-        raise AuditFailed(results).failure(*kept[:EXAMPLES])
-    removed = remove_leftovers(selection, settings)
+        record(context, "calls", published)
+        raise AuditFailed(results).failure(*refused[:EXAMPLES])
+    removed = remove_leftovers(selection, settings, run_time(context))
     if removed:
-        context.log.info(
-            f"Removed {len(removed)} files of partitions that are cut otherwise now: {', '.join(removed)}."
-        )
-    for partition, metadata in good:
-        told = {"files of another partitioning removed": ", ".join(removed)} if removed else {}
-        add_partition_metadata(context, "calls", partition, metadata | told)
+        context.log.info(f"Removed {len(removed)} files of partitions that no longer exist: {', '.join(removed)}.")
+    for partition, metadata in published:
+        removal = {"files of another partitioning removed": ", ".join(removed)} if removed else {}
+        add_partition_metadata(context, "calls", partition, metadata | removal)
     yield dg.MaterializeResult(asset_key="calls", check_results=results)
     yield dg.MaterializeResult(asset_key="rejected_calls")
 
 
-def remove_leftovers(selection: PartitionSelection, settings: Settings) -> list[str]:
-    """Remove files of partitions that there are no more, once the partitions that there are hold all calls."""
+def _combined(done: "Sequence[tuple[Partition, PartitionResult]]") -> list[dg.AssetCheckResult]:
+    """Return the result of each check over all partitions that were made."""
+    if not done:
+        return [nothing_to_do("calls", spec.name) for spec in checks.CALLS_CHECKS]
+    return [
+        combine_partitions([(partition.key, made.result(spec.name)) for partition, made in done])
+        for spec in checks.CALLS_CHECKS
+    ]
+
+
+def remove_leftovers(selection: PartitionSelection, settings: Settings, now: dt.datetime) -> list[str]:
+    """Remove the files of partitions that no longer exist, once the partitions that exist hold all calls."""
     with contextlib.suppress(dg.Failure):
-        require_partitions(settings)
-        paths = leftovers(settings.data_dir, selection.every)
+        require_partitions(settings, now)
+        paths = leftovers(settings.data_dir, selection.all_partitions)
         for path in paths:
             path.unlink(missing_ok=True)
         return [f"{path.parent.name}/{path.name}" for path in paths]
@@ -147,32 +142,17 @@ class PartitionResult:
 
     manifest: Manifest
     plan: "Plan"
-    tally: Tally
+    written: "WriteStats"
     results: list[dg.AssetCheckResult]
-    seconds: float
     calls: PublishedFile | None
     rejected: PublishedFile
-    calls_preview: dg.MetadataValue
-    rejected_preview: dg.MetadataValue
 
     def result(self, check: str) -> dg.AssetCheckResult:
         """Return the result of one check."""
-        (found,) = (result for result in self.results if result.check_name == check)
-        return found
+        return next(result for result in self.results if result.check_name == check)
 
 
-@dataclass(frozen=True)
-class Tables:
-    """The one table that all partitions are made as."""
-
-    plan: "Plan"
-    before: TableFooter | None
-    """What was published before, over all partitions."""
-    present: tuple[str, ...]
-    """Names of the field columns that some document has."""
-
-
-def plan_tables(every: Sequence[Partition], settings: Settings) -> Tables:
+def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: logging.Logger) -> "Tables":
     """Plan one table for all partitions, from the profiles of their archives and what was published before.
 
     Raises:
@@ -180,17 +160,20 @@ def plan_tables(every: Sequence[Partition], settings: Settings) -> Tables:
     """
     from callviz_dagster.documents.profile import Profile
     from callviz_dagster.table.plan import make_plan
+    from callviz_dagster.table.write import Tables
 
-    before = merged(existing_partitions(every, settings.data_dir).values())
+    before = merged(existing_partitions(all_partitions, settings.data_dir).values())
     profile = Profile()
-    for partition in every:
+    for partition in all_partitions:
         path = partition.manifest(settings.data_dir)
-        if path.exists():
-            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
-            if len(every) == 1:
-                profile = manifest.profile
-            elif manifest.span == partition.span:
-                profile.merge(manifest.profile)
+        manifest = read_manifest(path)
+        if manifest is None:
+            if path.exists():
+                log.warning(f"{path.absolute()} {UNREADABLE}, so the columns are planned without it.")
+        elif len(all_partitions) == 1:
+            profile = manifest.profile
+        elif manifest.span == partition.span:
+            profile.merge(manifest.profile)
     plan = make_plan(
         profile,
         table_options(settings),
@@ -201,7 +184,7 @@ def plan_tables(every: Sequence[Partition], settings: Settings) -> Tables:
 
 
 def make_partition(
-    partition: Partition, settings: Settings, log: logging.Logger, tables: Tables | None = None
+    partition: Partition, settings: Settings, log: logging.Logger, tables: "Tables | None" = None
 ) -> PartitionResult:
     """Normalize a partition's archive, audit the tables and swap them in.
 
@@ -211,17 +194,10 @@ def make_partition(
         PlanError: roles are ambiguous or not recognized.
         FileError: the archive is damaged, or the tables cannot be written.
     """
-    archive = require(partition.archive(settings.data_dir), "raw_calls")
-    text = require(partition.manifest(settings.data_dir), "raw_calls").read_text(encoding="utf-8")
-    manifest = Manifest.from_json(text)
-    if manifest.span != partition.span:
-        raise FileError(
-            errno.EINVAL,
-            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {partition.span}; "
-            "materialize raw_calls again.",
-        )
-    tables = tables or plan_tables([partition], settings)
-    plan = tables.plan
+    from callviz_dagster.table.write import write_tables
+
+    archive, manifest = _archived(partition, settings.data_dir)
+    tables = tables or plan_tables([partition], settings, log)
     calls_path, rejected_path = partition.calls(settings.data_dir), partition.rejected_calls(settings.data_dir)
     published = None
     with staged(rejected_path, private=True) as rejected_file:
@@ -236,172 +212,34 @@ def make_partition(
             log.error("The audit failed: calls is not replaced.")
     if published and not settings.keep_raw:
         archive.unlink(missing_ok=True)
-    return PartitionResult(
-        manifest,
-        plan,
-        written.tally,
-        results,
-        written.seconds,
-        published,
-        stat_and_hash(rejected_path),
-        written.calls_preview,
-        written.rejected_preview,
-    )
+    return PartitionResult(manifest, tables.plan, written, results, published, stat_and_hash(rejected_path))
 
 
-@dataclass
-class WriteStats:
-    """What was seen while the tables were written."""
+def _archived(partition: Partition, data_dir: Path) -> tuple[Path, Manifest]:
+    """Return the archive of a partition and its manifest.
 
-    tally: Tally
-    seconds: float
-    digest: str
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    failed_values: int = 0
-    ascending: bool = True
-    numbered: bool = True
-    """Whether the `_id` texts rise from row to row, as texts or as whole numbers do: then none is repeated."""
-    calls_preview: dg.MetadataValue = field(default_factory=lambda: dg.MetadataValue.text("no rows"))
-    rejected_preview: dg.MetadataValue = field(default_factory=lambda: dg.MetadataValue.text("no rows"))
-
-
-def write_tables(
-    archive: Path,
-    manifest: Manifest,
-    tables: Tables,
-    calls_file: Path,
-    rejected_file: Path,
-    log: logging.Logger,
-) -> WriteStats:
-    """Write the archive's documents as `calls` and `rejected_calls`, in row groups of a fixed size."""
-    import pyarrow as pa
-
-    from callviz_dagster.contract import arrow_schema
-    from callviz_dagster.documents.buffers import Ints
-    from callviz_dagster.documents.walker import Walker
-    from callviz_dagster.table.normalize import Normalized, normalize
-
-    plan = tables.plan
-    instant = dt.datetime.fromisoformat(manifest.snapshot_time)
-    now = (instant - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
-    progress = Progress(log, "Normalizing", manifest.documents)
-    written = WriteStats(Tally(), 0, "")
-    digest = hashlib.sha256()
-    last_id: str | None = None
-    with (
-        parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
-        parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
-        ThreadPoolExecutor(1, "parquet") as beside,
-    ):
-        waiting: list[pa.Table] = []
-        writing: list[Future[None]] = []
-
-        def write_group() -> None:
-            group = pa.concat_tables(waiting)
-            waiting.clear()
-            while writing:
-                writing.pop().result()
-            writing.append(beside.submit(calls_writer.write_table, group, row_group_size=ROW_GROUP))
-            _validate(group, written)
-
-        def normalized(part: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, IdOrder | None]:
-            documents, starts = part
-            rows = normalize(Walker().walk(documents, starts), plan, now=now)
-            return memoryview(documents)[: starts[-1]], rows, id_order(rows.calls)
-
-        for documents, rows, ids in parallel_map(normalized, prefetch(read_archive(archive))):
-            digest.update(documents)
-            if not written.tally.calls and rows.calls.num_rows:
-                written.calls_preview = preview(rows.calls)
-            if not written.tally.rejected and rows.rejected.num_rows:
-                written.rejected_preview = preview(rows.rejected)
-            written.tally.add(rows.tally)
-            if ids is not None:
-                last_id = _follow(ids, last_id, written)
-            waiting.append(rows.calls)
-            if sum(t.num_rows for t in waiting) >= ROW_GROUP or sum(t.nbytes for t in waiting) >= ROW_GROUP_BYTES:
-                write_group()
-            if rows.rejected.num_rows:
-                rejected_writer.write_table(rows.rejected)
-            progress.add(rows.tally.documents)
-        if waiting:
-            write_group()
-        while writing:
-            writing.pop().result()
-        said = table_footer(manifest, tables, written.tally).to_json()
-        calls_writer.add_key_value_metadata({FOOTER_KEY.decode(): said})
-        rejected_writer.add_key_value_metadata({FOOTER_KEY.decode(): said})
-    pa.default_memory_pool().release_unused()
-    written.digest = digest.hexdigest()
-    written.seconds = progress.seconds
-    return written
-
-
-def _validate(group: Any, written: WriteStats) -> None:
-    """Validate the contract's columns of a row group by the pandera schema; keep the failures."""
-    import pandera.errors
-
-    from callviz_dagster.contract import pandera_schema, to_frame
-
-    columns = (*LEADING, REPAIRS)
-    frame = to_frame(group.select([column.name for column in columns]))
-    try:
-        pandera_schema(columns).validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        written.failed_values += len(cases)
-        for case in cases.head(_MOST_FAILURES - len(written.failures)).to_dict("records"):
-            row = case["index"]
-            written.failures.append(
-                {
-                    "_id": None if row is None else str(frame["_id"].iloc[int(row)]),
-                    "column": str(case["column"]),
-                    "value": str(case["failure_case"]),
-                    "check": str(case["check"]),
-                }
-            )
-
-
-class IdOrder(NamedTuple):
-    """Whether the `_id` texts of a batch rise from row to row, as texts and as whole numbers do."""
-
-    first: str
-    last: str
-    ascending: bool
-    numbered: bool
-
-
-def id_order(rows: Any) -> IdOrder | None:
-    """Look at the `_id` texts of a batch; None where it has no rows."""
-    import pyarrow.compute as pc
-
-    identifiers = rows.column("_id").combine_chunks()
-    if not len(identifiers):
-        return None
-    rising, lengths = pc.greater(identifiers[1:], identifiers[:-1]), pc.binary_length(identifiers)
-    ascending = numbered = pc.all(rising, min_count=0).as_py()
-    if pc.min(lengths) != pc.max(lengths):
-        longer, as_long = pc.greater(lengths[1:], lengths[:-1]), pc.equal(lengths[1:], lengths[:-1])
-        numbered = pc.all(pc.or_(longer, pc.and_(as_long, rising)), min_count=0).as_py()
-    return IdOrder(identifiers[0].as_py(), identifiers[-1].as_py(), ascending, numbered)
-
-
-def _follow(batch: IdOrder, last: str | None, written: WriteStats) -> str:
-    """Tell whether the `_id` texts go on rising after those of the batches before; return the last one."""
-    written.ascending &= batch.ascending and (last is None or batch.first > last)
-    written.numbered &= batch.numbered and (last is None or _as_number(batch.first) > _as_number(last))
-    return batch.last
-
-
-def _as_number(text: str) -> tuple[int, str]:
-    """Return what orders texts as whole numbers are ordered: longer ones later."""
-    return len(text.encode()), text
+    Raises:
+        dg.Failure: there is none.
+        FileError: it is of another partition, or its manifest cannot be read.
+    """
+    archive = require(partition.archive(data_dir), "raw_calls")
+    path = require(partition.manifest(data_dir), "raw_calls")
+    manifest = read_manifest(path)
+    if manifest is None:
+        raise FileError(errno.EINVAL, f"{path.absolute()} {UNREADABLE}; materialize raw_calls again.")
+    if manifest.span != partition.span:
+        raise FileError(
+            errno.EINVAL,
+            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {partition.span}; "
+            "materialize raw_calls again.",
+        )
+    return archive, manifest
 
 
 def audit(
-    written: WriteStats,
+    written: "WriteStats",
     manifest: Manifest,
-    tables: Tables,
+    tables: "Tables",
     calls_file: Path,
     rejected_file: Path,
     max_rejected: float,
@@ -409,10 +247,13 @@ def audit(
     """Read the staged tables back and decide every check of `calls`."""
     import pyarrow.parquet as pq
 
+    from callviz_dagster.table import identifiers
+
     tally, plan, before = written.tally, tables.plan, tables.before
     rows = pq.read_metadata(calls_file).num_rows
-    whole = written.digest == manifest.documents_sha256
-    repeated, repetitions = ([], 0) if written.ascending or written.numbered else _repeated_ids(calls_file)
+    whole = written.sha256 == manifest.documents_sha256
+    distinct = written.ids is None or written.ids.distinct
+    repeated, repetitions = ([], 0) if distinct else identifiers.repeated_ids(calls_file)
     id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
     return [
         checks.every_document_accounted_for(
@@ -422,7 +263,7 @@ def audit(
             rejected=pq.read_metadata(rejected_file).num_rows,
         ),
         checks.rejected_within_limit(tally, max_rejected),
-        checks.schema_holds(rows, written.failures, written.failed_values),
+        checks.schema_holds(rows, written.violations.examples, written.violations.total),
         checks.columns_stable(
             before.fields if before else None, before.present if before else (), plan, tables.present
         ),
@@ -432,60 +273,10 @@ def audit(
     ]
 
 
-def _repeated_ids(path: Path, at_once: int = 1_000_000) -> tuple[list[str], int]:
-    """Return examples and the number of rows whose `_id` stood in an earlier row, in bounded memory."""
-    import zlib
-
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        passes = file.metadata.num_rows // at_once + 1
-        examples: list[str] = []
-        repeated = 0
-        for turn in range(passes):
-            seen: set[str] = set()
-            for batch in file.iter_batches(columns=["_id"]):
-                for identifier in batch.column(0).to_pylist():
-                    if zlib.crc32(identifier.encode()) % passes != turn:
-                        continue
-                    if identifier in seen:
-                        repeated += 1
-                        if len(examples) < EXAMPLES:
-                            examples.append(identifier)
-                    seen.add(identifier)
-    return examples, repeated
-
-
-def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFooter:
-    """Return what the file says of the refresh that made it."""
-    plan, before = tables.plan, tables.before
-    labels = {
-        role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
-        for role, counts in tally.labels.items()
-    }
-    return TableFooter(
-        source=manifest.source,
-        snapshot_time=manifest.snapshot_time,
-        timezone=plan.options.timezone,
-        documents=tally.documents,
-        calls=tally.calls,
-        rejected=tally.rejected,
-        rejected_reasons=dict(tally.reasons),
-        repaired_rows=tally.repaired_rows,
-        repairs=dict(tally.repairs),
-        labels=labels,
-        fields=plan.fields,
-        present=tables.present,
-        other_fields=plan.other_fields,
-        span=manifest.span,
-        cluster_time=manifest.cluster_time,
-    )
-
-
 def _calls_metadata(made: PartitionResult, file: PublishedFile) -> dict[str, Any]:
-    tally, plan = made.tally, made.plan
+    tally, plan = made.written.tally, made.plan
     return {
-        **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=made.seconds),
+        **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=made.written.seconds),
         **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
         "rejected": tally.rejected,
         "time zone": plan.options.timezone,
@@ -496,7 +287,7 @@ def _calls_metadata(made: PartitionResult, file: PublishedFile) -> dict[str, Any
             for role, used in tally.fields_used.items()
             for name, n in used.most_common()
         ),
-        "preview": made.calls_preview,
+        "preview": preview(made.written.first_calls),
         "dagster/column_schema": table_schema(plan.columns),
         "dagster/column_lineage": column_lineage(lineage(plan)),
     }
@@ -521,10 +312,10 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
 
 
 def _rejected_metadata(made: PartitionResult) -> dict[str, Any]:
-    tally = made.tally
+    tally = made.written.tally
     return {
-        **file_metadata(made.rejected, rows=tally.rejected, documents=tally.documents, seconds=made.seconds),
+        **file_metadata(made.rejected, rows=tally.rejected, documents=tally.documents, seconds=made.written.seconds),
         **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
         "reasons": rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
-        "preview": made.rejected_preview,
+        "preview": preview(made.written.first_rejected),
     }

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import dagster as dg
 
 from callviz_dagster.assets.checks import calls_csv as checks
+from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.assets.common import (
     POOL,
     AuditFailed,
@@ -22,6 +23,7 @@ from callviz_dagster.assets.common import (
     preview,
     publishing,
     require_partitions,
+    run_time,
     snapshot_metadata,
 )
 from callviz_dagster.calls_csv import reuse
@@ -30,12 +32,12 @@ from callviz_dagster.concurrency import parallel_map, prefetch
 from callviz_dagster.contract import Column, table_columns, table_schema
 from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.counts import count_files
-from callviz_dagster.partitions import Partitioning
+from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
 from callviz_dagster.storage.published import record_file
-from callviz_dagster.table.manifest import TableFooter, merged, published_coverage, read_footer
+from callviz_dagster.table.manifest import TableFooter, merged, published_coverage, read_footer, read_manifest
 
 FILE = "calls.csv"
 _CHUNK = 1 << 20
@@ -62,8 +64,9 @@ def calls_csv(
     """
     try:
         with publishing(settings, context.log):
-            partitions = require_partitions(settings)
+            partitions = require_partitions(settings, run_time(context))
             paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
+            disjoint = check_disjoint(partitions, settings.data_dir)
             made = publish_csv(
                 [*paths], settings.publish_dir / FILE, settings.timezone, context.log, labels=settings.dashboard_labels
             )
@@ -89,9 +92,36 @@ def calls_csv(
         },
         check_results=[
             made.check,
+            disjoint,
             checks.collection_accounted_for(made.rows, made.footer.rejected, coverage, made.footer.documents),
         ],
     )
+
+
+def check_disjoint(partitions: Collection[Partition], data_dir: Path) -> dg.AssetCheckResult:
+    """Check that no call is in two partitions.
+
+    Raises:
+        AuditFailed: one is.
+    """
+    from callviz_dagster.table.identifiers import shared_ids
+
+    keys = {partition.calls(data_dir): partition.key for partition in partitions}
+    shared = shared_ids([*keys]) if len(keys) > 1 else {}
+    result = checks.calls_in_one_partition(
+        {identifier: [keys[path] for path in paths] for identifier, paths in shared.items()},
+        one_type=not shared or len(_id_types(partitions, data_dir)) <= 1,
+    )
+    if blocking([result]):
+        raise AuditFailed([result])
+    return result
+
+
+def _id_types(partitions: Collection[Partition], data_dir: Path) -> set[int]:
+    """Return the BSON types of the `_id` in these partitions, as far as their manifests are there."""
+    manifests = [read_manifest(partition.manifest(data_dir)) for partition in partitions]
+    fields = [manifest.profile.fields.get((b"_id",)) for manifest in manifests if manifest]
+    return {bson_type for field in fields if field for bson_type in field.types}
 
 
 @dataclass

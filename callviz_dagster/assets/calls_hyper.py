@@ -18,6 +18,7 @@ from callviz_dagster.assets.common import (
     latest_snapshot,
     publishing,
     require_partitions,
+    run_time,
     snapshot_metadata,
 )
 from callviz_dagster.settings import Settings, SettingsError
@@ -65,7 +66,7 @@ def calls_hyper(
     target = settings.publish_dir / HYPER_NAME
     try:
         with publishing(settings, context.log):
-            partitions = require_partitions(settings)
+            partitions = require_partitions(settings, run_time(context))
             footer = merged(partitions.values())
             assert footer is not None, "require_partitions returns at least one"
             paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}

@@ -15,7 +15,7 @@ from typing import IO, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
-from callviz_dagster.assets.common import POOL, AuditFailed, publishing, require, require_partitions
+from callviz_dagster.assets.common import POOL, AuditFailed, publishing, require, require_partitions, run_time
 from callviz_dagster.contract import Kind
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
@@ -49,7 +49,7 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         """
         try:
             with publishing(settings, context.log):
-                footer = merged(require_partitions(settings).values())
+                footer = merged(require_partitions(settings, run_time(context)).values())
                 assert footer is not None, "require_partitions returns at least one"
                 package = publish_package(settings, footer, source)
         except AuditFailed as refused:

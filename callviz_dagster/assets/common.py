@@ -24,7 +24,7 @@ from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
 from callviz_dagster.storage.lock import BusyError, one_at_a_time
 from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time, read_record
-from callviz_dagster.table.manifest import Coverage, TableFooter, existing_partitions, published_coverage
+from callviz_dagster.table.manifest import Coverage, TableFooter, existing_partitions, is_complete, published_coverage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 POOL = "callviz"
 """Dagster's concurrency pool of the assets that write the intermediate files."""
 
+UNREADABLE = "is damaged, or was written by another version of callviz"
 PREVIEW_ROWS = 5
 _MOST_PREVIEWED = 80
 
@@ -110,38 +111,48 @@ class PartitionSelection:
     """What partitions there are, and which of them a run refreshes."""
 
     partitioning: Partitioning
-    every: list[Partition]
+    all_partitions: list[Partition]
     partitions: list[Partition]
     kept: tuple[Partition, ...] = ()
     """Partitions of the run's range that are left as they are."""
+
+
+def run_time(context: dg.AssetExecutionContext) -> dt.datetime:
+    """Return when the run was created: the one clock of all its steps, which may go on beyond midnight."""
+    run = context.instance.get_run_record_by_id(context.run_id)
+    return run.create_timestamp.astimezone(dt.UTC) if run else dt.datetime.now(dt.UTC)
 
 
 def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> PartitionSelection:
     """Return the partitions that a run is to refresh: those of its partitions, or the one that is all.
 
     A run has a range of partitions. Where the tag `PARTITIONS_TAG` names some of them, the others are left as they are,
-    but for those that were never made.
+    except those that are not complete: never made, damaged, or not made from the archive that is there.
     """
     partitioning = Partitioning.of(settings)
-    every = partitioning.partitions(dt.datetime.now(dt.UTC))
+    all_partitions = partitioning.partitions(run_time(context))
     if not partitioning.partitioned:
-        return PartitionSelection(partitioning, every, every)
+        return PartitionSelection(partitioning, all_partitions, all_partitions)
     if not (context.has_partition_key or context.has_partition_key_range):
         raise dg.Failure(
             description=f"CALLVIZ_PARTITIONS={settings.partitions}: name the partitions to refresh, for example with "
-            f"--partition-range {every[0].key}...{every[-1].key}."
-            if every
+            f"--partition-range {all_partitions[0].key}...{all_partitions[-1].key}."
+            if all_partitions
             else f"CALLVIZ_PARTITIONS_START ({settings.partitions_start}) lies in the future.",
             allow_retries=False,
         )
-    partitions = [partitioning.partition(key) for key in context.partition_keys]
-    named = context.run.tags.get(PARTITIONS_TAG)
-    some = parse_keys(named, partitions) if named else partitions
-    wanted = [
-        partition for partition in partitions if partition in some or not partition.calls(settings.data_dir).exists()
-    ]
+    in_range = [partitioning.partition(key) for key in context.partition_keys]
+    tag = context.run.tags.get(PARTITIONS_TAG)
+    named = parse_keys(tag, in_range) if tag else in_range
+    incomplete = [p for p in in_range if p not in named and not is_complete(p, settings.data_dir)]
+    if incomplete:
+        context.log.info(
+            "Refreshed too, for their files are missing, damaged, of another version of callviz or not made from each "
+            f"other: {format_keys(incomplete, in_range)}."
+        )
+    wanted = [partition for partition in in_range if partition in named or partition in incomplete]
     return PartitionSelection(
-        partitioning, every, wanted, tuple(partition for partition in partitions if partition not in wanted)
+        partitioning, all_partitions, wanted, tuple(partition for partition in in_range if partition not in wanted)
     )
 
 
@@ -167,43 +178,64 @@ def record(context: dg.AssetExecutionContext, asset: str, made: Sequence[tuple[P
         context.log_event(dg.AssetMaterialization(asset, partition=partition.key or None, metadata=metadata))
 
 
-def require_partitions(settings: Settings) -> dict[Partition, TableFooter]:
-    """Return all partitions of `calls` that there are, in time order, with what their files say.
+def require_partitions(settings: Settings, now: dt.datetime) -> dict[Partition, TableFooter]:
+    """Return all partitions of `calls` that exist at `now`, in time order, with what their files say.
 
     Raises:
         dg.Failure: a partition that has documents was not made yet, or was made for another time zone or partitioning.
     """
     partitioning = Partitioning.of(settings)
-    every = partitioning.partitions(dt.datetime.now(dt.UTC))
-    made = existing_partitions(every, settings.data_dir)
-    if not partitioning.partitioned:
-        path = require(WHOLE.calls(settings.data_dir), "calls")
-        if not made:
-            raise dg.Failure(
-                description=f"{path.absolute()} does not say what it holds: materialize calls again.",
-                allow_retries=False,
-            )
-        if any(footer.timezone != settings.timezone for footer in made.values()):
-            raise dg.Failure(
-                description="CALLVIZ_TIMEZONE has changed since calls was made: materialize calls again.",
-                allow_retries=False,
-            )
-        return made
+    all_partitions = partitioning.partitions(now)
+    footers = existing_partitions(all_partitions, settings.data_dir)
+    problem = (
+        _unfit_partitions(partitioning, all_partitions, footers, settings)
+        if partitioning.partitioned
+        else _unfit_table(footers, settings)
+    )
+    if problem:
+        raise dg.Failure(description=problem, allow_retries=False)
+    return footers
+
+
+def _unfit_table(footers: Mapping[Partition, TableFooter], settings: Settings) -> str | None:
+    """Return why the one `calls` file cannot be published, and what to do; None where it can."""
+    path = require(WHOLE.calls(settings.data_dir), "calls")
+    if not footers:
+        return f"{path.absolute()} {UNREADABLE}: materialize calls again."
+    if any(footer.timezone != settings.timezone for footer in footers.values()):
+        return "CALLVIZ_TIMEZONE has changed since calls was made: materialize calls again."
+    return None
+
+
+def _unfit_partitions(
+    partitioning: Partitioning,
+    all_partitions: Sequence[Partition],
+    footers: Mapping[Partition, TableFooter],
+    settings: Settings,
+) -> str | None:
+    """Return why the partitions of `calls` cannot be published, and what to do; None where they can."""
     coverage = published_coverage(settings.data_dir)
-    if coverage is None or coverage.partitioning != str(partitioning):
-        waiting = format_keys(every, every)
-        why = "The collection is cut into partitions otherwise than before"
+    missing = {*all_partitions}
+    if coverage is None:
+        why = "It is not known which partitions have documents"
+    elif coverage.partitioning != str(partitioning):
+        why = "The collection was divided into other partitions before"
     else:
-        still = {w for part in coverage.waiting for w in parse_keys(part, every)} - made.keys()
-        gone = {w for w in made if made[w].timezone != settings.timezone}
-        waiting, why = format_keys(still | gone, every), "Partitions that have documents are not there"
-    if waiting or not made:
-        raise dg.Failure(
-            description=f"{why}: refresh {waiting or format_keys(every, every)} first (in the UI, or with "
-            "--partition-range). What is published was left as it was.",
-            allow_retries=False,
-        )
-    return made
+        why = "Partitions that have documents are missing, damaged or made for another time zone"
+        with_documents = {partition for keys in coverage.waiting for partition in parse_keys(keys, all_partitions)}
+        missing = with_documents - footers.keys() | _to_be_made_again(all_partitions, footers, settings)
+    if not missing and footers:
+        return None
+    keys = format_keys(missing or all_partitions, all_partitions)
+    return f"{why}: refresh {keys} first (in the UI, or with --partition-range). Nothing was published."
+
+
+def _to_be_made_again(
+    partitions: Iterable[Partition], footers: Mapping[Partition, TableFooter], settings: Settings
+) -> set[Partition]:
+    """Return the partitions whose `calls` file cannot be read, or is made for another time zone."""
+    unreadable = {p for p in partitions if p not in footers and p.calls(settings.data_dir).exists()}
+    return unreadable | {p for p, footer in footers.items() if footer.timezone != settings.timezone}
 
 
 def calls_inputs(calls: Mapping[Path, TableFooter], digests: Iterable[str]) -> dict[str, InputFile]:
@@ -242,9 +274,9 @@ def snapshot_metadata(snapshot_time: str, source: str) -> dict[str, Any]:
     return {"snapshot time": dg.MetadataValue.timestamp(dt.datetime.fromisoformat(snapshot_time)), "source": source}
 
 
-def preview(table: pa.Table) -> dg.MetadataValue:
+def preview(table: pa.Table | None) -> dg.MetadataValue:
     """Return the first rows as a table."""
-    rows = table.slice(0, PREVIEW_ROWS).to_pylist()
+    rows = table.slice(0, PREVIEW_ROWS).to_pylist() if table is not None else []
     if not rows:
         return dg.MetadataValue.text("no rows")
     return dg.MetadataValue.table(

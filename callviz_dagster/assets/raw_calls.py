@@ -107,6 +107,7 @@ def raw_calls(
         checks.documents_covered(coverage, settings.max_rejected),
         checks.start_time_indexed(coverage),
         volume.result(coverage.documents if coverage else sum(made.manifest.documents for made in archived)),
+        checks.one_instant([made.manifest for made in archived]),
     ]
     yield dg.MaterializeResult(check_results=results)
 
@@ -208,9 +209,9 @@ def check_coverage(
     """
     if not selection.partitioning.partitioned:
         return None
-    made = set(existing_partitions(selection.every, settings.data_dir))
+    made = set(existing_partitions(selection.all_partitions, settings.data_dir))
     with mongo.instant(log) as instant:
-        coverage = instant.coverage(selection.partitioning, selection.every, made | {*selection.partitions})
+        coverage = instant.coverage(selection.partitioning, selection.all_partitions, made | {*selection.partitions})
     coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
     if coverage.create_index:
         log.warning(
@@ -256,14 +257,6 @@ def archive_partitions(
                 raise
             attempt += 1
             log.warning(f"{error} The read starts again from the first document.")
-
-
-def archive_partition(
-    mongo: MongoDB, partition: Partition, data_dir: Path, log: logging.Logger
-) -> tuple[Manifest, float]:
-    """Read one partition into its archive and manifest; return the manifest and the seconds that the read took."""
-    (made,) = archive_partitions(mongo, [partition], data_dir, log)
-    return made.manifest, made.seconds
 
 
 def _archive_once(

@@ -13,7 +13,7 @@ BSON: https://bsonspec.org/spec.html.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -182,16 +182,7 @@ class Walker:
             if len(active) < _MIN_DOCUMENTS_PER_SWEEP:
                 break
             _learn(order, level.names(int(active[0])))
-            stepped, useful = 0, []
-            for name in order:
-                here = level.those_at(active, name)
-                if len(here):
-                    stepped += len(here)
-                    useful.append(name)
-                    if level.step(name, here):
-                        active = level.unfinished(active)
-                        if len(active) < _MIN_DOCUMENTS_PER_SWEEP:
-                            break
+            active, stepped, useful = level.sweep(active, order)
             # Names that hardly any documents share, as of a map's keys, take longer one after the other.
             if stepped < len(order) * (2 + len(active) // 200):
                 order[:] = useful
@@ -254,8 +245,8 @@ class _Level:
         return self.position if len(some) == len(self.position) else self.position[some]
 
     def unfinished(self, active: Ints) -> Ints:
-        left = self.data.bytes[self._positions(active)] != 0
-        return active if left.all() else active[left]
+        going = self.data.bytes[self._positions(active)] != 0
+        return active if going.all() else active[going]
 
     def names(self, one: int) -> list[bytes]:
         return [name for name, _, _ in iterate(self.data.raw, int(self.position[one]))]
@@ -264,6 +255,25 @@ class _Level:
         """Return those of the documents whose current element has this name."""
         hit = self.data.named(self._positions(active), name)
         return active if hit.all() else active[hit]
+
+    def sweep(self, active: Ints, order: Sequence[bytes]) -> tuple[Ints, int, list[bytes]]:
+        """Step over one name after the other, each in all documents that are at it, until few documents are left.
+
+        Returns:
+            The documents that have not ended, how many elements were stepped over, and the names that occurred.
+        """
+        stepped, useful = 0, []
+        for name in order:
+            here = self.those_at(active, name)
+            if not len(here):
+                continue
+            stepped += len(here)
+            useful.append(name)
+            if self.step(name, here):
+                active = self.unfinished(active)
+                if len(active) < _MIN_DOCUMENTS_PER_SWEEP:
+                    break
+        return active, stepped, useful
 
     def step(self, name: bytes, here: Ints) -> bool:
         """Record the current element, called `name`, of the documents `here`, and step over it.
@@ -286,14 +296,7 @@ class _Level:
             else:
                 self.position[of_kind] = after
             ended = ended or not self.data.bytes[after].all()
-            rows = self.rows if len(of_kind) == len(self.rows) else self.rows[of_kind]
-            if had is None:
-                self._add(name, 0, kind, rows, values)
-                continue
-            repeats = had[of_kind]
-            for repeat in _distinct(repeats):
-                which = repeats == repeat
-                self._add(name, repeat, kind, rows[which], values[which])
+            self._add_all(name, had, kind, of_kind, values)
         return ended
 
     def had(self, name: bytes) -> NDArray[np.int16] | None:
@@ -315,15 +318,7 @@ class _Level:
             groups, odd = _mixed(self.data, self.position[part], np.zeros(len(part), np.int64))
             alone.append(part[odd])
             for _, name, kind, places, starts in groups:
-                here = part[places]
-                had = self.had(name)
-                if had is None:
-                    self._add(name, 0, kind, self.rows[here], starts)
-                    continue
-                repeats = had[here]
-                for repeat in _distinct(repeats):
-                    which = repeats == repeat
-                    self._add(name, repeat, kind, self.rows[here[which]], starts[which])
+                self._add_all(name, self.had(name), kind, part[places], starts)
         return np.concatenate(alone)
 
     def walk_alone(self, one: int) -> None:
@@ -337,6 +332,17 @@ class _Level:
                 repeat = 0 if had is None else int(had[one])
             seen[name] = repeat + 1
             self._add(name, repeat, kind, row, np.array([start], np.int64))
+
+    def _add_all(self, name: bytes, had: NDArray[np.int16] | None, kind: int, here: Ints, starts: Ints) -> None:
+        """Record elements of documents that have had their name so often before; see `had`."""
+        rows = self.rows if len(here) == len(self.rows) else self.rows[here]
+        if had is None:
+            self._add(name, 0, kind, rows, starts)
+            return
+        repeats = had[here]
+        for repeat in _distinct(repeats):
+            which = repeats == repeat
+            self._add(name, repeat, kind, rows[which], starts[which])
 
     def _add(self, name: bytes, repeat: int, kind: int, rows: Ints, starts: Ints) -> None:
         key = name + REPEAT + b"%d" % (repeat + 1) if repeat else name

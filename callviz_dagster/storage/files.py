@@ -162,5 +162,6 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression="zstd",
         compression_level=1,
         dictionary_pagesize_limit=_DICTIONARY,
+        write_page_checksum=True,
         write_statistics=[field.name for field in schema if not pa.types.is_string(field.type)],
     )

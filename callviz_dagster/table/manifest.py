@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.contract import widen
 from callviz_dagster.partitions import COVERAGE, Partition
@@ -19,8 +19,29 @@ if TYPE_CHECKING:
     from callviz_dagster.documents.profile import Profile
     from callviz_dagster.table.plan import FieldColumn
 
+FORMAT_VERSION = 2
+"""Raised by hand when what a record holds changes its form. callviz 0.1.0 wrote no version."""
 FOOTER_KEY = b"callviz"
 """Key of the footer in the schema metadata of the Parquet files."""
+
+
+class RecordError(ValueError):
+    """A record is damaged, or was written by another version of callviz."""
+
+
+def _read_json(text: str | bytes, versions: Collection[int | None]) -> dict[str, Any]:
+    """Return the fields of a record.
+
+    Raises:
+        RecordError: it is none, or has none of these format versions.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RecordError(str(error)) from error
+    if not isinstance(data, dict) or data.pop("format_version", None) not in versions:
+        raise RecordError("The record has another format version.")
+    return data
 
 
 @dataclass(frozen=True)
@@ -48,16 +69,23 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as JSON text for people and programs."""
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data = {"format_version": FORMAT_VERSION} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return json.dumps(data | {"profile": self.profile.to_json()}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Return the manifest that `to_json` wrote."""
+        """Return the manifest that `to_json` wrote.
+
+        Raises:
+            RecordError: it is damaged, or of another format version.
+        """
         from callviz_dagster.documents.profile import Profile
 
-        data = json.loads(text)
-        return cls(**data | {"profile": Profile.from_json(data["profile"])})
+        data = _read_json(text, (FORMAT_VERSION,))
+        try:
+            return cls(**data | {"profile": Profile.from_json(data["profile"])})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RecordError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -86,17 +114,24 @@ class TableFooter:
 
     def to_json(self) -> str:
         """Return the footer as JSON text."""
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data = {"format_version": FORMAT_VERSION} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return json.dumps(data | {"fields": [column.to_json() for column in self.fields]})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TableFooter:
-        """Return the footer that `to_json` wrote."""
+        """Return the footer that `to_json` wrote; those of callviz 0.1.0, which have no version, are read too.
+
+        Raises:
+            RecordError: it is damaged, or of another format version.
+        """
         from callviz_dagster.table.plan import FieldColumn
 
-        data = json.loads(text)
-        fields = tuple(FieldColumn.from_json(column) for column in data["fields"])
-        return cls(**data | {"fields": fields, "present": tuple(data["present"])})
+        data = _read_json(text, (None, FORMAT_VERSION))
+        try:
+            fields = tuple(FieldColumn.from_json(column) for column in data["fields"])
+            return cls(**data | {"fields": fields, "present": tuple(data["present"])})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RecordError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -127,32 +162,61 @@ class Coverage:
 
     def to_json(self) -> str:
         """Return it as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        return json.dumps({"format_version": FORMAT_VERSION} | dataclasses.asdict(self), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Coverage:
-        """Return what `to_json` wrote."""
-        return cls(**json.loads(text))
+        """Return what `to_json` wrote.
+
+        Raises:
+            RecordError: it is damaged, or of another format version.
+        """
+        data = _read_json(text, (FORMAT_VERSION,))
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise RecordError(str(error)) from error
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Return a manifest; None where there is none, or none that this version of callviz can read."""
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, RecordError, UnicodeDecodeError):
+        return None
 
 
 def published_coverage(data_dir: Path) -> Coverage | None:
-    """Return how many documents were in no partition at the last refresh; None where that was never counted."""
-    path = data_dir / "raw_calls" / COVERAGE
-    return Coverage.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+    """Return how many documents were in no partition at the last refresh; None where that is not known."""
+    try:
+        return Coverage.from_json((data_dir / "raw_calls" / COVERAGE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, RecordError, UnicodeDecodeError):
+        return None
 
 
 def existing_partitions(partitions: Sequence[Partition], data_dir: Path) -> dict[Partition, TableFooter]:
     """Return the partitions that have a `calls` file made from just their documents, in time order, with its footer."""
-    found = {partition: read_footer(partition.calls(data_dir)) for partition in partitions}
-    return {partition: footer for partition, footer in found.items() if footer and footer.span == partition.span}
+    footers = {partition: read_footer(partition.calls(data_dir)) for partition in partitions}
+    return {partition: footer for partition, footer in footers.items() if footer and footer.span == partition.span}
 
 
-def merged(every: Iterable[TableFooter]) -> TableFooter | None:
+def is_complete(partition: Partition, data_dir: Path) -> bool:
+    """Return whether a partition has a `calls` file that was made from the archive beside it."""
+    footer, manifest = read_footer(partition.calls(data_dir)), read_manifest(partition.manifest(data_dir))
+    return (
+        footer is not None
+        and manifest is not None
+        and footer.span == manifest.span == partition.span
+        and footer.snapshot_time == manifest.snapshot_time
+    )
+
+
+def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
     """Return what the files of all partitions say together: every column with the kind that holds all its values.
 
     Columns keep the places that they had first, for each refresh starts from the columns published before it.
     """
-    known = sorted(every, key=lambda footer: footer.snapshot_time)
+    known = sorted(footers, key=lambda footer: footer.snapshot_time)
     if not known:
         return None
     columns: dict[str, FieldColumn] = {}
@@ -180,10 +244,12 @@ def merged(every: Iterable[TableFooter]) -> TableFooter | None:
 
 
 def read_footer(path: Path) -> TableFooter | None:
-    """Return the footer in a published Parquet file; None where there is no such file."""
+    """Return the footer of a `calls` file; None where there is no such file, or none that can be read."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.exists():
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        return TableFooter.from_json(metadata[FOOTER_KEY])
+    except (FileNotFoundError, KeyError, OSError, RecordError, pa.ArrowInvalid):
         return None
-    metadata = pq.read_metadata(path).metadata or {}
-    return TableFooter.from_json(metadata[FOOTER_KEY]) if FOOTER_KEY in metadata else None

@@ -100,7 +100,7 @@ def make_plan(
             that no document has.
     """
     secrets = options.secrets
-    known = {path: found for path, found in profile.ordered() if not secrets.drops(plain_path(path))}
+    known = {path: field for path, field in profile.ordered() if not secrets.drops(plain_path(path))}
     roles = choose_roles(known, profile.documents, options, [column.path for column in published])
     hidden = {ID, *(paths[0] for paths in roles.paths.values() if paths)}
     fields, grouped = _field_columns(known, hidden, options, published)
@@ -120,7 +120,7 @@ def _unseen(profile: Profile, paths: Iterable[str]) -> tuple[str, ...]:
         return ()
     seen = {plain_path(path) for path in profile.fields}
     # What is below these is not in the profile.
-    whole = {plain_path(path) for path, found in profile.fields.items() if {el.ARRAY, el.DOCUMENT} & set(found.types)}
+    whole = {plain_path(path) for path, field in profile.fields.items() if {el.ARRAY, el.DOCUMENT} & set(field.types)}
     return tuple(
         path
         for path in paths
@@ -135,37 +135,45 @@ def _field_columns(
     options: TableOptions,
     published: Sequence[FieldColumn],
 ) -> tuple[tuple[FieldColumn, ...], tuple[str, ...]]:
-    columns: list[FieldColumn] = []
-    for before in published:
-        if options.secrets.drops(plain_path(before.path)):
-            continue
-        found = known.get(before.path)
-        kind = _kind(before.path, found, options.secrets)
-        kind = before.kind if kind is None else kind if before.kind is None else widen(before.kind, kind)
-        if kind is Kind.NUMBER and found and found.inexact:
-            kind = Kind.TEXT
-        columns.append(FieldColumn(before.name, before.path, kind, _usual_type(found)))
+    """Return the columns of the documents' fields, and the fields for which there are not enough columns."""
+    columns = [
+        _kept_column(before, known.get(before.path), options.secrets)
+        for before in published
+        if not options.secrets.drops(plain_path(before.path))
+    ]
     placed = {column.path for column in columns}
-    new = [path for path, found in known.items() if path not in placed and path not in hidden and _is_value(found)]
+    new = [path for path, field in known.items() if path not in placed and path not in hidden and _is_value(field)]
     room = max(options.max_columns - len(columns), 0)
     chosen = set(sorted(new, key=lambda path: -known[path].present)[:room])
     taken = {_compared(name) for name in (*CONTRACT_NAMES, *(column.name for column in columns))}
     for path in new:
         if path in chosen:
             name = _free_name("_".join(field_name(part) for part in path) or NO_NAME, taken)
-            found = known[path]
-            columns.append(FieldColumn(name, path, _kind(path, found, options.secrets), _usual_type(found)))
+            field = known[path]
+            columns.append(FieldColumn(name, path, _kind(path, field, options.secrets), _usual_type(field)))
     return tuple(columns), tuple(dotted(path) for path in new if path not in chosen)
 
 
-def _usual_type(found: Field | None) -> int | None:
-    types = {kind: n for kind, n in found.types.items() if kind not in (el.NULL, el.UNDEFINED)} if found else {}
+def _kept_column(before: FieldColumn, field: Field | None, secrets: Secrets) -> FieldColumn:
+    """Return a column that was published before, of the kind that holds its values of then and of now."""
+    kind = _kind(before.path, field, secrets)
+    if kind is None:
+        kind = before.kind
+    elif before.kind is not None:
+        kind = widen(before.kind, kind)
+    if kind is Kind.NUMBER and field and field.inexact:
+        kind = Kind.TEXT
+    return FieldColumn(before.name, before.path, kind, _usual_type(field))
+
+
+def _usual_type(field: Field | None) -> int | None:
+    types = {kind: n for kind, n in field.types.items() if kind not in (el.NULL, el.UNDEFINED)} if field else {}
     return max(types, key=lambda kind: (types[kind], -kind)) if types else None
 
 
-def _is_value(found: Field) -> bool:
+def _is_value(field: Field) -> bool:
     """Tell whether a field holds more than nested documents, whose own fields are columns."""
-    return any(kind != el.FLATTENED for kind in found.types)
+    return any(kind != el.FLATTENED for kind in field.types)
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -183,21 +191,21 @@ def _compared(name: str) -> str:
     return csv_header([Column(name, Kind.TEXT, "")])[0].casefold()
 
 
-def _kind(path: Path, found: Field | None, secrets: Secrets) -> Kind | None:
+def _kind(path: Path, field: Field | None, secrets: Secrets) -> Kind | None:
     """Return the narrowest kind that holds every value of a field exactly; None where it has no value."""
     if secrets.hides(plain_path(path)):
         return Kind.TEXT
-    types = set(found.types) - {el.NULL, el.UNDEFINED, el.FLATTENED} if found else set()
-    if found and found.partial:
+    types = set(field.types) - {el.NULL, el.UNDEFINED, el.FLATTENED} if field else set()
+    if field and field.partial:
         return Kind.TEXT
-    if not found or not types:
+    if not field or not types:
         return None
     if types <= {el.INT32, el.INT64}:
         return Kind.INTEGER
-    if types <= {el.INT32, el.INT64, el.DOUBLE} and not found.inexact:
+    if types <= {el.INT32, el.INT64, el.DOUBLE} and not field.inexact:
         return Kind.NUMBER
     if types == {el.BOOLEAN}:
         return Kind.BOOLEAN
-    if types == {el.DATE} and not found.inexact:
+    if types == {el.DATE} and not field.inexact:
         return Kind.DATETIME
     return Kind.TEXT

@@ -5,18 +5,18 @@ What belongs elsewhere: which partitions there are (`partitions.py`), and what t
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from callviz_dagster.concurrency import MAX_BYTES_READ, MAX_ROWS_READ
 from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
 from callviz_dagster.documents.text import plain_texts
+from callviz_dagster.storage.files import FileError
 from callviz_dagster.table.manifest import TableFooter
-
-ROWS_AT_ONCE = 16_384
-_BYTES_AT_ONCE = 64 << 20
 
 
 def published_columns(footer: TableFooter) -> tuple[Column, ...]:
@@ -29,13 +29,21 @@ def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterato
 
     A column that a file does not have is empty. Where a file has a narrower kind than the table, its values are
     written as that kind would write them: whole numbers as numbers, anything else as the text it is in `calls.csv`.
+
+    Raises:
+        FileError: a file is damaged.
     """
     schema = arrow_schema(columns)
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            same = file.schema_arrow.equals(schema)
-            for batch in _batches(file):
-                yield batch if same else _widened(batch, columns, schema, zone)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                same = file.schema_arrow.equals(schema)
+                for batch in _batches(file):
+                    yield batch if same else _widened(batch, columns, schema, zone)
+        except (OSError, pa.ArrowException) as error:
+            raise FileError(
+                errno.EIO, f"{path.absolute()} cannot be read ({error}); materialize calls again."
+            ) from error
 
 
 def _batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
@@ -43,7 +51,7 @@ def _batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     for group in range(calls.num_row_groups):
         footer = calls.metadata.row_group(group)
         bytes_a_row = max(footer.total_byte_size // max(footer.num_rows, 1), 1)
-        rows = max(1, min(ROWS_AT_ONCE, _BYTES_AT_ONCE // bytes_a_row))
+        rows = max(1, min(MAX_ROWS_READ, MAX_BYTES_READ // bytes_a_row))
         yield from calls.iter_batches(rows, row_groups=[group])
 
 

@@ -466,6 +466,8 @@ def _identifier(value: raw.Value | None, row: Row) -> str:
     if value is None:
         return ""
     written = as_text(value, "UTC")
+    if written == "":
+        row.repaired.add("_id")
     if value[0] == raw.DATE and written is not None and not written.startswith("{"):
         written = written.replace(" ", "T") + "Z"
     return "null" if written is None else written

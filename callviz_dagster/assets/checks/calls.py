@@ -88,7 +88,7 @@ def columns_stable(
 ) -> dg.AssetCheckResult:
     """Compare the documents' columns with those published before."""
     if before is None:
-        words = f"First refresh: {len(plan.fields)} columns of the documents' other fields."
+        words = f"First refresh: {len(plan.columns)} columns, {len(plan.fields)} of them the documents' other fields."
         return result("calls", "columns_stable", True, words + _grouped(plan), warn=True)
     kinds = {column.name: column.kind for column in before}
     now = {column.name: column.kind for column in plan.fields}
@@ -111,7 +111,7 @@ def columns_stable(
             if kinds.get(name) and kind != kinds[name]
         ),
     ]
-    words = f"Columns: {'; '.join(changes)}." if changes else f"The same {len(now)} columns as before."
+    words = f"Columns: {'; '.join(changes)}." if changes else f"The same {len(plan.columns)} columns as before."
     return result("calls", "columns_stable", not changes, words + _grouped(plan), {"changes": changes}, warn=True)
 
 

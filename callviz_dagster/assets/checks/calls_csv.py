@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -16,12 +16,29 @@ CALLS_CSV_CHECKS = (
         "All lines of calls.csv, parsed again, equal calls value for value, and the file, read back, has their digest. "
         "Lines of partitions that have not changed are compared by digest with those that were parsed back then.",
     ),
+    spec("calls_csv", "calls_in_one_partition", "No call is in two partitions; otherwise the last good file stays."),
     spec(
         "calls_csv",
         "collection_accounted_for",
         "Rows of calls.csv + rejected documents + documents that no partition covers = documents of the collection.",
     ),
 )
+
+
+def calls_in_one_partition(partitions_by_id: Mapping[str, Sequence[str]], *, one_type: bool) -> dg.AssetCheckResult:
+    """Refuse an `_id` that several partitions have; only warn where identifiers of two BSON types may read alike."""
+    words = "No call is in two partitions."
+    if partitions_by_id:
+        names = sorted({name for names in partitions_by_id.values() for name in names})
+        words = (
+            f"{len(partitions_by_id):,} calls are in several partitions, for example _id "
+            f"{', '.join([*partitions_by_id][:3])}: their start time changed after one of the partitions was read. "
+            f"Refresh the partitions {', '.join(names[:EXAMPLES])}{' and more' if len(names) > EXAMPLES else ''}."
+        )
+        if not one_type:
+            words += " The collection has identifiers of several BSON types, which may read alike as text."
+    counts = {"calls in several partitions": len(partitions_by_id)}
+    return result("calls_csv", "calls_in_one_partition", not partitions_by_id, words, counts, warn=not one_type)
 
 
 def collection_accounted_for(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from callviz_dagster.assets.checks.results import result, rows_table, spec
-from callviz_dagster.table.manifest import Coverage
+from callviz_dagster.table.manifest import Coverage, Manifest
 from callviz_dagster.table.volume import how_to_accept, is_refused
 
 RAW_CALLS_CHECKS = (
@@ -24,6 +26,11 @@ RAW_CALLS_CHECKS = (
         "not all of them; beyond it nothing is replaced, and the archive stays, too.",
     ),
     spec("raw_calls", "start_time_indexed", "With partitions, an index finds the documents of each."),
+    spec(
+        "raw_calls",
+        "one_instant",
+        "All partitions that a refresh reads are of one instant; warns where they are of several.",
+    ),
 )
 
 
@@ -113,3 +120,23 @@ def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
     else:
         words = "An index finds the documents of each partition."
     return result("raw_calls", "start_time_indexed", not (coverage and coverage.create_index), words, warn=True)
+
+
+def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
+    """Warn where the partitions that a refresh has read are of several instants."""
+    # Snapshot times are whole seconds; two instants of one second differ in their cluster times.
+    times = {manifest.cluster_time or manifest.snapshot_time: manifest.snapshot_time for manifest in manifests}
+    if not all(manifest.point_in_time for manifest in manifests):
+        words = "The server has no snapshots: the documents were read one after the other, not as of one instant."
+        return result("raw_calls", "one_instant", True, words, warn=True)
+    first, last = min(times.values(), default=""), max(times.values(), default="")
+    words = f"All documents are as they were at {first}." if times else "Nothing was read."
+    if len(times) > 1:
+        words = (
+            f"The partitions are of {len(times)} instants, from {first} to {last}, for the server did not keep the "
+            "first snapshot long enough: a call that moved from one partition to another in between is in both or in "
+            "none. Refresh fewer partitions at a time, or let the server keep its history for longer "
+            "(minSnapshotHistoryWindowInSeconds)."
+        )
+    counts = {"instants": len(times)}
+    return result("raw_calls", "one_instant", len(times) <= 1, words, counts, warn=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from callviz_dagster.contract import END_BEFORE_START
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.buffers import Mask
 from callviz_dagster.documents.walker import Elements, Path
@@ -42,7 +43,7 @@ def durations(context: BatchContext, start: Instants, end: Instants) -> pa.Array
         known[rows] = True
     both = start.known & end.known
     elapsed = np.where(both, end.values - start.values, 0)
-    context.repairs.add(np.flatnonzero(both & (elapsed < 0)), "end_time: before start_time")
+    context.repairs.add(np.flatnonzero(both & (elapsed < 0)), END_BEFORE_START)
     derived = both & ~known & (elapsed >= 0)
     seconds[derived] = elapsed[derived] / 1e6
     return pa.array(seconds, mask=~(known | derived))

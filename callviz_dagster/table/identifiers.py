@@ -1,0 +1,155 @@
+"""Whether an `_id` occurs twice: by the order of the `_id` texts, and by a search where the order proves nothing.
+
+Pure but for `repeated_ids` and `shared_ids`, which read `calls` files in bounded memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from callviz_dagster.concurrency import MAX_IDS_IN_MEMORY
+from callviz_dagster.table.tally import EXAMPLES
+
+
+@dataclass
+class IdOrder:
+    """Whether `_id` texts rise from row to row; where they do, none is repeated."""
+
+    first: str
+    last: str
+    ascending: bool
+    """Whether they rise as texts do."""
+    numbered: bool
+    """Whether they rise as whole numbers do: longer texts after shorter ones."""
+
+    def follow(self, later: IdOrder) -> None:
+        """Go on with the rows that come after these."""
+        self.ascending &= later.ascending and later.first > self.last
+        self.numbered &= later.numbered and _as_number(later.first) > _as_number(self.last)
+        self.last = later.last
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the order proves that no text is repeated."""
+        return self.ascending or self.numbered
+
+
+def id_order(rows: pa.Table) -> IdOrder | None:
+    """Return the order of the `_id` texts of some rows; None where there are no rows."""
+    identifiers = rows.column("_id").combine_chunks()
+    if not len(identifiers):
+        return None
+    rising, lengths = pc.greater(identifiers[1:], identifiers[:-1]), pc.binary_length(identifiers)
+    ascending = numbered = pc.all(rising, min_count=0).as_py()
+    if pc.min(lengths) != pc.max(lengths):
+        longer, as_long = pc.greater(lengths[1:], lengths[:-1]), pc.equal(lengths[1:], lengths[:-1])
+        numbered = pc.all(pc.or_(longer, pc.and_(as_long, rising)), min_count=0).as_py()
+    return IdOrder(identifiers[0].as_py(), identifiers[-1].as_py(), ascending, numbered)
+
+
+def _as_number(text: str) -> tuple[int, str]:
+    return len(text.encode()), text
+
+
+def repeated_ids(path: Path, at_once: int = MAX_IDS_IN_MEMORY) -> tuple[list[str], int]:
+    """Return examples and the number of rows of a `calls` file whose `_id` stands in an earlier row."""
+    counts: Counter[str] = Counter()
+    for _, identifiers in _with_equal_hashes([IdRange(path)], at_once):
+        counts.update(identifiers)
+    repeated = {identifier: count - 1 for identifier, count in counts.items() if count > 1}
+    return [*repeated][:EXAMPLES], sum(repeated.values())
+
+
+def shared_ids(paths: Sequence[Path], at_once: int = MAX_IDS_IN_MEMORY) -> dict[str, list[Path]]:
+    """Return each `_id` that stands in more than one of the `calls` files, with these files.
+
+    Only texts that lie where the range of one file overlaps those of others are looked at: identifiers that rise with
+    time, as ObjectIds do, hardly overlap from partition to partition.
+    """
+    files: dict[str, list[Path]] = {}
+    for path, identifiers in _with_equal_hashes(_overlaps(paths), at_once):
+        for identifier in dict.fromkeys(identifiers):
+            if path not in files.setdefault(identifier, []):
+                files[identifier].append(path)
+    return {identifier: holders for identifier, holders in files.items() if len(holders) > 1}
+
+
+class IdRange(NamedTuple):
+    """The `_id` texts of a `calls` file that lie between two, both included; None: without a bound."""
+
+    path: Path
+    low: str | None = None
+    high: str | None = None
+
+
+def _overlaps(paths: Sequence[Path]) -> list[IdRange]:
+    """Return for each file the range of `_id` that others may have too; files that share no range are left out."""
+    bounds = [(*_bounds(path), path) for path in paths if pq.read_metadata(path).num_rows]
+    bounds.sort(key=lambda bound: bound[:2])
+    overlaps: list[IdRange] = []
+    highest_before: str | None = None
+    for (low, high, path), following in zip_longest(bounds, bounds[1:]):
+        shared = _shared_range(low, high, highest_before, following[0] if following else None)
+        if shared:
+            overlaps.append(IdRange(path, *shared))
+        highest_before = high if highest_before is None else max(high, highest_before)
+    return overlaps
+
+
+def _shared_range(low: str, high: str, highest_before: str | None, next_low: str | None) -> tuple[str, str] | None:
+    """Return the part of a range that ranges with a lower start, or the one with the next start, reach into."""
+    before = highest_before is not None and highest_before >= low
+    after = next_low is not None and next_low <= high
+    if not before and not after:
+        return None
+    return (
+        low if before or next_low is None else next_low,
+        high if after or highest_before is None else min(high, highest_before),
+    )
+
+
+def _bounds(path: Path) -> tuple[str, str]:
+    """Return the least and the greatest `_id` of a file that has rows."""
+    with pq.ParquetFile(path) as file:
+        bounds = [pc.min_max(batch.column(0)).as_py() for batch in file.iter_batches(columns=["_id"])]
+    return min(bound["min"] for bound in bounds), max(bound["max"] for bound in bounds)
+
+
+def _with_equal_hashes(ranges: Sequence[IdRange], at_once: int) -> Iterator[tuple[Path, list[str]]]:
+    """Yield by file the texts whose 64-bit hash others have too, `at_once` hashes in memory at a time."""
+    passes = sum(pq.read_metadata(part.path).num_rows for part in ranges) // at_once + 1
+    suspects: set[int] = set()
+    for turn in range(passes):
+        parts = [hashes[hashes % np.uint64(passes) == turn] for _, _, hashes in _hashed(ranges)]
+        hashes = np.sort(np.concatenate([np.zeros(0, np.uint64), *parts]))
+        suspects.update(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    if suspects:
+        wanted = np.array([*suspects], np.uint64)
+        for path, identifiers, hashes in _hashed(ranges):
+            yield path, identifiers[np.isin(hashes, wanted)].tolist()
+
+
+def _hashed(ranges: Sequence[IdRange]) -> Iterator[tuple[Path, NDArray[np.object_], NDArray[np.uint64]]]:
+    """Yield the `_id` texts of the ranges with their hashes, some at a time."""
+    for path, low, high in ranges:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["_id"]):
+                texts = batch.column(0)
+                if low is not None:
+                    texts = texts.filter(pc.greater_equal(texts, low))
+                if high is not None:
+                    texts = texts.filter(pc.less_equal(texts, high))
+                identifiers = texts.to_numpy(zero_copy_only=False)
+                yield path, identifiers, pd.util.hash_array(identifiers, categorize=False)

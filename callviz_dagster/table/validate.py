@@ -1,0 +1,51 @@
+"""Rows of `calls` held against the pandera schema, row group by row group; what breaks it is counted and quoted.
+
+What belongs elsewhere: the schema itself (`contract.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandera.errors
+import pyarrow as pa
+
+from callviz_dagster.contract import Column, pandera_schema, row_rules, to_frame
+
+_MAX_EXAMPLES = 100
+
+
+@dataclass
+class Violations:
+    """The values that break the contract: how many, and examples."""
+
+    total: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    """`_id`, column, value and check of each."""
+
+    def add(self, identifier: object, column: object, value: object, check: object) -> None:
+        """Count one more, and keep it while there are few."""
+        self.total += 1
+        if len(self.examples) < _MAX_EXAMPLES:
+            known = None if identifier is None else str(identifier)
+            self.examples.append({"_id": known, "column": str(column), "value": str(value), "check": str(check)})
+
+
+def validate(rows: pa.Table, columns: Sequence[Column], zone: str, violations: Violations) -> None:
+    """Validate whole rows, the documents' own columns included; add what breaks the contract to the violations."""
+    frame = to_frame(rows)
+    try:
+        pandera_schema(columns, zone).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        rules = row_rules(zone)
+        for case in error.failure_cases.to_dict("records"):
+            rule = rules.get(str(case["check"]))
+            if rule is not None:
+                for row in (~rule(frame)).to_numpy().nonzero()[0].tolist():
+                    violations.add(frame["_id"].iloc[row], "start_time", frame["start_time"].iloc[row], case["check"])
+                continue
+            row = case["index"]
+            identifier = None if row is None or row != row else frame["_id"].iloc[int(row)]
+            violations.add(identifier, case["column"], case["failure_case"], case["check"])

@@ -1,0 +1,187 @@
+"""A partition's archive → its `calls` and `rejected_calls` files, written in row groups and validated on the way.
+
+What belongs elsewhere: where the files go and whether they may be published (`assets/calls.py`), what the documents
+become (`table/normalize.py`), what rows must hold to (`contract.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from callviz_dagster.concurrency import MAX_ROW_GROUP_BYTES, MAX_ROW_GROUP_ROWS, parallel_map, prefetch
+from callviz_dagster.contract import REJECTED, arrow_schema
+from callviz_dagster.documents.buffers import Ints
+from callviz_dagster.documents.walker import Walker
+from callviz_dagster.progress import Progress
+from callviz_dagster.storage.archive import read_archive
+from callviz_dagster.storage.files import parquet_writer
+from callviz_dagster.table import normalize
+from callviz_dagster.table.identifiers import IdOrder, id_order
+from callviz_dagster.table.manifest import FOOTER_KEY, Manifest, TableFooter
+from callviz_dagster.table.normalize import Normalized
+from callviz_dagster.table.plan import Plan
+from callviz_dagster.table.tally import Tally
+from callviz_dagster.table.validate import Violations, validate
+
+PREVIEW_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The one table that all partitions are made as."""
+
+    plan: Plan
+    before: TableFooter | None
+    """What was published before, over all partitions."""
+    present: tuple[str, ...]
+    """Names of the field columns that some document has."""
+
+
+@dataclass
+class WriteStats:
+    """What was seen while the tables were written."""
+
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0
+    sha256: str = ""
+    """Digest of the archive's documents."""
+    violations: Violations = field(default_factory=Violations)
+    ids: IdOrder | None = None
+    """The order of all `_id`; None where there are no rows."""
+    first_calls: pa.Table | None = None
+    first_rejected: pa.Table | None = None
+
+
+def write_tables(
+    archive: Path, manifest: Manifest, tables: Tables, calls_file: Path, rejected_file: Path, log: logging.Logger
+) -> WriteStats:
+    """Write the archive's documents as `calls` and `rejected_calls`.
+
+    Raises:
+        FileError: the archive is damaged, or a file cannot be written.
+        PlanError: the archive does not fit its manifest.
+    """
+    plan = tables.plan
+    snapshot = dt.datetime.fromisoformat(manifest.snapshot_time)
+    now = (snapshot - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    progress = Progress(log, "Normalizing", manifest.documents)
+    written, digest = WriteStats(), hashlib.sha256()
+
+    def normalized(chunk: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, IdOrder | None]:
+        documents, starts = chunk
+        rows = normalize.normalize(Walker().walk(documents, starts), plan, now=now)
+        return memoryview(documents)[: starts[-1]], rows, id_order(rows.calls)
+
+    with (
+        parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
+        parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
+    ):
+        with RowGroups(calls_writer, plan, written.violations) as groups:
+            for documents, rows, ids in parallel_map(normalized, prefetch(read_archive(archive))):
+                digest.update(documents)
+                groups.add(rows.calls)
+                if rows.rejected.num_rows:
+                    rejected_writer.write_table(rows.rejected)
+                _count(written, rows, ids)
+                progress.add(rows.tally.documents)
+        footer = {FOOTER_KEY.decode(): table_footer(manifest, tables, written.tally).to_json()}
+        calls_writer.add_key_value_metadata(footer)
+        rejected_writer.add_key_value_metadata(footer)
+    pa.default_memory_pool().release_unused()
+    written.sha256, written.seconds = digest.hexdigest(), progress.seconds
+    return written
+
+
+def _count(written: WriteStats, rows: Normalized, ids: IdOrder | None) -> None:
+    """Add what was seen in one more batch."""
+    if written.first_calls is None and rows.calls.num_rows:
+        written.first_calls = rows.calls.slice(0, PREVIEW_ROWS)
+    if written.first_rejected is None and rows.rejected.num_rows:
+        written.first_rejected = rows.rejected.slice(0, PREVIEW_ROWS)
+    written.tally.add(rows.tally)
+    if written.ids is None:
+        written.ids = ids
+    elif ids is not None:
+        written.ids.follow(ids)
+
+
+class RowGroups:
+    """Gathers rows into row groups of a bounded size; each is validated while a thread writes it."""
+
+    def __init__(self, writer: pq.ParquetWriter, plan: Plan, violations: Violations) -> None:
+        self._writer, self._plan, self._violations = writer, plan, violations
+        self._pending: list[pa.Table] = []
+        self._writing: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "parquet")
+
+    def __enter__(self) -> RowGroups:
+        """Return it."""
+        return self
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows behind those before."""
+        self._pending.append(rows)
+        if (
+            sum(table.num_rows for table in self._pending) >= MAX_ROW_GROUP_ROWS
+            or sum(table.nbytes for table in self._pending) >= MAX_ROW_GROUP_BYTES
+        ):
+            self._write()
+
+    def _write(self) -> None:
+        group = pa.concat_tables(self._pending)
+        self._pending.clear()
+        self._wait()
+        self._writing = self._thread.submit(self._writer.write_table, group, row_group_size=MAX_ROW_GROUP_ROWS)
+        validate(group, self._plan.columns, self._plan.options.timezone, self._violations)
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+            self._writing = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the last row group, and wait for it."""
+        try:
+            if error is None:
+                if self._pending:
+                    self._write()
+                self._wait()
+        finally:
+            self._thread.shutdown(cancel_futures=True)
+
+
+def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFooter:
+    """Return what the files say of the refresh that made them."""
+    plan, before = tables.plan, tables.before
+    labels = {
+        role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
+        for role, counts in tally.labels.items()
+    }
+    return TableFooter(
+        source=manifest.source,
+        snapshot_time=manifest.snapshot_time,
+        timezone=plan.options.timezone,
+        documents=tally.documents,
+        calls=tally.calls,
+        rejected=tally.rejected,
+        rejected_reasons=dict(tally.reasons),
+        repaired_rows=tally.repaired_rows,
+        repairs=dict(tally.repairs),
+        labels=labels,
+        fields=plan.fields,
+        present=tables.present,
+        other_fields=plan.other_fields,
+        span=manifest.span,
+        cluster_time=manifest.cluster_time,
+    )
