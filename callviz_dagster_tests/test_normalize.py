@@ -482,3 +482,10 @@ def test_texts_of_a_column_of_one_type_are_those_of_its_values(kind: st.SearchSt
         assert [*zip(read["_id"].to_pylist(), read["mixed"].to_pylist(), strict=True)] == expected
 
     check()
+
+
+def test_bson_timestamps_are_read_beyond_2038() -> None:
+    document = bson.encode({"_id": 1, "start_time": bson.Timestamp(2**32 - 1, 1)})
+    _, calls, rejected, _ = normalized([document], Settings())
+    assert rejected.num_rows == 0
+    assert calls.column("start_time").to_pylist() == [dt.datetime(2106, 2, 7, 6, 28, 15, tzinfo=dt.UTC)]

@@ -181,3 +181,10 @@ def test_settings_that_make_no_sense_are_refused(name: str, value: str) -> None:
 def test_settings_of_spans_are_read() -> None:
     assert Settings.load({"CALLVIZ_FRESH_WITHIN": "90m"}).fresh_within == dt.timedelta(minutes=90)
     assert Settings.load({"CALLVIZ_NIGHTLY": "03:30"}).nightly == "03:30"
+
+
+def test_the_first_partition_takes_what_starts_with_it_and_nothing_before() -> None:
+    partitioning = Partitioning("daily", dt.date(2024, 3, 1), "UTC", "start_time")
+    first = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+    assert partitioning.key_of(first) == "2024-03-01"
+    assert partitioning.key_of(first - dt.timedelta(milliseconds=1)) is None
