@@ -35,7 +35,8 @@ def tables() -> dict[str, str]:
 def checks_table() -> str:
     """Return the asset checks as a Markdown table: asset, check, what it holds."""
     definitions = build_definitions(settings.Settings())
-    specs = [spec for asset in definitions.assets or () for spec in getattr(asset, "check_specs", ())]
+    makers = (*(definitions.assets or ()), *(definitions.asset_checks or ()))
+    specs = [spec for maker in makers for spec in getattr(maker, "check_specs", ())]
     lines = ["| asset | check | what it holds |", "|---|---|---|"]
     lines += [f"| `{spec.asset_key.to_user_string()}` | `{spec.name}` | {spec.description} |" for spec in specs]
     return "\n".join(lines)
