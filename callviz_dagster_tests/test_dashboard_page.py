@@ -111,6 +111,9 @@ class Dashboard:
             """([figure, number]) => {
               const marks = [...document.querySelectorAll(`${figure} svg path`)].filter(
                 (path) => path.__data__?.datum?.bar === number && path.__data__.mark.marktype === "rect");
+              const covered = document.querySelector("#state").getBoundingClientRect().bottom;
+              const top = marks.at(-1).getBoundingClientRect().top;
+              if (top < covered) scrollBy(0, top - covered - 20);
               const box = marks.at(-1).getBoundingClientRect();
               return [box.x + box.width / 2, box.y + box.height / 2];
             }""",
@@ -329,7 +332,7 @@ def assert_shows(dashboard: Dashboard, calls: pa.Table, choices: Mapping[str, Se
     assert shown_tables(dashboard) == expected_tables(calls, choices)
     number = expected_headline(calls, choices)[0]
     every = f"{calls.num_rows:,} call{'' if calls.num_rows == 1 else 's'}"
-    shown = f"{number:,} of {every} chosen" if choices else f"All {every}"
+    shown = f"{number:,} of {every} chosen" if choices else every if calls.num_rows == 1 else f"All {every}"
     assert dashboard.text("#shown") == shown
 
 
@@ -351,7 +354,7 @@ def test_every_chart_is_drawn_and_its_numbers_equal_duckdbs(opened: Opening, wri
     for chart in (charts.CALLS_BY_TYPE, charts.CALLS_BY_STATUS, charts.CALLS_BY_WEEKDAY, charts.DURATION_HISTOGRAM):
         parts = [part["end"] - part["start"] for part in drawn[chart]]
         assert sorted(parts) == sorted(found[chart].values())
-    assert len(drawn[charts.DAILY_CALLS]) == 4
+    assert {line["code"] for line in drawn[charts.DAILY_CALLS]} == {0, 1, 2, 3}
     assert len(drawn[charts.CALLS_BY_HOUR]) == 168
     assert_shows(dashboard, calls, {})
 
@@ -377,7 +380,7 @@ def test_bars_are_as_long_as_their_numbers(opened: Opening, written: Path, calls
 def test_the_lines_pass_through_the_days_numbers(opened: Opening, written: Path, calls: pa.Table) -> None:
     shapes = opened(written).page.evaluate(
         """(figure) => Object.fromEntries([...document.querySelectorAll(`${figure} svg path`)]
-          .filter((path) => path.__data__?.datum?.geometry)
+          .filter((path) => path.__data__?.datum?.faint)
           .map((path) => [path.__data__.datum.code, path.getAttribute("d")]))""",
         'figure[data-chart="Daily Calls"]',
     )
@@ -479,37 +482,151 @@ def test_dates_are_chosen_by_their_fields(opened: Opening, written: Path, calls:
     assert_shows(dashboard, calls, {"from": ["2026-02-28"]})
 
 
+def drag(dashboard: Dashboard, start: float, end: float, selector: str = "svg .role-frame > g > .background") -> None:
+    """Drag over Daily Calls, or another part of its figure, from one share of its width to another."""
+    place = dashboard.page.locator(f"{dashboard.figure(charts.DAILY_CALLS)} {selector}").first
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    dashboard.page.mouse.move(box["x"] + start * box["width"], y)
+    dashboard.page.mouse.down()
+    dashboard.page.mouse.move(box["x"] + (start + end) / 2 * box["width"], y)
+    dashboard.page.mouse.move(box["x"] + end * box["width"], y)
+    dashboard.page.mouse.up()
+
+
 def test_dragging_over_days_chooses_them(opened: Opening, written: Path, calls: pa.Table) -> None:
     dashboard = opened(written)
     first, last = query("select min(call_date), max(call_date) from calls", calls)[0]
-
-    def drag(start: int, end: int) -> None:
-        dashboard.page.locator(dashboard.figure(charts.DAILY_CALLS)).scroll_into_view_if_needed()
-        left, right, y = dashboard.page.evaluate(
-            """(figure) => { const boxes = [...document.querySelectorAll(`${figure} svg path`)]
-              .filter((path) => path.__data__?.datum?.geometry).map((path) => path.getBoundingClientRect());
-              const left = Math.min(...boxes.map((box) => box.left));
-              return [left, Math.max(...boxes.map((box) => box.right)), boxes[0].top + 40]; }""",
-            dashboard.figure(charts.DAILY_CALLS),
-        )
-        step = (right - left) / (last - first).days
-        dashboard.page.mouse.move(left + start * step, y)
-        dashboard.page.mouse.down()
-        dashboard.page.mouse.move(left + (start + end) / 2 * step, y)
-        dashboard.page.mouse.move(left + end * step, y)
-        dashboard.page.mouse.up()
+    length = (last - first).days
 
     def day(number: int) -> str:
         return str(first + dt.timedelta(days=number))
 
-    dashboard.changing(lambda: drag(20, 40))
+    dashboard.changing(lambda: drag(dashboard, 20 / length, 40 / length))
     assert_shows(dashboard, calls, {"from": [day(20)], "to": [day(40)]})
-    dashboard.changing(lambda: drag(60, 50))
-    assert_headline(dashboard, calls, {"from": [day(50)], "to": [day(60)]})
-    dashboard.changing(lambda: drag(55, 55))
-    assert_headline(dashboard, calls, {"from": [day(55)], "to": [day(55)]})
-    dashboard.changing(lambda: drag(55, 55))
+    # The chart has zoomed to these days.
+    dashboard.changing(lambda: drag(dashboard, 15 / 20, 5 / 20))
+    assert_headline(dashboard, calls, {"from": [day(25)], "to": [day(35)]})
+    dashboard.changing(lambda: drag(dashboard, 0.5, 0.5))
+    assert_headline(dashboard, calls, {"from": [day(30)], "to": [day(30)]})
+    dashboard.changing(lambda: drag(dashboard, 0.5, 0.5))
     assert_shows(dashboard, calls, {})
+
+
+def test_the_overview_chooses_days_and_shows_all_again(opened: Opening, written: Path, calls: pa.Table) -> None:
+    dashboard = opened(written)
+    first, last = query("select min(call_date), max(call_date) from calls", calls)[0]
+    length = (last - first).days + 1
+    dashboard.changing(lambda: drag(dashboard, 10.5 / length, 30.5 / length, "#overview"))
+    choices = {"from": [str(first + dt.timedelta(10))], "to": [str(first + dt.timedelta(30))]}
+    assert_shows(dashboard, calls, choices)
+    window = dashboard.page.locator("#window")
+    assert float(window.get_attribute("x") or 0) == pytest.approx(10 / length * 1000)
+    assert float(window.get_attribute("width") or 0) == pytest.approx(21 / length * 1000)
+    dashboard.changing(lambda: drag(dashboard, 0.5, 0.5, "#overview"))
+    assert_shows(dashboard, calls, {})
+
+
+@pytest.mark.parametrize(("unit", "sql"), [("Weeks", "week"), ("Months", "month")])
+def test_daily_calls_are_drawn_by_week_and_month(
+    unit: str, sql: str, opened: Opening, written: Path, calls: pa.Table
+) -> None:
+    dashboard = opened(written)
+    dashboard.page.get_by_role("button", name=unit).click()
+    dashboard.page.wait_for_function(f"document.querySelector('#units [aria-pressed=true]').textContent === '{unit}'")
+    figure = dashboard.figure(charts.DAILY_CALLS)
+    assert dashboard.text(f"{figure} .subtitle").startswith(f"Calls per {sql}, one line for each type")
+    lines = dashboard.page.evaluate(
+        """(figure) => [...document.querySelectorAll(`${figure} svg path`)].map((path) => path.__data__?.datum)
+          .filter((datum) => datum?.geometry && datum.code === 0 && !datum.mean)
+          .map((datum) => [datum.open ?? false, datum.geometry.coordinates.map(([, y]) => y)])""",
+        figure,
+    )
+    numbers = query(
+        f"""select date_trunc('{sql}', call_date) as period, call_type, count(*) from calls
+        group by all order by period""",
+        calls,
+    )
+    top = max(number for _, _, number in numbers)
+    expected = [(1 - number / top) * charts.HEIGHT for _, kind, number in numbers if kind == "incoming"]
+    (solid,) = [heights for is_open, heights in lines if not is_open]
+    dashes = [heights for is_open, heights in lines if is_open]
+    assert dashes, "the last period is not over"
+    cut_at_start = len(expected) - len(solid) - 1
+    assert solid == [pytest.approx(height) for height in expected[cut_at_start:-1]]
+    assert dashes[-1] == [pytest.approx(height) for height in expected[-2:]]
+
+
+def test_many_days_are_drawn_by_week_and_few_with_those_beside_them(opened: Opening, tmp_path: Path) -> None:
+    calls = table(business(2000, first=dt.date(2024, 1, 1), days=700))
+    dashboard = opened(calls)
+    subtitle = f"{dashboard.figure(charts.DAILY_CALLS)} .subtitle"
+    assert dashboard.text(subtitle).startswith("Calls per week")
+    dashboard.open({"from": ["2024-03-01"], "to": ["2024-05-31"]})
+    assert dashboard.text(subtitle).startswith("Calls per day, one line for each type; strong lines: mean of 7 days")
+
+
+def test_the_strong_line_is_the_mean_of_seven_days(opened: Opening, written: Path, calls: pa.Table) -> None:
+    heights = opened(written).page.evaluate(
+        """() => [...document.querySelectorAll('figure[data-chart="Daily Calls"] svg path')]
+          .map((path) => path.__data__?.datum).filter((datum) => datum?.mean && datum.code === 0)
+          .map((datum) => datum.geometry.coordinates.map(([, y]) => y))[0]"""
+    )
+    ((first, last),) = query("select min(call_date), max(call_date) from calls", calls)
+    daily = dict(query("select call_date, count(*) from calls where call_type = 'incoming' group by all", calls))
+    numbers = [daily.get(first + dt.timedelta(days=at), 0) for at in range((last - first).days + 1)]
+    ((top,),) = query("select max(n) from (select count(*) as n from calls group by call_date, call_type)", calls)
+    means = [sum(numbers[at - 6 : at + 1]) / 7 for at in range(6, len(numbers))]
+    assert heights == [pytest.approx((1 - mean / top) * charts.HEIGHT) for mean in means]
+
+
+def test_the_first_view_says_whether_calls_go_up_or_down(opened: Opening, written: Path, calls: pa.Table) -> None:
+    dashboard = opened(written)
+
+    def counted(first: str, last: str) -> int:
+        return int(query(f"select count(*) from calls where call_date between '{first}' and '{last}'", calls)[0][0])
+
+    # The last refresh was on the 29th, which was not over.
+    week, before = counted("2026-03-22", "2026-03-28"), counted("2026-03-15", "2026-03-21")
+    day, day_before = counted("2026-03-28", "2026-03-28"), counted("2026-03-21", "2026-03-21")
+
+    def change(now: int, then: int) -> str:
+        share = round((now / then - 1) * 100, 1)
+        return f"{'+' if share > 0 else '−' if share < 0 else '±'}{abs(share)}%"
+
+    assert dashboard.text("#trend") == (
+        f"Last 7 full days (22 Mar 2026 to 28 Mar 2026): {week:,} calls, {change(week, before)} on the 7 days before. "
+        f"Saturday, 28 Mar 2026: {day:,} calls, {change(day, day_before)} on the Saturday before."
+    )
+    assert opened(table(business(30, days=9))).page.locator("#trend").is_hidden()
+
+
+def test_nothing_moves_under_the_pointer(opened: Opening, written: Path) -> None:
+    dashboard = opened(written)
+    places = "() => [...document.querySelectorAll('figure')].map((one) => one.getBoundingClientRect().y + scrollY)"
+    before = dashboard.page.evaluate(places)
+    dashboard.click_bar(charts.CALLS_BY_STATUS, 1)
+    assert dashboard.page.evaluate(places) == [pytest.approx(y, abs=1) for y in before]
+    dashboard.click_bar(charts.CALLS_BY_STATUS, 1)
+    assert dashboard.link() == {}
+
+
+def test_the_legend_stays_in_view_and_is_printed(opened: Opening, written: Path) -> None:
+    dashboard = opened(written)
+    assert dashboard.page.locator("#legend bdi").all_inner_texts() == ["incoming", "outgoing", "missed", "internal"]
+    dashboard.page.locator("#provenance").scroll_into_view_if_needed()
+    dashboard.page.mouse.wheel(0, 5000)
+    box = dashboard.page.locator("#legend").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < LAPTOP[1] / 2
+    dashboard.page.emulate_media(media="print")
+    assert dashboard.page.locator("#legend").is_visible()
+    assert dashboard.page.locator("#shown").is_visible()
+    assert dashboard.page.locator("#filters").is_hidden()
+    background = dashboard.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(255, 255, 255)"
 
 
 def random_choices(seed: int) -> dict[str, list[str]]:
@@ -597,6 +714,7 @@ def test_the_period_before_is_compared(opened: Opening, written: Path, calls: pa
 def test_the_page_tells_where_its_numbers_come_from(opened: Opening, written: Path) -> None:
     dashboard = opened(written)
     assert dashboard.text("#refreshed") == "Refreshed 29 March 2026, 23:59, time zone Europe/Berlin"
+    dashboard.page.locator("#provenance summary").click()
     told = dashboard.text("#provenance")
     for words in (
         "Every document is accounted for: 3,007 documents, 3,000 calls on this page, 7 rejected.",
@@ -709,12 +827,27 @@ def test_one_day(opened: Opening) -> None:
     assert_shows(dashboard, calls, {"type": ["incoming"]})
 
 
-def test_a_call_in_the_far_past_does_not_slow_the_page(opened: Opening) -> None:
-    calls = table([("incoming", "completed", dt.date(1700, 1, 1), 0, 5.0), *business(300)])
+def test_a_call_with_a_wrong_date_is_left_out_until_it_is_wanted(opened: Opening) -> None:
+    plausible = table(business(300))
+    calls = table([("incoming", "completed", dt.date(1970, 1, 1), 0, 5.0), *business(300)])
     dashboard = opened(calls)
-    assert_headline(dashboard, calls, {})
+    assert_shows(dashboard, plausible, {})
+    ((first,),) = query("select min(call_date) from calls", plausible)
+    assert dashboard.text("#outside-text") == (
+        f"1 call before {first.day} {first:%b %Y} is not shown: probably a wrong date."
+    )
     dashboard.click_bar(charts.CALLS_BY_WEEKDAY, 0)
+    assert_headline(dashboard, plausible, {"weekday": ["Monday"]})
+    dashboard.page.get_by_role("button", name="Include all dates").click()
+    dashboard.page.locator("#outside").wait_for(state="hidden")
     assert_headline(dashboard, calls, {"weekday": ["Monday"]})
+
+
+def test_dates_far_apart_that_are_no_few_are_all_shown(opened: Opening) -> None:
+    calls = table([*business(60, first=dt.date(2020, 1, 1)), *business(300)])
+    dashboard = opened(calls)
+    assert dashboard.page.locator("#outside").is_hidden()
+    assert_headline(dashboard, calls, {})
 
 
 def test_no_status_is_called_completed(opened: Opening) -> None:
@@ -1018,6 +1151,7 @@ def test_a_refreshed_page_equals_duckdb_on_calls_csv(
     assert_shows(dashboard, calls, {})
     dashboard.click_bar(charts.CALLS_BY_STATUS, 1)
     assert_shows(dashboard, calls, {"status": [dashboard.table(charts.CALLS_BY_STATUS)[2][0]]})
+    dashboard.page.locator("#provenance summary").click()
     rejected, documents = (
         int(dashboard.text(f'#facts dt:text-is("{name}") + dd').replace(",", "")) for name in ("Rejected", "Documents")
     )

@@ -31,14 +31,14 @@ function dimensionsOf({ types, statuses, bins, binSeconds }) {
  *
  * @param counts the counts, as `CallCounts.read` gives them.
  * @param dimensions what `dimensionsOf` gives.
- * @param frame height of Daily Calls in pixels, and up to how many days it marks each.
+ * @param frame what `dailyChart` needs.
+ * @param range first and last: the days that the page covers, which may change.
  * @param chosen gives the current choice.
  */
-function chartsOf(counts, dimensions, frame, chosen) {
-  const { WEEKDAYS, DAY, integer, decimal, share, many, clock, dayText, dayName, isoDay } = Words;
-  const { types, days } = counts;
+function chartsOf(counts, dimensions, frame, range, chosen) {
+  const { WEEKDAYS, integer, decimal, share, many, clock } = Words;
+  const { types } = counts;
   const kinds = types.length;
-  const firstDay = days[0] ?? null, lastDay = days.at(-1) ?? null;
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const largest = (numbers) => numbers.reduce((most, number) => Math.max(most, number), 0);
   const isChosen = (dimension, value) => !chosen()[dimension].size || chosen()[dimension].has(value);
@@ -111,7 +111,9 @@ function chartsOf(counts, dimensions, frame, chosen) {
       },
       text(summary) {
         const calls = lengths(grid(summary)), whole = sum(calls);
-        return values.map((value, bar) => `${value} ${integer(calls[bar])}, ${share(calls[bar], whole)}`).join("; ");
+        const shown = values.map((value, bar) => `${value} ${integer(calls[bar])}, ${share(calls[bar], whole)}`);
+        if (values.length <= 15) return shown.join("; ");
+        return `${values.length} bars, the longest is ${shown[calls.indexOf(largest(calls))]}`;
       },
     };
   }
@@ -128,60 +130,7 @@ function chartsOf(counts, dimensions, frame, chosen) {
     return times ? decimal(calls / times) : "–";
   }
 
-  // The days that are drawn: those with calls, and those without that lie beside them, as points at 0.
-  const drawnDays = [...new Set(days.flatMap((day) => [day - 1, day, day + 1]))]
-    .filter((day) => day >= firstDay && day <= lastDay).sort((a, b) => a - b);
-  const positions = new Map(days.map((day, position) => [day, position]));
-  const callsOn = (summary, day, code) =>
-    positions.has(day) ? summary.dates[positions.get(day) * kinds + code] : 0;
   const shownTypes = () => types.map((_, code) => code).filter((code) => isChosen("types", code));
-
-  const daily = {
-    calls: (summary) => sum(summary.dates),
-    // Lines are shapes in pixels, for drawing them point by point takes longer than a click may.
-    rows(summary, width) {
-      const margin = firstDay === lastDay ? 1 : 0;
-      const [left, right] = firstDay === null ? [0, 1] : [firstDay - margin, lastDay + margin];
-      const lines = shownTypes().map((code) => ({
-        code, calls: drawnDays.map((day) => callsOn(summary, day, code)),
-      }));
-      const top = Math.max(largest(lines.map(({ calls }) => largest(calls))), 1);
-      const place = (day, calls) => [((day - left) / (right - left)) * width, (1 - calls / top) * frame.height];
-      const { from, to } = chosen();
-      return {
-        rows: lines.map(({ code, calls }) => ({
-          code, type: "Feature",
-          geometry: { type: "LineString", coordinates: drawnDays.map((day, at) => place(day, calls[at])) },
-        })),
-        points: drawnDays.length > frame.mostPoints ? [] : lines.flatMap(({ code, calls }) =>
-          drawnDays.map((day, at) => ({ day: day * DAY, code, calls: calls[at] }))),
-        bounds: [{ day: left * DAY, calls: 0 }, { day: right * DAY, calls: top }],
-        chosen: from === null && to === null ? [] : [this.shade(from ?? firstDay, to ?? lastDay)],
-      };
-    },
-    /** Return the row that shades a span of days. */
-    shade: (from, to) => ({ from: (from - 0.5) * DAY, to: (to + 0.5) * DAY }),
-    tip(day, summary) {
-      const calls = shownTypes().map((code) => [types[code], callsOn(summary, day, code)]);
-      const all = many(sum(calls.map(([, number]) => number)), "call");
-      return [dayName(day), all, ...calls.map(([type, number]) => `${type}: ${integer(number)}`)];
-    },
-    table: (summary) => ({
-      head: ["Day", ...types, "Calls"],
-      length: firstDay === null ? 0 : lastDay - firstDay + 1,
-      row(at) {
-        const calls = types.map((_, code) => callsOn(summary, lastDay - at, code));
-        return [isoDay(lastDay - at), ...calls.map(integer), integer(sum(calls))];
-      },
-    }),
-    text(summary) {
-      const calls = lengths(summary.dates), most = largest(calls), span = lastDay - firstDay + 1;
-      return `${many(span, "day")} from ${dayText(firstDay)} to ${dayText(lastDay)}, ` +
-        `${decimal(sum(calls) / span)} calls a day on average, ` +
-        `most on ${dayName(days[calls.indexOf(most)])}: ${integer(most)}`;
-    },
-  };
-
   const hourWords = dimensions.hours.values;
   const hours = {
     dimension: "hours",
@@ -216,7 +165,7 @@ function chartsOf(counts, dimensions, frame, chosen) {
   return {
     "Calls by Type": bars("types", (summary) => diagonal(summary.types), labels(types), { byType: false }),
     "Calls by Status": bars("statuses", (summary) => summary.statuses, labels(counts.statuses)),
-    "Daily Calls": daily,
+    "Daily Calls": dailyChart(counts, range, frame, chosen, shownTypes),
     "Calls by Weekday": bars("weekdays", (summary) => summary.weekdays, labels(WEEKDAYS), {
       more: { "Average per day": averagePerDay },
     }),

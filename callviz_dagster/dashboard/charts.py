@@ -35,7 +35,7 @@ SUBTITLES = {
     DAILY_CALLS: "One line for each type; a day without calls is drawn as 0",
     CALLS_BY_WEEKDAY: "Number of calls, coloured by type",
     DURATION_HISTOGRAM: f"Bars of {BIN_SECONDS} s, the last for all longer calls",
-    CALLS_BY_HOUR: "The stronger the colour, the more calls",
+    CALLS_BY_HOUR: "The stronger the colour, the more calls: a quarter of the calls has half the strength",
 }
 
 COLOURS = {
@@ -109,7 +109,7 @@ def specs(counts: Counts, *, legend: Spec | None = None) -> dict[str, Spec]:
     return {
         CALLS_BY_TYPE: _bars(counts.types, "Call type", colour),
         CALLS_BY_STATUS: _bars(counts.statuses, "Status", colour),
-        DAILY_CALLS: _daily(counts.days, colour),
+        DAILY_CALLS: _daily(colour),
         CALLS_BY_WEEKDAY: _weekdays(colour),
         DURATION_HISTOGRAM: _durations(colour),
         CALLS_BY_HOUR: _hours(),
@@ -126,6 +126,10 @@ _CALLS_AXIS: Spec = {
 _FADED: Spec = {"condition": {"test": "datum.chosen", "value": 1}, "value": 0.25}
 
 
+_SHORT_LABEL = "length(datum.label) > 22 ? slice(datum.label, 0, 11) + '…' + slice(datum.label, -10) : datum.label"
+"""Long labels without their middle, for they often differ at their ends."""
+
+
 def _bars(labels: Sequence[str], title: str, colour: Spec) -> Spec:
     """Horizontal bars, in the order of `labels`, stacked by call type, with their number and share written beside."""
     # The domain is given, and room for the text is kept free to the right of the longest bar.
@@ -133,7 +137,7 @@ def _bars(labels: Sequence[str], title: str, colour: Spec) -> Spec:
         "field": "label",
         "type": "nominal",
         "scale": {"domain": list(labels), "paddingInner": 0.2},
-        "axis": {"title": title, "labelLimit": 130, "domain": False, "ticks": False},
+        "axis": {"title": title, "labelExpr": _SHORT_LABEL, "labelLimit": 150, "domain": False, "ticks": False},
     }
     x = {
         "field": "start",
@@ -172,25 +176,29 @@ def _target(across: str) -> Spec:
     }
 
 
-def _daily(days: Integers, colour: Spec) -> Spec:
+_DAY_FORMAT = {
+    **dict.fromkeys(("year", "quarter", "month"), "%b %Y"),
+    **dict.fromkeys(("week", "date", "day"), "%-d %b"),
+    **dict.fromkeys(("hours", "minutes", "seconds", "milliseconds"), " "),
+}
+"""How a tick is labelled, by the unit at whose start it stands."""
+
+
+def _daily(colour: Spec) -> Spec:
     """A line per call type over all days; a day without calls is a point at 0.
 
     The lines come as shapes in pixels, for drawing them point by point takes longer than a click may: see `_days`.
     The data set `bounds` holds the corners of what is drawn, which the axes follow; `points` marks single days where
     there are few.
     """
-    first, last = _first_and_last(days)
-    axis: Spec = {"title": "Day", "labelFlush": True, "labelOverlap": True, "labelSeparation": 12, "grid": False}
-    if last - first <= 10:
-        axis |= {"tickCount": {"interval": "day", "step": 1}, "format": "%-d %b"}
-    else:
-        axis |= {"tickCount": 6, "format": "%-d %b" if last - first <= 120 else "%b %Y"}
+    axis: Spec = {"title": None, "labelFlush": True, "labelOverlap": True, "labelSeparation": 12, "grid": False}
+    axis |= {"tickCount": 6, "format": _DAY_FORMAT}
     x = {"field": "day", "type": "temporal", "scale": {"type": "utc", "nice": False}, "axis": axis}
     y = {
         "field": "calls",
         "type": "quantitative",
         "scale": {"nice": False},
-        "axis": _CALLS_AXIS | {"title": "Calls per day"},
+        "axis": _CALLS_AXIS,
     }
     place = {"x": {"field": "day", "type": "temporal"}, "y": {"field": "calls", "type": "quantitative"}}
     return {
@@ -204,9 +212,14 @@ def _daily(days: Integers, colour: Spec) -> Spec:
             },
             {
                 "data": {"name": "rows"},
-                "mark": {"type": "geoshape", "filled": False, "strokeWidth": 1.4, "strokeJoin": "round"},
+                "mark": {"type": "geoshape", "filled": False, "strokeJoin": "round"},
                 "projection": {"type": "identity", "scale": 1, "translate": [0, 0]},
-                "encoding": {"color": colour},
+                "encoding": {
+                    "color": colour,
+                    "strokeWidth": {"condition": {"test": "datum.mean", "value": 2.4}, "value": 1.4},
+                    "strokeOpacity": {"condition": {"test": "datum.faint", "value": 0.35}, "value": 1},
+                    "strokeDash": {"condition": {"test": "datum.open", "value": [4, 3]}, "value": [1, 0]},
+                },
             },
             {
                 "data": {"name": "points"},
@@ -292,7 +305,8 @@ def _hours() -> Spec:
             "fillOpacity": {
                 "field": "calls",
                 "type": "quantitative",
-                "scale": {"range": [0.04, 1], "nice": False, "zero": True},
+                # One very busy hour does not wash out all others.
+                "scale": {"type": "sqrt", "range": [0.04, 1], "nice": False, "zero": True},
                 "legend": None,
             },
             "opacity": _FADED,

@@ -187,6 +187,26 @@ const CallCounts = (() => {
     return first < 0 ? null : [days[first], days[marked.lastIndexOf(1)]];
   }
 
+  /**
+   * Return the first and the last day that the page opens on: without a few calls whose dates are far from all others.
+   *
+   * @param dates the calls by day and call type.
+   */
+  function plausibleSpan({ days, types }, dates) {
+    const runs = [];
+    days.forEach((day, at) => {
+      if (!at || day - days[at - 1] > 366) runs.push({ from: day, to: day, calls: 0 });
+      const run = runs.at(-1);
+      run.to = day;
+      for (let type = 0; type < types.length; type++) run.calls += dates[at * types.length + type];
+    });
+    if (!runs.length) return { first: null, last: null };
+    const main = runs.reduce((most, run) => (run.calls > most.calls ? run : most));
+    const apart = runs.reduce((sum, run) => sum + run.calls, 0) - main.calls;
+    const few = apart <= Math.max(0.01 * main.calls, 3) && main.calls >= 10 * apart;
+    return few ? { first: main.from, last: main.to } : { first: days[0], last: days.at(-1) };
+  }
+
   /** Return how often a weekday lies in a span of days, both ends included. */
   function timesOfWeekday(position, span) {
     if (!span) return 0;
@@ -216,5 +236,5 @@ const CallCounts = (() => {
     return { seconds, calls: total, exact: counts.exact };
   }
 
-  return { inflate, read, summarize, median, timesOfWeekday };
+  return { inflate, read, summarize, plausibleSpan, median, timesOfWeekday };
 })();

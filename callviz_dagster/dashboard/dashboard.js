@@ -7,28 +7,10 @@
 "use strict";
 
 (async () => {
-  const { DAY, integer, decimal, percent, share, many, signed, dayText, spanText, isoDay, dayOf, listed } = Words;
+  const { DAY, integer, many, dayText, spanText, isoDay, dayOf, listed } = Words;
+  const { find, make, makeButton, showTip, hideTip } = Elements;
   const ERRORS_ONLY = 1; // Vega's warnings are about data sets that are empty, as some are meant to be.
   const FIRST_ROWS = 100;
-
-  const find = (id) => document.getElementById(id);
-
-  /** Make an element with properties, attributes where their name has a hyphen, and children; strings become text. */
-  function make(tag, properties = {}, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) {
-      if (name.includes("-")) element.setAttribute(name, value);
-      else element[name] = value;
-    }
-    element.append(...children.filter((child) => child !== null));
-    return element;
-  }
-
-  function makeButton(properties, action, ...children) {
-    const button = make("button", { type: "button", ...properties }, ...children);
-    button.addEventListener("click", action);
-    return button;
-  }
 
   if (typeof DecompressionStream === "undefined") {
     find("message").textContent = "This browser is too old for this page: it needs one from 2023 or later.";
@@ -38,7 +20,6 @@
   const data = JSON.parse(find("data").textContent);
   const counts = await CallCounts.read(data.counts);
   const { days } = counts;
-  const firstDay = days[0] ?? null, lastDay = days.at(-1) ?? null;
   const apart = counts.cubes.length > 1;
   const APART = "the page holds hours and durations apart";
   const dimensions = dimensionsOf(counts);
@@ -51,14 +32,25 @@
   }
 
   let choice = nothingChosen();
-  const all = CallCounts.summarize(counts, choice);
-  counts.allDurations = all.durations;
+  const whole = CallCounts.summarize(counts, choice);
+  counts.allDurations = whole.durations;
+  const range = CallCounts.plausibleSpan(counts, whole.dates);
+
+  /** Count the calls that some choices leave, of all days that the page covers. */
+  function count(choices) {
+    return CallCounts.summarize(counts, {
+      ...choices, from: choices.from ?? range.first, to: choices.to ?? range.last,
+    });
+  }
+
+  let all = count(choice);
   let summary = all;
-  const charts = chartsOf(counts, dimensions, data.frame, () => choice);
+  const figures = figuresOf(counts, range, count);
+  const charts = chartsOf(counts, dimensions, data.frame, range, () => choice);
 
   /** Return the span of days that is chosen, or null where it is all of them. */
   function chosenSpan() {
-    return choice.from === null && choice.to === null ? null : [choice.from ?? firstDay, choice.to ?? lastDay];
+    return choice.from === null && choice.to === null ? null : [choice.from ?? range.first, choice.to ?? range.last];
   }
 
   const chosenIn = (dimension) => [...choice[dimension]].sort((a, b) => a - b);
@@ -90,8 +82,8 @@
   function bounded(from, to) {
     if (from !== null && to !== null && from > to) [from, to] = [to, from];
     return {
-      from: from === null || from <= firstDay ? null : Math.min(from, lastDay),
-      to: to === null || to >= lastDay ? null : Math.max(to, firstDay),
+      from: from === null || from <= range.first ? null : Math.min(from, range.last),
+      to: to === null || to >= range.last ? null : Math.max(to, range.first),
     };
   }
 
@@ -160,7 +152,7 @@
     }
     if (!days.length) return;
     for (const id of ["from", "to"]) {
-      Object.assign(find(id), { min: isoDay(firstDay), max: isoDay(lastDay) });
+      Object.assign(find(id), { min: isoDay(days[0]), max: isoDay(days.at(-1)) });
       find(id).addEventListener("change", () => {
         const [from, to] = [dayOf(find("from").value), dayOf(find("to").value)];
         if (from !== null && to !== null) chooseDays(from, to);
@@ -168,9 +160,34 @@
     }
     for (const button of document.querySelectorAll("#presets button")) {
       const length = Number(button.dataset.days);
-      button.hidden = lastDay - firstDay < length;
-      button.addEventListener("click", () => chooseDays(lastDay - length + 1, lastDay));
+      button.hidden = range.last - range.first < length;
+      button.addEventListener("click", () => chooseDays(range.last - length + 1, range.last));
     }
+    find("include").addEventListener("click", () => {
+      Object.assign(range, { first: days[0], last: days.at(-1) });
+      all = count(nothingChosen());
+      return show();
+    });
+  }
+
+  /** Name the call types beside their colours, where they stay in view and are printed. */
+  function buildLegend() {
+    find("legend").replaceChildren(...dimensions.types.values.map((label, value) => {
+      const swatch = make("span", { className: "swatch" });
+      swatch.style.setProperty("--colour", data.colours[value]);
+      return make("span", { className: "entry", title: label }, swatch, make("bdi", {}, Words.shortened(label)));
+    }));
+  }
+
+  /** Say how many calls lie outside of the days that the page covers. */
+  function showOutside() {
+    const outside = whole.calls - all.calls;
+    const before = days[0] < range.first, after = days.at(-1) > range.last;
+    const where = before && after ? `outside of ${spanText([range.first, range.last])}`
+      : before ? `before ${dayText(range.first)}` : `after ${dayText(range.last)}`;
+    find("outside").hidden = !outside;
+    find("outside-text").textContent = outside
+      ? `${many(outside, "call")} ${where} ${outside === 1 ? "is" : "are"} not shown: probably a wrong date.` : "";
   }
 
   /** Return what is chosen: the dimension, its name and its values in words. */
@@ -187,7 +204,7 @@
   function showState() {
     const every = many(all.calls, "call");
     find("shown").textContent = anyChosen() ? `${integer(summary.calls)} of ${every} chosen`
-      : days.length ? `All ${every}` : "No calls";
+      : all.calls > 1 ? `All ${every}` : days.length ? every : "No calls";
     find("chosen").replaceChildren(...descriptions().map(([dimension, words, values]) => makeButton(
       { className: "chosen", title: "Remove this filter" },
       () => (dimension === "days" ? chooseDays(null, null) : chooseAll(dimension, [])),
@@ -195,65 +212,21 @@
     )));
     find("hint").hidden = anyChosen() || !days.length;
     find("clear").hidden = !anyChosen();
-    find("from").value = days.length ? isoDay(choice.from ?? firstDay) : "";
-    find("to").value = days.length ? isoDay(choice.to ?? lastDay) : "";
+    find("from").value = days.length ? isoDay(choice.from ?? range.first) : "";
+    find("to").value = days.length ? isoDay(choice.to ?? range.last) : "";
     for (const button of document.querySelectorAll("#filters [data-dimension]")) {
       button.setAttribute("aria-pressed", choice[button.dataset.dimension].has(Number(button.dataset.value)));
     }
   }
 
   // ------------------------------------------------------------------------------------------------ headline
-  function medianOf({ durations }) {
-    return apart && choice.hours.size ? null : CallCounts.median(counts, durations);
-  }
-
-  function medianText(median) {
-    if (median === null || median.seconds === null) return "–";
-    return median.exact ? Words.duration(median.seconds) : `≈ ${Words.duration(Math.round(median.seconds))}`;
-  }
-
-  /** Say of how many calls a median is, and its seconds or how far it may be off. */
-  function medianNote(median, calls) {
-    if (median === null) return `Not known for chosen hours: ${APART}`;
-    if (!calls) return "";
-    const { seconds, exact } = median;
-    const precision = seconds === null ? "" : exact ? `${decimal(seconds)} s, ` : `within ${counts.step} s, `;
-    return `${precision}of ${many(median.calls, "call")} with a duration; ${integer(calls - median.calls)} without`;
-  }
-
-  /** Return the lines of each headline figure: name, number, what it is of, and how it was in the period before. */
-  function headline(before) {
-    const { calls, completed, span, daysWithCalls } = summary;
-    const covered = span ? span[1] - span[0] + 1 : 0;
-    const known = counts.completed !== null;
-    const median = medianOf(summary);
-    const changes = [null, null, null, null];
-    if (before) {
-      const growth = before.calls ? `${signed(calls / before.calls - 1, percent)}, ` : "";
-      const points = before.calls && calls
-        ? `${signed((completed / calls - before.completed / before.calls) * 100, decimal)} points, ` : "";
-      changes[0] = `${growth}before: ${integer(before.calls)}`;
-      changes[1] = known ? `${points}before: ${share(before.completed, before.calls)}` : null;
-      changes[2] = `before: ${medianText(medianOf(before))}`;
-    }
-    const completedNote = calls ? "No status is called completed" : "";
-    const daysNote = covered > 1 ? `; ${integer(daysWithCalls)} with calls` : "";
-    return [
-      ["Calls", integer(calls), covered ? `${decimal(calls / covered)} a day on average` : "", changes[0]],
-      known ? ["Completed", share(completed, calls), `${many(completed, "call")} with status completed`, changes[1]]
-        : ["Completed", "–", completedNote, null],
-      ["Median duration", medianText(median), medianNote(median, calls), changes[2]],
-      ["Days covered", integer(covered), span ? spanText(span) + daysNote : "", null],
-    ];
-  }
-
   function showHeadline() {
     const span = chosenSpan();
     const length = span && span[1] - span[0] + 1;
     const earlier = span && [span[0] - length, span[0] - 1];
-    const before = span && earlier[0] >= firstDay
-      ? CallCounts.summarize(counts, { ...choice, from: earlier[0], to: earlier[1] }) : null;
-    find("headline").replaceChildren(...headline(before).map(([name, number, of, change]) =>
+    const before = span && earlier[0] >= range.first
+      ? count({ ...choice, from: earlier[0], to: earlier[1] }) : null;
+    find("headline").replaceChildren(...figures.headline(summary, before, choice).map(([name, number, of, change]) =>
       make("div", { className: "figure" },
         make("dt", {}, name), make("dd", { className: "number" }, number), make("dd", {}, of),
         change === null ? null : make("dd", { className: "before" }, change))));
@@ -261,7 +234,14 @@
     find("comparison").textContent = !days.length ? ""
       : !span ? "Choose dates to compare them with the period before."
       : before ? `Compared with the ${period} before: ${spanText(earlier)}.`
-      : `The calls begin on ${dayText(firstDay)}: there is no whole period of ${period} before to compare with.`;
+      : `The calls begin on ${dayText(range.first)}: there is no whole period of ${period} before to compare with.`;
+  }
+
+  function showTrend() {
+    const trend = figures.trend(choice, data.frame.lastFullDay);
+    find("trend").hidden = trend === null;
+    find("trend").replaceChildren(...(trend ?? []).map(([period, change]) =>
+      make("span", {}, `${period}: `, make("strong", {}, change), ". ")));
   }
 
   // ------------------------------------------------------------------------------------------------ charts
@@ -289,7 +269,10 @@
     view.addSignalListener("width", () => draw(chart));
     details.addEventListener("toggle", () => showTable(chart));
     if (chart.dimension) listenToBars(chart);
-    else listenToDays(chart);
+    else {
+      picture.after(find("days").content.cloneNode(true));
+      listenToDays(chart);
+    }
   }
 
   function draw(chart) {
@@ -318,7 +301,8 @@
     const dragged = () => [Math.min(start, end), Math.max(start, end)];
     const dayAt = (event) => {
       const x = event.clientX - drawing.querySelector("svg").getBoundingClientRect().left - view.origin()[0];
-      return Math.min(lastDay, Math.max(firstDay, Math.round(view.scale("x").invert(x) / DAY)));
+      const [first, last] = chart.shownSpan();
+      return Math.min(last, Math.max(first, Math.round(view.scale("x").invert(x) / DAY)));
     };
     drawing.addEventListener("pointerdown", (event) => {
       if (!days.length || event.button !== 0) return;
@@ -339,32 +323,65 @@
     });
     drawing.addEventListener("pointerup", () => {
       if (start === null) return;
-      const [from, to] = dragged();
+      const [first, last] = dragged();
+      const [from, to] = [chart.periodOf(first)[0], chart.periodOf(last)[1]];
       start = null;
       const again = from === to && choice.from === from && choice.to === to;
       chooseDays(again ? null : from, again ? null : to);
     });
     drawing.addEventListener("pointercancel", () => { start = null; });
     drawing.addEventListener("pointerleave", hideTip);
+    for (const button of document.querySelectorAll("#units button")) {
+      button.addEventListener("click", () => {
+        chart.setUnit(button.dataset.unit);
+        for (const other of document.querySelectorAll("#units button")) {
+          other.setAttribute("aria-pressed", other === button);
+        }
+        return show();
+      });
+    }
+    listenToOverview();
+  }
+
+  /** Drag over the overview to choose days; click it to choose all days again. */
+  function listenToOverview() {
+    const strip = find("overview");
+    let start = null;
+    const dayAt = ({ clientX }) => {
+      const { left, width } = strip.getBoundingClientRect();
+      const share = Math.min(Math.max((clientX - left) / width, 0), 0.9999);
+      return range.first + Math.floor(share * (range.last - range.first + 1));
+    };
+    strip.addEventListener("pointerdown", (event) => {
+      start = dayAt(event);
+      strip.setPointerCapture(event.pointerId);
+    });
+    strip.addEventListener("pointermove", (event) => {
+      const day = dayAt(event);
+      const span = [Math.min(start ?? day, day), Math.max(start ?? day, day)];
+      showTip(event, start === null ? [dayText(day)] : [spanText(span), many(span[1] - span[0] + 1, "day")]);
+    });
+    strip.addEventListener("pointerup", (event) => {
+      if (start === null) return;
+      const day = dayAt(event);
+      if (day === start) chooseDays(null, null);
+      else chooseDays(Math.min(start, day), Math.max(start, day));
+      start = null;
+    });
+    strip.addEventListener("pointerleave", hideTip);
+  }
+
+  function showDays(chart) {
+    chart.figure.querySelector(".subtitle").textContent = chart.subtitle();
+    find("over").hidden = !days.length || range.last - range.first < 14;
+    if (find("over").hidden) return;
+    const { path, from, to } = chart.overview(summary);
+    find("outline").setAttribute("d", path);
+    find("window").setAttribute("x", from);
+    find("window").setAttribute("width", Math.max(to - from, 2));
   }
 
   // ------------------------------------------------------------------------------------------------ tooltips, tables
-  const tip = find("tip");
-
-  function showTip(event, [title, ...lines]) {
-    tip.replaceChildren(make("strong", {}, title), ...lines.map((line) => make("div", {}, line)));
-    tip.hidden = false;
-    const { width, height } = tip.getBoundingClientRect();
-    const left = Math.min(event.clientX + 14, document.documentElement.clientWidth - width - 8);
-    const below = event.clientY + 18;
-    tip.style.left = `${Math.max(8, left)}px`;
-    tip.style.top = `${below + height > innerHeight ? Math.max(8, event.clientY - height - 12) : below}px`;
-  }
-
-  function hideTip() {
-    tip.hidden = true;
-  }
-
   /** Make a table's cell: text, or a button that chooses. */
   function tableCell(cell, column) {
     if (typeof cell === "string") return make(column ? "td" : "th", column ? {} : { scope: "row" }, cell);
@@ -414,7 +431,7 @@
       ["Source", source],
       ["Snapshot", snapshot || "unknown"],
       ["Documents", integer(documents)],
-      ["Calls on this page", integer(all.calls)],
+      ["Calls on this page", integer(whole.calls)],
       ["Rejected", integer(rejected)],
       ...(uncovered ? [["In no partition", integer(uncovered)]] : []),
       ["Repaired", integer(repaired)],
@@ -431,11 +448,14 @@
   // ------------------------------------------------------------------------------------------------ all together
   /** Count what is chosen, and show it everywhere. */
   async function show() {
-    summary = anyChosen() ? CallCounts.summarize(counts, choice) : all;
+    summary = anyChosen() ? count(choice) : all;
     hideTip();
     showState();
+    showOutside();
+    showTrend();
     showHeadline();
     showNotes();
+    if (days.length) showDays(charts["Daily Calls"]);
     await Promise.all(Object.values(charts).map((chart) => {
       const some = chart.calls(summary) > 0;
       chart.figure.classList.toggle("none", !some);
@@ -449,6 +469,7 @@
   document.body.classList.toggle("empty", !days.length);
   showProvenance();
   buildFilters();
+  buildLegend();
   if (days.length) await loadLibrary();
   for (const [name, spec] of Object.entries(data.specs)) await buildChart(name, spec);
   find("clear").addEventListener("click", clear);

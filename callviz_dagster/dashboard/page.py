@@ -24,7 +24,7 @@ from callviz_dagster.dashboard.vega import Library, bundled, digest
 from callviz_dagster.documents.display import display_content
 from callviz_dagster.table.manifest import TableFooter
 
-SCRIPTS = ("words.js", "counts.js", "charts.js", "dashboard.js")
+SCRIPTS = ("words.js", "elements.js", "counts.js", "daily.js", "charts.js", "figures.js", "dashboard.js")
 """The page's own scripts, in the order in which they build on each other."""
 MAX_COUNTS_BYTES = 4_300_000
 """Size of the counts in the page at which they are made coarser, so that the whole page stays below 5 MB."""
@@ -60,12 +60,13 @@ def render(
     while payload_bytes(payload) > MAX_COUNTS_BYTES and len(counts.cubes) == 1:
         counts = coarser(counts)
         payload = to_payload(counts)
+    last_full_day = _last_full_day(footers)
     content = {
         "counts": payload,
         "specs": charts.specs(counts),
         "config": charts.CONFIG,
         "subtitles": charts.SUBTITLES,
-        "frame": {"height": charts.HEIGHT, "mostPoints": charts.MOST_POINTS},
+        "frame": {"height": charts.HEIGHT, "mostPoints": charts.MOST_POINTS, "lastFullDay": last_full_day},
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
         "provenance": provenance(footers, counts.calls, uncovered=uncovered) | {"snapshot": snapshot},
     }
@@ -122,6 +123,14 @@ def _refreshed(footers: Sequence[TableFooter]) -> str:
     )
     span = f"Refreshed {last}" if first == last else f"Refreshed between {first} and {last}"
     return f"{span}, time zone {footers[0].timezone}"
+
+
+def _last_full_day(footers: Sequence[TableFooter]) -> int | None:
+    """Return the day before that of the last refresh, in days since 1970-01-01; None where there was none."""
+    if not footers:
+        return None
+    last = max(dt.datetime.fromisoformat(footer.snapshot_time) for footer in footers)
+    return (last.astimezone(ZoneInfo(footers[0].timezone)).date() - dt.date(1970, 1, 1)).days - 1
 
 
 def _plural(number: int, noun: str) -> str:

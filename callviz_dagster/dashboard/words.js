@@ -40,12 +40,18 @@ const Words = (() => {
     return `${integer(Math.floor(minutes / 60))} h ${minutes % 60} min`;
   }
 
+  /** Return a long label without its middle, for labels often differ at their ends. */
+  function shortened(label) {
+    const characters = [...label];
+    return characters.length > 24 ? `${characters.slice(0, 12).join("")}…${characters.slice(-11).join("")}` : label;
+  }
+
   function listed(values) {
     return values.length > 3 ? `${values.slice(0, 2).join(", ")} and ${values.length - 2} more` : values.join(", ");
   }
 
   return {
     WEEKDAYS, DAY, integer, decimal, percent, share, many, signed, clock,
-    weekday, dayText, dayName, spanText, isoDay, dayOf, duration, listed,
+    weekday, dayText, dayName, spanText, isoDay, dayOf, duration, shortened, listed,
   };
 })();
