@@ -237,36 +237,48 @@ def draw(workbook: bytes, csv: Path, lit: str | None = None) -> str:
     colours = {item.findtext("bucket", "").strip('"'): item.get("to", "") for item in root.iter("map")}
     calls, canvas = Calls(csv, colours, lit), Canvas()
     titles = {sheet.name: sheet.title.partition(". ")[2] for sheet in read(workbook).sheets}
-    captions = {column.get("name"): column.get("caption") for column in root.iter("column") if column.get("caption")}
-    values = {column.get("name"): column.get("value", "") for column in root.iter("column") if column.get("value")}
     canvas.box(0, 0, WIDTH, HEIGHT, "#ffffff")
     for zone in root.iter("zone"):
-        x, y, w, h = (int(zone.get(name, "0")) / 100_000 for name in "xywh")
-        area = (8 + x * (WIDTH - 16), 8 + y * (HEIGHT - 40), w * (WIDTH - 16), h * (HEIGHT - 40))
-        inner = (area[0] + 8, area[1] + 38, area[2] - 16, area[3] - 46)
-        kind, name = zone.get("type-v2"), zone.get("name", "")
-        at_card = (area[0] + 10, area[1] + 6, area[2] - 14, area[3])
-        if kind == "title":
-            canvas.text(area[0] + 8, area[1] + 18, DASHBOARD, font_size=16, font_weight="bold")
-            runs = root.findall("dashboards/dashboard/layout-options/title/formatted-text/run")
-            canvas.text(area[0] + 8, area[1] + 36, runs[-1].text or "", fill=QUIET)
-        elif kind == "color":
-            legend(canvas, calls, at_card)
-        elif kind in ("filter", "paramctrl"):
-            pill = (zone.get("param", "").rpartition(".")[2]).strip("[]")
-            column = f"[{pill.split(':')[1]}]" if ":" in pill else f"[{pill}]"
-            ((first, last),) = calls.rows("SELECT min(call_date), max(call_date) FROM calls")
-            shown = values.get(column) if kind == "paramctrl" else f"{first} – {last}" if "date" in column else "(All)"
-            card(canvas, captions.get(column) or column, shown or "", at_card)
-        elif kind is None and name == HEADLINE:
-            headline(canvas, calls, area)
-        elif kind is None and name:
-            canvas.box(area[0] + 2, area[1] + 2, area[2] - 4, area[3] - 4, "none", stroke="#eeeeee")
-            canvas.text(area[0] + 8, area[1] + 18, name, font_size=13, font_weight="bold")
-            canvas.text(area[0] + 8, area[1] + 32, titles[name][: int(area[2] / 4.6)], font_size=9, fill=QUIET)
-            chart(canvas, calls, name, inner)
+        draw_zone(canvas, calls, root, zone, titles)
     canvas.text(WIDTH - 10, HEIGHT - 8, NOTE, text_anchor="end", font_style="italic", fill="#b00000")
     return canvas.svg()
+
+
+def draw_zone(canvas: Canvas, calls: Calls, root: ET.Element, zone: ET.Element, titles: Mapping[str, str]) -> None:
+    """Draw one zone of the dashboard: its title, a legend, a card, the line of figures or a sheet."""
+    x, y, w, h = (int(zone.get(name, "0")) / 100_000 for name in "xywh")
+    area = (8 + x * (WIDTH - 16), 8 + y * (HEIGHT - 40), w * (WIDTH - 16), h * (HEIGHT - 40))
+    inner_card = (area[0] + 10, area[1] + 6, area[2] - 14, area[3])
+    kind, name = zone.get("type-v2"), zone.get("name", "")
+    if kind == "title":
+        canvas.text(area[0] + 8, area[1] + 18, DASHBOARD, font_size=16, font_weight="bold")
+        runs = root.findall("dashboards/dashboard/layout-options/title/formatted-text/run")
+        canvas.text(area[0] + 8, area[1] + 36, runs[-1].text or "", fill=QUIET)
+    elif kind == "color":
+        legend(canvas, calls, inner_card)
+    elif kind in ("filter", "paramctrl"):
+        card(canvas, *card_texts(calls, root, zone), inner_card)
+    elif kind is None and name == HEADLINE:
+        headline(canvas, calls, area)
+    elif kind is None and name:
+        canvas.box(area[0] + 2, area[1] + 2, area[2] - 4, area[3] - 4, "none", stroke="#eeeeee")
+        canvas.text(area[0] + 8, area[1] + 18, name, font_size=13, font_weight="bold")
+        canvas.text(area[0] + 8, area[1] + 32, titles[name][: int(area[2] / 4.6)], font_size=9, fill=QUIET)
+        chart(canvas, calls, name, (area[0] + 8, area[1] + 38, area[2] - 16, area[3] - 46))
+
+
+def card_texts(calls: Calls, root: ET.Element, zone: ET.Element) -> tuple[str, str]:
+    """Return the title of a filter or parameter card, and the value that it shows."""
+    pill = (zone.get("param", "").rpartition(".")[2]).strip("[]")
+    column = f"[{pill.split(':')[1]}]" if ":" in pill else f"[{pill}]"
+    captions = {
+        column.get("name"): column.get("caption", "") for column in root.iter("column") if column.get("caption")
+    }
+    if zone.get("type-v2") == "paramctrl":
+        values = {column.get("name"): column.get("value", "") for column in root.iter("column") if column.get("value")}
+        return captions.get(column, column), values.get(column, "")
+    ((first, last),) = calls.rows("SELECT min(call_date), max(call_date) FROM calls")
+    return captions.get(column, column), f"{first} – {last}" if "date" in column else "(All)"
 
 
 def chart(canvas: Canvas, calls: Calls, name: str, area: tuple[float, float, float, float]) -> None:
