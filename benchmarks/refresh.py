@@ -26,13 +26,15 @@ from pymongo import MongoClient
 from benchmarks.collection import DAYS, START, fill, name_of, parser
 from benchmarks.processes import Watch, watching
 from callviz_dagster.assets.calls import make_partition, plan_tables
-from callviz_dagster.assets.calls_csv import FILE, publish_csv
+from callviz_dagster.assets.calls_csv import require_good
 from callviz_dagster.assets.common import PartitionSelection
 from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
+from callviz_dagster.calls_csv.publish import publish_csv
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.published import CALLS_CSV
 
 LOG = logging.getLogger("benchmarks")
 
@@ -87,7 +89,8 @@ def refresh(
     documents = timed("raw_calls", read)
     timed("calls", normalize)
     paths = [partition.calls(settings.data_dir) for partition in every]
-    timed("calls_csv", lambda: publish_csv(paths, settings.publish_dir / FILE, settings.timezone, LOG))
+    csv = settings.publish_dir / CALLS_CSV
+    timed("calls_csv", lambda: publish_csv(paths, csv, settings.timezone, LOG, require_good))
     steps.append(Step("together", sum(step.seconds for step in steps), 0, watch.largest_mb))
     for step in steps:
         step.documents = documents

@@ -21,12 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.collection import Collection
 
-from callviz_dagster.assets import calls_csv
 from callviz_dagster.assets.checks import calls as calls_checks
 from callviz_dagster.assets.checks import calls_csv as calls_csv_checks
 from callviz_dagster.assets.checks import raw_calls as raw_calls_checks
 from callviz_dagster.assets.checks.results import result as check_result
+from callviz_dagster.calls_csv import assembler as csv_assembler
 from callviz_dagster.calls_csv import format as csv_format
+from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import archive
@@ -156,7 +157,7 @@ def _csv(change: Callable[[bytes], bytes]) -> Callable[[pytest.MonkeyPatch], Non
             return lines._replace(text=memoryview(change(bytes(lines.text))))
 
         good = csv_format.csv_lines
-        patch.setattr(csv_format, "csv_lines", changed)
+        patch.setattr(csv_assembler, "csv_lines", changed)
 
     return inject
 
@@ -166,7 +167,7 @@ def _keeping_another_byte(patch: pytest.MonkeyPatch) -> None:
         def write(self, text: Any) -> int:
             return super().write(bytes(text).replace(b"completed", b"comple+ed", 1))
 
-    patch.setattr(calls_csv, "open_for_writing", lambda path: Disk(path, "wb"))
+    patch.setattr(csv_publish, "open_for_writing", lambda path: Disk(path, "wb"))
 
 
 CALLS, REJECTED, CSV = "data/calls/all.parquet", "data/rejected_calls/all.parquet", "publish/calls.csv"

@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import bson
@@ -257,3 +258,52 @@ def test_long_reads_tell_their_progress(
     lines = [line for line in capfd.readouterr().err.splitlines() if "of about 1,000 documents" in line]
     assert len(lines) == 10
     assert re.search(r"Reading: 500 of about 1,000 documents, [\d,]+ a second, about \d+ s left$", lines[4])
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda good: good.replace(b"completed", "caf\u00e9".encode("cp1252")),
+        lambda good: b"\xef\xbb\xbf" + good.replace(b",", b";").replace(b"\n", b"\r\n"),
+        lambda good: good.replace(b'"caller"', b'"status"', 1),
+        lambda good: b"PK\x03\x04 a spreadsheet",
+        lambda good: b"",
+    ],
+    ids=["cp1252", "byte order mark and semicolons", "doubled name", "spreadsheet", "empty"],
+)
+def test_a_calls_csv_that_a_spreadsheet_program_has_saved_is_replaced(
+    saved: Callable[[bytes], bytes], settings: Settings, collection: Collection[Document]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    path = settings.publish_dir / "calls.csv"
+    good = path.read_bytes()
+    path.write_bytes(saved(good))
+    collection.insert_one({"_id": "new", "start_time": START})
+    result = refresh(settings)
+    assert result.success
+    assert metadata(result, "calls_csv")["rows added"].startswith("unknown: another program has changed the last")
+    assert path.read_bytes().startswith(good[:50])
+    assert path.read_bytes().count(b"\n") == good.count(b"\n") + 1
+
+
+def test_a_record_of_another_version_lets_all_lines_be_encoded_anew(
+    settings: Settings, collection: Collection[Document], capfd: pytest.CaptureFixture[str]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    good = (settings.publish_dir / "calls.csv").read_bytes()
+    record = settings.data_dir / "calls_csv.json"
+    for text, reason in (
+        (
+            record.read_text(encoding="utf-8").replace('"format_version": 1', '"format_version": 99'),
+            "version 99, not 1",
+        ),
+        ('{"format": "of version 0.1.0", "parts": []}', "of another version, or damaged"),
+        ("\x00", "of another version, or damaged"),
+    ):
+        record.write_text(text, encoding="utf-8")
+        capfd.readouterr()
+        assert refresh(settings, "calls_csv").success
+        assert f"{reason}, so all lines of calls.csv are encoded anew." in capfd.readouterr().err
+        assert (settings.publish_dir / "calls.csv").read_bytes() == good

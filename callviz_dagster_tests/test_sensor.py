@@ -256,7 +256,7 @@ def test_a_failed_run_is_tried_again_with_its_partitions(
     collection.insert_one({"_id": "new", "start_time": at(2)})
     assert daily.tick() == ""
     with monkeypatch.context() as broken:
-        broken.setattr("callviz_dagster.assets.calls_csv.publish_csv", lambda *given: 1 / 0)
+        broken.setattr("callviz_dagster.calls_csv.publish.publish_csv", lambda *given: 1 / 0)
         assert not daily.run()
     for pause in (60, 120, 240):
         told = daily.tick(later=5)
@@ -265,7 +265,7 @@ def test_a_failed_run_is_tried_again_with_its_partitions(
         assert daily.tick(later=10) == ""
         assert daily.partitions == DAYS[2]
         with monkeypatch.context() as broken:
-            broken.setattr("callviz_dagster.assets.calls_csv.publish_csv", lambda *given: 1 / 0)
+            broken.setattr("callviz_dagster.calls_csv.publish.publish_csv", lambda *given: 1 / 0)
             assert not daily.run()
     daily.tick(later=5)
     assert daily.tick(later=480) == ""

@@ -1,22 +1,25 @@
-"""What changed between two versions of `calls.csv`: rows added, changed and removed, counted in bounded memory.
+"""What changed between two versions of `calls.csv`: rows added, changed and removed, by `_id`, in bounded memory.
 
-Pure but for reading both files. What belongs elsewhere: writing them (`assets/calls_csv.py`).
+Pure but for reading both files. What belongs elsewhere: writing them (`calls_csv/publish.py`).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from callviz_dagster.calls_csv.reuse import FilePart
+from callviz_dagster.calls_csv.reuse import FileRanges, Range
 
 _CHUNK = 1 << 20
+_BLOCK = 4 << 20
 _MOST_WAITING = 1_000_000
 """Rows without a counterpart that are kept to look for it further on; beyond it they count as added and removed."""
 
@@ -32,181 +35,177 @@ class Changes:
     """Columns that came or went; other columns alone decide whether a row has changed."""
 
 
-def count_changes(old: Path, new: Path, *, longest: int = 0, same: tuple[int, int] | None = None) -> Changes:
+class CopiedLines(NamedTuple):
+    """Whole lines that are the same in both files."""
+
+    old_start: int
+    new_start: int
+    bytes: int
+
+
+def count_changes(old: Path, new: Path, *, longest: int = 0, copied: Sequence[CopiedLines] = ()) -> Changes:
     """Compare two files by `_id`.
 
-    Both hold the calls that they share in about the same order, so rows are compared as they are read; one that is
-    found nowhere near is kept until its counterpart comes.
+    Both hold the calls that they share in about the same order, so rows are compared as they are read; one without a
+    counterpart waits until it comes.
 
     Args:
         old: the last version.
         new: the new one.
-        longest: at least the length in bytes of the longest line.
-        same: how many bytes at the start and at the end are known to be the same whole lines; looked for if not given.
+        longest: at least the length in bytes of the longest line of the new one.
+        copied: lines that are known to be the same, in the order of the new file; they are not read.
 
     Raises:
-        pa.ArrowInvalid: one of the files is no table.
+        ValueError: the old file is not a `calls.csv` that can be read, for example because another program saved it.
+        OSError: one of the files cannot be read.
     """
-    before, after = _names(old), _names(new)
-    start, end = (same or _same(old, new)) if before == after else (0, 0)
-    first, second = _reader(old, before, start, end, longest), _reader(new, after, start, end, longest)
-    both = [name for name in before if name in after]
-    changes = Changes(columns=sorted(set(before) ^ set(after)))
-    gone: dict[str, int] = {}
-    come: dict[str, int] = {}
-    for before, after in _side_by_side(_rows(first, both), _rows(second, both)):
-        if before.equals(after):
-            continue
-        if not (before.num_rows or gone) or not (after.num_rows or come):  # no counterpart comes any more
-            changes.added += after.num_rows
-            changes.removed += before.num_rows
-            continue
-        ours = dict(zip(before.column(0).to_pylist(), _hashes(before), strict=True))
-        theirs = dict(zip(after.column(0).to_pylist(), _hashes(after), strict=True))
-        for found, other, waiting, missing in ((ours, theirs, come, gone), (theirs, ours, gone, come)):
-            for identifier, row in found.items():
-                if identifier in other:
-                    changes.changed += found is ours and other[identifier] != row
-                elif identifier in waiting:
-                    changes.changed += waiting.pop(identifier) != row
-                else:
-                    missing[identifier] = row
-        for waiting, name in ((gone, "removed"), (come, "added")):
-            if len(waiting) > _MOST_WAITING:
-                setattr(changes, name, getattr(changes, name) + len(waiting))
-                waiting.clear()
-    changes.removed += len(gone)
-    changes.added += len(come)
+    old_header, new_header = _read_header(old), _read_header(new)
+    shared = [name for name in old_header.names if name in new_header.names]
+    old_rows, new_rows = (
+        _unread(old, old_header, [(part.old_start, part.bytes) for part in copied]),
+        _unread(new, new_header, [(part.new_start, part.bytes) for part in copied]),
+    )
+    if old_header.names == new_header.names:
+        common = _common_lines(FileRanges(old, old_rows), FileRanges(new, new_rows))
+        old_rows, new_rows = _without_start(old_rows, common), _without_start(new_rows, common)
+    changes = Changes(columns=sorted({*old_header.names} ^ {*new_header.names}))
+    _count_rows(
+        _tables(FileRanges(old, old_rows), old_header.names, shared, longest),
+        _tables(FileRanges(new, new_rows), new_header.names, shared, longest),
+        changes,
+    )
     return changes
 
 
-def _names(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        return list(pa.csv.open_csv(file, parse_options=pa.csv.ParseOptions(newlines_in_values=True)).schema.names)
-
-
-def _same(old: Path, new: Path) -> tuple[int, int]:
-    """Return how many bytes at the start and at the end of both files are the same whole lines.
-
-    A line end is one where the quotes before it come to an even number; elsewhere it is part of a text.
-    """
-    with old.open("rb") as first, new.open("rb") as second:
-        sizes = [os.fstat(file.fileno()).st_size for file in (first, second)]
-        start = done = quotes = 0
-        whole = True
-        while whole and (ours := first.read(_CHUNK)):
-            same = _common(ours, second.read(_CHUNK))
-            whole, ours = same == len(ours), ours[:same]
-            odd = (quotes + ours.count(b'"')) % 2
-            if (line := _last_end(ours, odd)) >= 0:
-                start = done + line + 1
-            quotes, done = odd, done + same
-        if not start:
-            return 0, 0
-        end = left = quotes = 0
-        most = min(sizes) - start
-        while left < most:
-            size = min(_CHUNK, most - left)
-            for file, total in zip((first, second), sizes, strict=True):
-                file.seek(total - left - size)
-            ours = first.read(size)
-            if ours != second.read(size):
-                break
-            if (line := _first_end(ours, (quotes + ours.count(b'"')) % 2)) >= 0:
-                end = left + size - line - 1
-            quotes += ours.count(b'"')
-            left += size
-    return start, end
-
-
-def _common(first: bytes, second: bytes) -> int:
-    """Return how many bytes at the start of both are the same."""
-    if first == second:
-        return len(first)
-    same, most = 0, min(len(first), len(second))
-    while same < most:
-        middle = (same + most + 1) // 2
-        if first[same:middle] == second[same:middle]:
-            same = middle
-        else:
-            most = middle - 1
-    return same
-
-
-def _last_end(chunk: bytes, odd: int) -> int:
-    """Return the last line end of a chunk after which an even number of quotes has come; -1 where there is none."""
-    at = len(chunk)
-    while (line := chunk.rfind(b"\n", 0, at)) >= 0:
-        if (odd + chunk.count(b'"', line)) % 2 == 0:
-            return line
-        at = line
-    return -1
-
-
-def _first_end(chunk: bytes, odd: int) -> int:
-    """Return the first line end of a chunk after which an even number of quotes comes; -1 where there is none."""
-    at = -1
-    while (line := chunk.find(b"\n", at + 1)) >= 0:
-        if (odd + chunk.count(b'"', 0, line)) % 2 == 0:
-            return line
-        at = line
-    return -1
-
-
-def _reader(path: Path, names: list[str], start: int, end: int, longest: int) -> Iterable[pa.RecordBatch]:
-    """Return the rows of a file without the bytes that `_same` has found."""
-    size = path.stat().st_size
-    if start and size == start + end:
-        return []
-    return pa.csv.open_csv(
-        FilePart(path, start, size - end),
-        read_options=pa.csv.ReadOptions(block_size=max(4 << 20, 2 * longest), column_names=names if start else None),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-
-
-def _rows(reader: Iterable[pa.RecordBatch], columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for batch in reader:
-        yield batch.select(columns)
-
-
-def _side_by_side(
-    first: Iterator[pa.RecordBatch], second: Iterator[pa.RecordBatch]
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Yield pieces of both that end with the same call where they share one; at the end of one, what is left."""
-    ours, theirs = next(first, None), next(second, None)
-    while ours is not None or theirs is not None:
-        if ours is None or theirs is None:
-            only = ours if ours is not None else theirs
-            assert only is not None
-            yield (only, only.slice(0, 0)) if ours is not None else (only.slice(0, 0), only)
-            ours, theirs = next(first, None), next(second, None)
+def _count_rows(old: Iterator[pa.Table], new: Iterator[pa.Table], changes: Changes) -> None:
+    """Pair the rows of both files by `_id`, and count those that differ and those without a counterpart."""
+    gone: pa.Table | None = None
+    come: pa.Table | None = None
+    for before, after in zip_longest(old, new):
+        gone, come = _joined(gone, before), _joined(come, after)
+        if gone is None or come is None or gone.equals(come):
+            if gone is not None and come is not None:
+                gone = come = None
             continue
-        rows = min(ours.num_rows, theirs.num_rows)
-        of_ours, of_theirs = _to_last_shared(ours.slice(0, rows), theirs.slice(0, rows))
-        yield ours.slice(0, of_ours), theirs.slice(0, of_theirs)
-        ours = ours.slice(of_ours) if ours.num_rows > of_ours else next(first, None)
-        theirs = theirs.slice(of_theirs) if theirs.num_rows > of_theirs else next(second, None)
+        places = pc.index_in(come["_id"], value_set=gone["_id"].combine_chunks())
+        matched = places.is_valid()
+        changes.changed += _unequal(gone.take(places.filter(matched)), come.filter(matched))
+        gone = gone.filter(pc.invert(pc.is_in(gone["_id"], value_set=come["_id"].combine_chunks())))
+        come = come.filter(pc.invert(matched))
+        if gone.num_rows > _MOST_WAITING:
+            changes.removed, gone = changes.removed + gone.num_rows, None
+        if come.num_rows > _MOST_WAITING:
+            changes.added, come = changes.added + come.num_rows, None
+    changes.removed += gone.num_rows if gone is not None else 0
+    changes.added += come.num_rows if come is not None else 0
 
 
-def _to_last_shared(ours: pa.RecordBatch, theirs: pa.RecordBatch) -> tuple[int, int]:
-    """Return how many rows of each reach to the last call that both have; all rows where they share none."""
-    if not ours.num_rows or ours.column(0)[-1] == theirs.column(0)[-1]:
-        return ours.num_rows, theirs.num_rows
-    found = pc.index_in(theirs.column(0), ours.column(0)).to_pylist()
-    for place in range(len(found) - 1, -1, -1):
-        if found[place] is not None:
-            return found[place] + 1, place + 1
-    return ours.num_rows, theirs.num_rows
+def _joined(waiting: pa.Table | None, rows: pa.Table | None) -> pa.Table | None:
+    if waiting is None or rows is None:
+        return rows if waiting is None else waiting
+    return pa.concat_tables([waiting, rows])
 
 
-def _hashes(rows: pa.RecordBatch) -> list[int]:
-    """Return a number for each row, which is the same for rows with the same texts."""
-    texts = [pc.fill_null(pc.binary_join_element_wise("=", column, ""), "-") for column in rows.columns]
-    return [hash(text) for text in pc.binary_join_element_wise(*texts, "\x1f").to_pylist()]
+def _unequal(first: pa.Table, second: pa.Table) -> int:
+    """Return how many rows at the same place differ."""
+    differs: pa.ChunkedArray | None = None
+    for ours, theirs in zip(first.columns, second.columns, strict=True):
+        # No cell holds NUL: it is written as the character that shows it. So a missing value differs from every text.
+        unequal = pc.not_equal(pc.fill_null(ours, "\x00"), pc.fill_null(theirs, "\x00"))
+        differs = unequal if differs is None else pc.or_(differs, unequal)
+    return int(pc.sum(differs).as_py() or 0) if differs is not None else 0
+
+
+class _Header(NamedTuple):
+    """The names in the first line, and its length in bytes."""
+
+    names: list[str]
+    bytes: int
+
+
+def _read_header(path: Path) -> _Header:
+    with path.open("rb") as file:
+        start = file.read(_CHUNK)
+    end = 0
+    while (end := start.find(b"\n", end) + 1) and start.count(b'"', 0, end) % 2:
+        pass
+    try:
+        names = next(csv.reader([start[:end].decode()], strict=True), [])
+    except csv.Error as error:
+        raise ValueError(f"the first line cannot be read ({error})") from error
+    if "_id" not in names or len(set(names)) < len(names):
+        raise ValueError("the first line does not have a column _id, or has a column twice")
+    return _Header(names, end)
+
+
+def _unread(path: Path, header: _Header, known: Sequence[tuple[int, int]]) -> list[Range]:
+    """Return the ranges of a file without its header and without lines that are known to be the same."""
+    ranges: list[Range] = []
+    at = header.bytes
+    for start, size in sorted(known):
+        if start > at:
+            ranges.append((at, start))
+        at = max(at, start + size)
+    size = path.stat().st_size
+    return [*ranges, (at, size)] if size > at else ranges
+
+
+def _without_start(ranges: Sequence[Range], size: int) -> list[Range]:
+    """Return ranges without so many bytes at their start."""
+    left: list[Range] = []
+    for start, end in ranges:
+        skipped = min(size, end - start)
+        size -= skipped
+        if start + skipped < end:
+            left.append((start + skipped, end))
+    return left
+
+
+def _common_lines(first: BinaryIO | FileRanges, second: BinaryIO | FileRanges) -> int:
+    """Return how many bytes of whole lines both have in common at their start.
+
+    A line ends where the quotes before it come to an even number; elsewhere it is part of a text.
+    """
+    end = position = quotes = 0
+    with first, second:
+        while chunk := first.read(_CHUNK):
+            other = second.read(len(chunk))
+            common = chunk if chunk == other else chunk[: _equal_bytes(chunk, other)]
+            quotes += common.count(b'"')
+            line, after = len(common), 0
+            while (line := common.rfind(b"\n", 0, line)) >= 0:
+                after = common.count(b'"', line)
+                if (quotes - after) % 2 == 0:
+                    end = position + line + 1
+                    break
+            position += len(common)
+            if len(common) < len(chunk):
+                break
+    return end
+
+
+def _equal_bytes(first: bytes, second: bytes) -> int:
+    """Return how many bytes at the start of both are the same."""
+    unequal = (place for place, (ours, theirs) in enumerate(zip(first, second, strict=False)) if ours != theirs)
+    return next(unequal, min(len(first), len(second)))
+
+
+def _tables(file: FileRanges, names: list[str], columns: list[str], longest: int) -> Iterator[pa.Table]:
+    """Yield the rows of a file without a header as texts; the columns given, in their order."""
+    with file:
+        if not file.size:
+            return
+        reader = pa.csv.open_csv(
+            file,
+            read_options=pa.csv.ReadOptions(block_size=max(_BLOCK, 2 * longest), column_names=names),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()),
+                include_columns=columns,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        for batch in reader:
+            yield pa.Table.from_batches([batch])

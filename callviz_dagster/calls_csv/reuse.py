@@ -2,7 +2,7 @@
 
 A part is copied only where its partition's file, the columns, the time zone and the code that writes lines are those
 that it was made with. Its digest, recorded when its lines were compared with their rows, must be that of the copy.
-What belongs elsewhere: writing and reading back (`assets/calls_csv.py`), and comparing (`calls_csv/audit.py`).
+What belongs elsewhere: writing and reading back (`calls_csv/publish.py`), and comparing (`calls_csv/audit.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from callviz_dagster.contract import Column
 FILE = "calls_csv.json"
 """Name of the record in the data folder."""
 FORMAT_VERSION = 1
-"""Raised by hand whenever the same values are written as other lines than before."""
+"""Raised by hand whenever the same values are written as other lines than before, or the record changes."""
+
+
+class RecordError(Exception):
+    """The record cannot be used, so all lines are encoded anew. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -42,39 +46,63 @@ def format_key(columns: Sequence[Column], zone: str) -> str:
     """Return a text that differs wherever the same values would be written as other lines."""
     import pyarrow as pa
 
-    return json.dumps([FORMAT_VERSION, pa.__version__, zone, [[column.name, column.kind] for column in columns]])
+    return json.dumps([pa.__version__, zone, [[column.name, column.kind] for column in columns]])
 
 
 def to_json(format_key: str, parts: Sequence[Part]) -> str:
     """Return the record as JSON text."""
-    return json.dumps({"format": format_key, "parts": [dataclasses.asdict(part) for part in parts]}, indent=1) + "\n"
+    data = {
+        "format_version": FORMAT_VERSION,
+        "format": format_key,
+        "parts": [dataclasses.asdict(part) for part in parts],
+    }
+    return json.dumps(data, indent=1) + "\n"
 
 
 def from_json(text: str, format_key: str) -> dict[str, Part]:
-    """Return the parts by their source; none where they were written in another format, or cannot be read."""
+    """Return the parts by their source; none where the columns, the time zone or Arrow were other ones.
+
+    Raises:
+        RecordError: the record is of another version of the format, or cannot be read.
+    """
     try:
         data = json.loads(text)
+        if data["format_version"] != FORMAT_VERSION:
+            raise RecordError(f"{FILE} is of format version {data['format_version']}, not {FORMAT_VERSION}")
         return {part["source"]: Part(**part) for part in data["parts"]} if data["format"] == format_key else {}
-    except (ValueError, TypeError, KeyError):
-        return {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{FILE} is of another version, or damaged") from error
 
 
-class FilePart(io.RawIOBase):
-    """The bytes of a file from one offset to another, as a file of their own."""
+Range = tuple[int, int]
+"""Offsets of the first byte and of the one after the last."""
 
-    def __init__(self, path: Path, start: int, end: int) -> None:
+
+class FileRanges(io.RawIOBase):
+    """Some ranges of a file, end to end, as a file of their own."""
+
+    def __init__(self, path: Path, ranges: Sequence[Range]) -> None:
         self._file = path.open("rb")
-        self._file.seek(start)
-        self._left = end - start
+        self._ranges = [*ranges]
+        self.size = sum(end - start for start, end in ranges)
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most so many bytes, or all that are left."""
-        data = self._file.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
+        """Return at most so many bytes, or all that are left; fewer at the end of a range."""
+        if not self._ranges:
+            return b""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(1 << 20), b""))
+        start, end = self._ranges[0]
+        self._file.seek(start)
+        data = self._file.read(min(size, end - start))
+        if data and start + len(data) < end:
+            self._ranges[0] = (start + len(data), end)
+        else:
+            self._ranges.pop(0)
         return data
 
     def close(self) -> None:

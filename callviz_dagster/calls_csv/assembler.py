@@ -1,0 +1,158 @@
+"""The lines of `calls.csv` assembled partition by partition: copied from the last file, or encoded and compared.
+
+What belongs elsewhere: how a value is written (`calls_csv/format.py`), the audit (`calls_csv/audit.py`), where the file
+goes (`calls_csv/publish.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from callviz_dagster.calls_csv.audit import difference, header_difference
+from callviz_dagster.calls_csv.diff import CopiedLines
+from callviz_dagster.calls_csv.format import EncodedRows, csv_lines, header_line
+from callviz_dagster.calls_csv.reuse import FileRanges, Part
+from callviz_dagster.concurrency import parallel_map, prefetch
+from callviz_dagster.contract import Column
+from callviz_dagster.progress import Progress
+from callviz_dagster.table.read import rows as rows_of
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class AssembledCsv:
+    """What was written."""
+
+    header: bytes
+    parts: Sequence[Part]
+    copied: Mapping[int, Part]
+    """Of parts that were copied, by their number, the part of the last file."""
+    differences: Sequence[str]
+    """How lines differ from the rows that they were made from, in words."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file."""
+        return len(self.header) + sum(part.bytes for part in self.parts)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the file."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def copied_lines(self) -> list[CopiedLines]:
+        """The lines that the last file has, too."""
+        return [
+            CopiedLines(before.start, self.parts[number].start, before.bytes) for number, before in self.copied.items()
+        ]
+
+
+class CsvAssembler:
+    """Assembles files with the same columns and time zone."""
+
+    def __init__(self, columns: Sequence[Column], zone: str, progress: Progress) -> None:
+        self._columns, self._zone, self._progress = columns, zone, progress
+
+    def assemble(
+        self, file: BinaryIO, sources: Mapping[Path, str], last: Path, reusable: Mapping[str, Part]
+    ) -> AssembledCsv:
+        """Write the header and the lines of all partitions.
+
+        Args:
+            file: where they are written.
+            sources: the partitions' `calls` files in time order, with their digests.
+            last: the `calls.csv` that is there.
+            reusable: parts of it by the digest of their `calls` file; they are copied where one of the sources has it.
+        """
+        header = header_line(self._columns)
+        file.write(header)
+        parts: list[Part] = []
+        copied: dict[int, Part] = {}
+        differences = [found] if (found := header_difference(header, self._columns)) else []
+        start, rows = len(header), 0
+        for path, digest in sources.items():
+            if digest in reusable:
+                copied[len(parts)] = reusable[digest]
+                part = self._copy(file, last, reusable[digest], start)
+            else:
+                part, found_differences = self._encode(file, path, digest, start, rows)
+                differences += found_differences
+            parts.append(part)
+            start, rows = start + part.bytes, rows + part.rows
+        return AssembledCsv(header, parts, copied, differences)
+
+    def _copy(self, file: BinaryIO, last: Path, part: Part, start: int) -> Part:
+        """Copy a part of the last file; that it is what it was shows when the new file is read back."""
+        with FileRanges(last, [(part.start, part.start + part.bytes)]) as lines:
+            while text := lines.read(_CHUNK):
+                file.write(text)
+        self._progress.add(part.rows)
+        return dataclasses.replace(part, start=start)
+
+    def _encode(self, file: BinaryIO, calls: Path, source: str, start: int, rows_before: int) -> tuple[Part, list[str]]:
+        """Write the lines of a partition's file, each parsed again and compared before it is written."""
+        digest = hashlib.sha256()
+        size = rows = defused = longest = 0
+        differences: list[str] = []
+
+        def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
+            before = rows_before
+            for batch in prefetch(rows_of([calls], self._columns, self._zone)):
+                yield before, batch
+                before += batch.num_rows
+
+        def encoded(item: tuple[int, pa.RecordBatch]) -> tuple[int, EncodedRows, str | None]:
+            before, batch = item
+            lines = csv_lines(batch, self._columns, self._zone)
+            words = difference(lines.text, batch, self._columns, self._zone, before=before, longest=lines.longest)
+            return batch.num_rows, lines, words
+
+        for number, lines, words in parallel_map(encoded, numbered()):
+            if words:
+                differences.append(words)
+            file.write(lines.text)
+            digest.update(lines.text)
+            size += len(lines.text)
+            rows += number
+            defused += lines.defused
+            longest = max(longest, lines.longest)
+            self._progress.add(number)
+        return Part(source, start, size, digest.hexdigest(), rows, defused, longest), differences
+
+
+def read_back(path: Path, assembled: AssembledCsv, beside: Executor) -> tuple[str, set[int]]:
+    """Read the file; return its digest, and the numbers of the parts that are not what they should be.
+
+    -1 stands for the header, and for bytes after the last part.
+    """
+    whole = hashlib.sha256()
+    hashing: Future[None] | None = None
+    damaged: set[int] = set()
+    pieces = [(len(assembled.header), hashlib.sha256(assembled.header).hexdigest())]
+    pieces += [(part.bytes, part.sha256) for part in assembled.parts]
+    with path.open("rb") as file:
+        for number, (unread, digest) in enumerate(pieces, -1):
+            own = hashlib.sha256()
+            while text := file.read(min(unread, _CHUNK)):
+                if hashing:
+                    hashing.result()
+                hashing = beside.submit(whole.update, text)
+                own.update(text)
+                unread -= len(text)
+            if own.hexdigest() != digest:
+                damaged.add(number)
+        if file.read(1):
+            damaged.add(-1)
+    if hashing:
+        hashing.result()
+    return whole.hexdigest(), damaged

@@ -1,0 +1,114 @@
+"""`calls.csv` written beside its place, read back, audited, and swapped in.
+
+No Dagster: the asset is `assets/calls_csv.py`. What belongs elsewhere: assembling the lines (`calls_csv/assembler.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from callviz_dagster.calls_csv import reuse
+from callviz_dagster.calls_csv.assembler import AssembledCsv, CsvAssembler, read_back
+from callviz_dagster.calls_csv.diff import Changes, count_changes
+from callviz_dagster.contract import Column
+from callviz_dagster.progress import Progress
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
+from callviz_dagster.table.manifest import TableFooter, merged, read_footer
+from callviz_dagster.table.read import published_columns
+from callviz_dagster.table.read import rows as rows_of
+
+Audit = Callable[[int, Sequence[str], str], None]
+"""Given the rows, the differences in words and the digest of the file; raises where it is not to be published."""
+
+
+@dataclass(frozen=True)
+class PublishedCsv:
+    """What was published."""
+
+    file: PublishedFile
+    sources: Sequence[str]
+    """Digests of the `calls` files that it was made from, in their order."""
+    footer: TableFooter
+    columns: Sequence[Column]
+    rows: int
+    defused: int
+    seconds: float
+    first_rows: pa.RecordBatch | None
+    changes: Changes | str | None
+    """What changed since the last file; why that is unknown; None where there was no file."""
+
+
+def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, audit: Audit) -> PublishedCsv:
+    """Write the `calls` files of all partitions as one CSV, read it back, and swap it in.
+
+    The lines of partitions whose files have not changed are copied from the file that is there.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    footer = merged(known for path in calls if (known := read_footer(path)))
+    assert footer is not None, "require_partitions returns at least one"
+    columns = published_columns(footer)
+    sources = {path: stat_and_hash(path).sha256 for path in calls}
+    record = calls[0].parent.parent / reuse.FILE
+    format_key = reuse.format_key(columns, zone)
+    reusable = _reusable(record, csv, format_key, log)
+    with ThreadPoolExecutor(2, "beside") as beside, staged(csv) as temporary:
+        for parts in (reusable, {}):
+            progress = Progress(log, "Writing calls.csv", footer.calls)
+            with open_for_writing(temporary) as file:
+                assembled = CsvAssembler(columns, zone, progress).assemble(file, sources, csv, parts)
+            pa.default_memory_pool().release_unused()
+            reading_back = beside.submit(read_back, temporary, assembled, beside)
+            changes = _changes(csv, temporary, assembled, log)
+            sha256, damaged = reading_back.result()
+            if not damaged & assembled.copied.keys():
+                break
+            log.warning("The last calls.csv is not as it was written, so all its lines are encoded anew.")
+        differences = [*assembled.differences]
+        if damaged:
+            differences.append("the file, read back, has another digest than what was written")
+        audit(assembled.rows, differences, sha256)
+        first_rows = next(rows_of(calls, columns, zone), None)
+        write_text(record, reuse.to_json(format_key, assembled.parts))
+    return PublishedCsv(
+        PublishedFile(csv.absolute(), assembled.bytes, sha256),
+        [*sources.values()],
+        footer,
+        columns,
+        assembled.rows,
+        sum(part.defused for part in assembled.parts),
+        progress.seconds,
+        first_rows,
+        changes,
+    )
+
+
+def _reusable(record: Path, csv: Path, format_key: str, log: logging.Logger) -> dict[str, reuse.Part]:
+    """Return the parts of the last file whose lines may be copied, by the digest of their `calls` file."""
+    if not record.exists() or not csv.is_file() or not os.access(csv, os.R_OK):
+        return {}
+    try:
+        return reuse.from_json(record.read_text(encoding="utf-8", errors="replace"), format_key)
+    except reuse.RecordError as error:
+        log.info(f"{error}, so all lines of calls.csv are encoded anew.")
+        return {}
+
+
+def _changes(old: Path, new: Path, assembled: AssembledCsv, log: logging.Logger) -> Changes | str | None:
+    if not old.exists():
+        return None
+    try:
+        longest = max((part.longest for part in assembled.parts), default=0)
+        return count_changes(old, new, longest=longest, copied=assembled.copied_lines)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = f"unknown: another program has changed the last calls.csv ({str(error).splitlines()[0]})"
+        log.warning(f"What changed since the last refresh is {reason}; it is replaced.")
+        return reason
