@@ -461,7 +461,7 @@ def _chosen(
 
 
 def _identifier(value: raw.Value | None, row: Row) -> str:
-    if value is None or not all_valid(value):
+    if value is None or not all_valid(value) or (value[0] == raw.STRING and not string(value[1])):
         row.repaired.add("_id")
     if value is None:
         return ""

@@ -22,7 +22,7 @@ def moment_of(
     24:00:00 is the next midnight, and second 60 the start of the next minute. Of `fraction`, the digits behind the
     second's point, those below a microsecond are left out.
     """
-    micro, lost = int(fraction[:6].ljust(6, "0")), fraction[6:].strip("0")
+    micro, lost = (int(fraction[:6].ljust(6, "0")), fraction[6:].strip("0")) if fraction else (0, "")
     note, added = DIGITS_LOST if lost else "", dt.timedelta()
     if hour == 24 and not (minute or second or micro or lost):
         hour, note, added = 0, MIDNIGHT_24, dt.timedelta(days=1)

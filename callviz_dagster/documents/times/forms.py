@@ -91,7 +91,7 @@ def parse_time(text: str, date_order: str | None) -> WrittenTime | Reading:
         text: without spaces around it, of bounded length.
         date_order: `dmy` or `mdy`, where day and month could change places.
     """
-    if match := _REGION_BEHIND.fullmatch(text):
+    if text.endswith("]") and (match := _REGION_BEHIND.fullmatch(text)):
         return _in_region(parse_time(match["time"], date_order), match["region"])
     if _DATE_WITH_OFFSET.fullmatch(text):
         return AMBIGUOUS

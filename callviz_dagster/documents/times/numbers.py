@@ -114,6 +114,8 @@ def read_numbers(numbers: Ints) -> Iterator[tuple[str, Ints, Ints]]:
     several = _may_have_several_readings(numbers)
     for lowest, highest, exponent, unit in _UNITS:
         places = np.flatnonzero((sizes >= 10**lowest) & (sizes < min(10 ** (highest + 1), _MOST)) & ~several)
+        if not len(places):
+            continue
         chosen, divisor = numbers[places], 10 ** max(-exponent, 0)
         instants = np.floor_divide(chosen, divisor) * 10 ** max(exponent, 0)
         fits = (instants >= EARLIEST) & (instants < LATEST)

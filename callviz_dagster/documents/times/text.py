@@ -65,9 +65,9 @@ def read_text(text: str, *, zone: str, date_order: str | None = None, near: Coll
         return UNREADABLE
     if _NUMBER.fullmatch(text) and len(text) != _DATE_DIGITS:
         return read_digits(text, zone=zone, near=near)
-    if match := _MILLISECONDS.fullmatch(text):
+    if text.endswith("/") and (match := _MILLISECONDS.fullmatch(text)):
         return reading_of(int(match[1]) * 1000, READ)
-    if _PERCENT.search(text):
+    if "%" in text and _PERCENT.search(text):
         return _read_percent_encoded(text, zone, date_order, near)
     time = parse_time(text, date_order)
     return time if isinstance(time, Reading) else time.reading(zone)
