@@ -69,7 +69,7 @@ function figuresOf(counts, range, count) {
     const last = Math.min(range.last, lastFullDay ?? range.last);
     if (range.first === null || last - 13 < range.first) return null;
     const calls = (from, to) => count({ ...choice, from, to }).calls;
-    const change = (now, before) => (before ? signed(now / before - 1, percent) : `before: ${integer(before)}`);
+    const change = (now, before) => (before ? signed(now / before - 1, percent) : "none");
     const week = calls(last - 6, last), day = calls(last, last);
     const weekChange = change(week, calls(last - 13, last - 7)), dayChange = change(day, calls(last - 7, last - 7));
     const weekday = Words.WEEKDAYS[Words.weekday(last)];
