@@ -7,7 +7,7 @@ import datetime as dt
 import io
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callviz_dagster.calls_csv import format as csv_format
+from callviz_dagster.calls_csv import rules
 from callviz_dagster.calls_csv.audit import difference, header_difference
 from callviz_dagster.calls_csv.format import csv_lines, header_line
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema
@@ -427,3 +430,76 @@ def test_the_header_tells_names_apart_that_only_defusing_makes_alike() -> None:
     names = csv_header((Column("=a", Kind.TEXT, ""), Column("a\x01", Kind.TEXT, "")))
     assert json.dumps(names, ensure_ascii=False) == '["\'=a", "a␁"]'
     assert np.unique(names).size == 2
+
+
+# The audit shares no code with the writer
+
+
+def _late_by_an_hour(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Array:
+    local = local_clock(instants, zone, whole_seconds=whole_seconds)
+    return pc.add(local, pa.scalar(dt.timedelta(hours=1), pa.duration(local.type.unit)))
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("defused", lambda texts: (texts, 0)),
+        ("defused", lambda texts: (pc.replace_substring_regex(texts, "^=", "'="), 0)),
+        ("defused", lambda texts: (pc.replace_substring(defused(texts)[0], "\u2400", ""), 0)),
+        ("defused", lambda texts: (pc.binary_join_element_wise("'", texts, ""), 0)),
+        ("local_clock", _late_by_an_hour),
+        (
+            "local_clock",
+            lambda instants, zone, whole_seconds: local_clock(instants, "UTC", whole_seconds=whole_seconds),
+        ),
+        ("number_texts", lambda numbers: pa.array([f"{number.as_py():e}" for number in numbers])),
+    ],
+)
+def test_the_audit_sees_faults_of_the_functions_that_write(
+    name: str, fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = (TEXT, Column("number", Kind.NUMBER, ""), Column("at", Kind.DATETIME, ""))
+    start = dt.datetime(2024, 3, 1, 10, tzinfo=dt.UTC)
+    rows = [["=1", 1e300, start], ["a\x00", 1e16, start], ["+49 30 1", 0.00005, start], ["", 1.5, None]]
+    batch = batch_of(columns, rows)
+
+    def found() -> str | None:
+        lines = csv_lines(batch, columns, LOS_ANGELES)
+        return difference(lines.text, batch, columns, LOS_ANGELES, longest=lines.longest)
+
+    assert found() is None
+    monkeypatch.setattr(csv_format, name, fault)
+    assert found() is not None
+
+
+@examples(200)
+@given(st.text(max_size=12) | st.text("+-0123456789 ().eE=@\t\r\x00\x0c\x1f", max_size=12))
+def test_both_statements_of_the_rules_of_texts_agree(text: str) -> None:
+    assert rules.text_cell(text) == as_read(text)
+
+
+@examples(200)
+@given(st.floats() | st.integers(-(10**17), 10**17).map(float))
+def test_both_statements_of_the_rules_of_numbers_agree(number: float) -> None:
+    assert rules.number_cell(number) == number_text(number)
+
+
+@examples(200)
+@given(
+    st.datetimes(dt.datetime(1678, 1, 1), dt.datetime(2261, 12, 31), timezones=st.just(dt.UTC)),
+    st.sampled_from(["UTC", LOS_ANGELES, "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo", "Africa/Monrovia"]),
+)
+def test_both_statements_of_the_rules_of_times_agree(instant: dt.datetime, zone: str) -> None:
+    columns = (Column("at", Kind.DATETIME, ""),)
+    batch = batch_of(columns, [[instant]])
+    lines = csv_lines(batch, columns, zone)
+    assert difference(lines.text, batch, columns, zone, longest=lines.longest) is None
+
+
+@pytest.mark.parametrize("text", ["\x0c", "\x1f", "a\x0c", "a\x1fb"])
+def test_a_lone_form_feed_or_separator_is_shown(text: str) -> None:
+    assert as_read(text) == text.replace("\x0c", "\u240c").replace("\x1f", "\u241f")
+
+
+def test_small_numbers_are_written_as_python_writes_them() -> None:
+    assert number_texts(pa.array([5e-05, -5e-05, 0.0001])).to_pylist() == ["5e-05", "-5e-05", "0.0001"]
