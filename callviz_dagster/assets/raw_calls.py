@@ -96,7 +96,14 @@ def raw_calls(
                 },
             )
         )
-    results = [
+    yield dg.MaterializeResult(check_results=_results(archived, coverage, volume))
+
+
+def _results(
+    archived: "Sequence[Archived]", coverage: Coverage | None, volume: "VolumeGuard"
+) -> list[dg.AssetCheckResult]:
+    """Return the results of all checks, once every archive is in its place."""
+    return [
         combine_partitions([(made.partition.key, checks.archive_complete(**made.counts)) for made in archived])
         if archived
         else nothing_to_do("raw_calls", "archive_complete"),
@@ -104,12 +111,11 @@ def raw_calls(
             coverage.documents if coverage else sum(made.manifest.documents for made in archived),
             archived[-1].manifest.source if archived else "The collection",
         ),
-        checks.documents_covered(coverage, settings.max_rejected),
+        checks.documents_covered(coverage, volume.settings.max_rejected),
         checks.start_time_indexed(coverage),
         volume.result(coverage.documents if coverage else sum(made.manifest.documents for made in archived)),
         checks.one_instant([made.manifest for made in archived]),
     ]
-    yield dg.MaterializeResult(check_results=results)
 
 
 @dataclass(frozen=True)
