@@ -206,7 +206,9 @@ def test_minutes_and_seconds_are_read_where_the_call_was_too_short_for_hours(
 def test_a_short_call_settles_nothing_between_a_second_and_a_minute() -> None:
     assert read_duration("00:01", elapsed=30) is AMBIGUOUS
     assert read_duration("00:02", elapsed=30) == Duration(2.0, MINUTES)
+    assert read_duration("00:02", elapsed=0) is AMBIGUOUS
     assert read_duration("59:59", elapsed=3600) == Duration(3599.0, MINUTES)
+    assert read_duration("59:59") is AMBIGUOUS
 
 
 def test_what_is_known_of_the_field_settles_it() -> None:

@@ -238,6 +238,7 @@ def test_extended_json_with_text() -> None:
     assert read_subdocument({"$date": "03/04/2024"}, zone=BERLIN) is AMBIGUOUS
     assert read_subdocument({"$date": "03/04/2024"}, zone=BERLIN, date_order="dmy").instant is not None
     assert read_subdocument({"$date": 5}, zone=BERLIN).instant == 5_000
+    assert read_subdocument({"seconds": 100_000_000, "nanos": 0}, zone=BERLIN).instant == 100_000_000_000_000
     assert read_subdocument({"$date": {"$numberLong": "-62135596800000"}}, zone=BERLIN) is OUT_OF_RANGE
     assert read_subdocument({"seconds": -62_135_596_800, "nanos": 0}, zone=BERLIN) is OUT_OF_RANGE
 

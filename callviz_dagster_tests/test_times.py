@@ -330,6 +330,7 @@ def test_texts_of_the_usual_forms_are_read_at_once() -> None:
         "2024-03-01T10:00:00.123456",
     ]
     others = [" 2024-03-01T10:00:00Z", "2024-03-01T10:00:00.1234567Z", "1677-12-31T23:00:00Z", "x"]
+    others += ["2024-03-01T24:00:00Z", "2024-03-01T23:59:60Z"]
     found = [places for _, places, _ in times.read_texts(pa.array(texts + others), zone=BERLIN)]
     assert sorted(place for places in found for place in places) == [0, 1, 2, 3]
     assert not list(times.read_texts(pa.array(["2024-02-30 10:00:00", "2024-02-28 10:00:00"]), zone=BERLIN))
