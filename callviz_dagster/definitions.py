@@ -5,6 +5,8 @@ What belongs elsewhere: everything that they do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from callviz_dagster.assets.call_dashboard import call_dashboard
@@ -16,15 +18,17 @@ from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.assets.published_together import build_published_together
 from callviz_dagster.assets.raw_calls import raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
-from callviz_dagster.automation.sensor import build_calls_changed, build_nightly_refresh, refresh_calls
+from callviz_dagster.automation.jobs import build_nightly_refresh, build_refresh_calls
+from callviz_dagster.automation.sensor import build_calls_changed
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.run_file import run_file
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return the code location for these settings."""
-    made = [
+    assets = [
         raw_calls,
         calls,
         calls_csv,
@@ -32,16 +36,28 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         build_callviz_workbook(settings.workbook_source),
         call_dashboard,
     ]
-    published = [key for asset in made for key in asset.keys if key not in (raw_calls.key, *calls.keys)]
+    published = [key for asset in assets for key in asset.keys if key not in (raw_calls.key, *calls.keys)]
+    refresh_calls = build_refresh_calls(settings)
     return dg.Definitions(
         asset_checks=[build_published_together(published)],
-        assets=[mongodb_calls(settings), *(_as_set(asset, settings) for asset in made), *workbook_specs(settings)],
+        assets=[mongodb_calls(settings), *(_as_set(asset, settings) for asset in assets), *workbook_specs(settings)],
         jobs=[refresh_calls],
-        sensors=[build_calls_changed(settings)],
-        schedules=[build_nightly_refresh(settings)],
+        sensors=[build_calls_changed(settings, refresh_calls)],
+        schedules=[build_nightly_refresh(settings, refresh_calls)],
         executor=dg.in_process_executor,
-        resources={"mongo": MongoDB(settings), "settings": settings},
+        resources={"mongo": MongoDB(settings), "settings": _settings_resource(settings)},
     )
+
+
+def _settings_resource(settings: Settings) -> dg.ResourceDefinition:
+    """Return the resource that gives a run its settings, and shows while it works that its process is alive."""
+
+    @dg.resource
+    def settings_of_run(context: dg.InitResourceContext) -> Iterator[Settings]:
+        with run_file(settings.data_dir, context.run.run_id if context.run else ""):
+            yield settings
+
+    return settings_of_run
 
 
 def _as_set(asset: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefinition:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+from callviz_dagster.connection_string import ConnectionStringError, parse_connection_string
 from callviz_dagster.contract import ROLES
 
 PREFIX = "CALLVIZ_"
@@ -110,9 +110,15 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def _mongo_uri(value: str) -> str:
-    if not value.startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("a connection string that starts with mongodb:// or mongodb+srv://")
+def _database(value: str) -> str:
+    if re.search(r'[/\\. "$\0]', value) or len(value.encode()) > 63:
+        raise ValueError('the name of a database: at most 63 bytes, without / \\ . " $ and spaces')
+    return value
+
+
+def _collection(value: str) -> str:
+    if ".." in value or value.startswith(".") or value.endswith(".") or "$" in value or "\0" in value:
+        raise ValueError("the name of a collection: without $, and no full stop at either end or next to another")
     return value
 
 
@@ -176,7 +182,6 @@ class Settings:
         "MONGO_URI",
         "connection string of the MongoDB deployment; a secret, redacted everywhere",
         default=None,
-        parse=_mongo_uri,
         shown_default="none: set it, or run the demo",
         secret=True,
     )
@@ -184,9 +189,12 @@ class Settings:
         "MONGO_DATABASE",
         "database that holds the calls",
         default=None,
+        parse=_database,
         shown_default="the connection string's database, else `callviz`",
     )
-    mongo_collection: str = _setting("MONGO_COLLECTION", "collection that holds the calls", default="calls")
+    mongo_collection: str = _setting(
+        "MONGO_COLLECTION", "collection that holds the calls", default="calls", parse=_collection
+    )
     timezone: str = _setting(
         "TIMEZONE",
         "IANA time zone of dates, weekdays, hours and of the times in `calls.csv`",
@@ -368,7 +376,12 @@ class Settings:
         return cls(**{known[name].name: _parsed(known[name], value) for name, value in given.items()})
 
     def __post_init__(self) -> None:
-        """Check what one setting asks of another."""
+        """Check the connection string, and what one setting asks of another."""
+        if self.mongo_uri:
+            try:
+                parse_connection_string(self.mongo_uri)
+            except ConnectionStringError as error:
+                raise SettingsError(str(error)) from None
         if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
             raise MissingSettingError(
                 "CALLVIZ_PSEUDONYMIZE needs CALLVIZ_PSEUDONYM_KEY, a secret of at least 32 bytes: make one with "
@@ -415,25 +428,8 @@ class Settings:
     @property
     def database(self) -> str:
         """The database that holds the calls."""
-        in_uri = urlsplit(self.mongo_uri or "").path.lstrip("/")
-        return self.mongo_database or unquote(in_uri) or "callviz"
-
-
-_CREDENTIALS = re.compile(r"(mongodb(?:\+srv)?://)[^/@\s]*(?:@[^/@\s]*)*@")
-_URI_OPTIONS = re.compile(r"(mongodb(?:\+srv)?://[^\s?]*\?)\S*")
-
-
-def redact(text: str, *secrets: str | None) -> str:
-    """Return `text` without credentials: those of every connection string in it, and each of `secrets`."""
-    for secret in secrets:
-        if secret:
-            parts = urlsplit(secret) if "://" in secret else None
-            for word in (
-                secret,
-                *([parts.password, unquote(parts.password)] if parts and parts.password else []),
-            ):
-                text = text.replace(word, "***")
-    return _URI_OPTIONS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))
+        in_uri = parse_connection_string(self.mongo_uri).database if self.mongo_uri else None
+        return self.mongo_database or in_uri or "callviz"
 
 
 def markdown_table() -> str:

@@ -28,7 +28,7 @@ from callviz_dagster.assets.checks.results import result as check_result
 from callviz_dagster.calls_csv import assembler as csv_assembler
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.calls_csv import publish as csv_publish
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.snapshot import SnapshotRead
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import archive
 from callviz_dagster.table import identifiers as table_identifiers
@@ -93,12 +93,12 @@ def _losing_bytes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _reading_one_document_less(patch: pytest.MonkeyPatch) -> None:
-    def read(self: MongoDB, *arguments: Any, **options: Any) -> Iterator[bytes]:
-        for batch in good(self, *arguments, **options):
+    def read(self: SnapshotRead) -> Iterator[bytes]:
+        for batch in good(self):
             yield batch[int.from_bytes(batch[:4], "little") :]
 
-    good = MongoDB._read
-    patch.setattr(MongoDB, "_read", read)
+    good = SnapshotRead.__iter__
+    patch.setattr(SnapshotRead, "__iter__", read)
 
 
 def _normalizing(
@@ -349,7 +349,7 @@ def test_identifiers_that_rise_need_no_second_look(
     looked: bool,
     repeated: int,
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 7)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 7)
     collection.insert_many([call(0, _id=identifier) for identifier in identifiers])
     good, asked = table_identifiers.repeated_ids, []
 

@@ -10,9 +10,9 @@ import pytest
 from pymongo import MongoClient
 
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.mongodb.resource import MongoDB, MongoError
-from callviz_dagster.partitions import WHOLE
-from callviz_dagster.settings import Settings
+from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster_tests.helpers.mongo import snapshot
 
 pytestmark = pytest.mark.server
 
@@ -38,8 +38,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def count(address: str, user: str, password: str = ENCODED, database: str = "shop") -> int:
     uri = f"mongodb://{user}:{password}@{address}/{database}?authSource=shop&replicaSet=callviz"
-    with MongoDB(Settings(mongo_uri=uri)).snapshot(WHOLE, LOG) as snapshot:
-        return sum(len(batch) > 0 for batch in snapshot)
+    with snapshot(Settings(mongo_uri=uri)) as read:
+        return sum(len(batch) > 0 for batch in read)
 
 
 def test_a_user_who_may_only_read_is_enough(address: str) -> None:
@@ -60,7 +60,7 @@ def test_user_without_permission_is_told_what_to_grant(address: str) -> None:
 
 
 def test_unescaped_password_is_told_and_not_printed(address: str) -> None:
-    with pytest.raises(MongoError, match="not a valid connection string") as caught:
+    with pytest.raises(SettingsError, match="percent-encode special characters") as caught:
         count(address, "reader", PASSWORD)
     assert "w0rd" not in str(caught.value)
 
@@ -68,7 +68,7 @@ def test_unescaped_password_is_told_and_not_printed(address: str) -> None:
 def test_nobody_may_not_read(address: str) -> None:
     with (
         pytest.raises(MongoError, match=r"may not read shop\.calls") as caught,
-        MongoDB(Settings(mongo_uri=f"mongodb://{address}/shop?replicaSet=callviz")).snapshot(WHOLE, LOG),
+        snapshot(Settings(mongo_uri=f"mongodb://{address}/shop?replicaSet=callviz")),
     ):
         pass
-    assert "Grant it the role read" in str(caught.value)
+    assert "grant the user the role read" in str(caught.value)

@@ -250,7 +250,7 @@ def test_long_reads_tell_their_progress(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 100)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 100)
     monkeypatch.setattr("callviz_dagster.progress.Progress.every_seconds", 0.0)
     some_calls(collection, 1000)
     result = refresh(settings, "raw_calls")

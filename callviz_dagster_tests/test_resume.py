@@ -18,9 +18,12 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from callviz_dagster.demo.mongod import Server, running_replica_set
-from callviz_dagster.mongodb.resource import MongoDB, MongoError
+from callviz_dagster.mongodb.coverage import count_coverage
+from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.partitions import WHOLE, Partition, Partitioning, between
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.mongo import snapshot
 from callviz_dagster_tests.helpers.proxy import Network, network
 
 LOG = logging.getLogger("test")
@@ -99,7 +102,7 @@ def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(
     ports: defaultdict[str, set[int | None]] = defaultdict(set)
     client = functools.partial(MongoClient, event_listeners=[Asked()])
     monkeypatch.setattr("callviz_dagster.mongodb.resource.pymongo.MongoClient", client)
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 5_000)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 5_000)
     settings = Settings(
         mongo_uri=f"{members[0].uri}&readPreference=secondary",
         mongo_database="shop",
@@ -109,10 +112,10 @@ def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(
     )
     partitioning = Partitioning.of(settings)
     partitions = partitioning.partitions(dt.datetime(2024, 3, 1, tzinfo=dt.UTC))
-    with MongoDB(settings).instant(LOG) as instant:
-        coverage = instant.coverage(partitioning, partitions, {*partitions})
+    with MongoDB(settings).snapshot_session(LOG) as session:
+        coverage = count_coverage(session, partitioning, partitions, {*partitions})
         assert (coverage.documents, coverage.no_date) == (NUMBER, NUMBER)
-        read = instant.read(WHOLE)
+        read = session.read(WHOLE)
         assert sum(len(bson.decode_all(batch)) for batch in read) == read.documents == NUMBER
     assert {"aggregate", "find", "getMore"} <= ports.keys()
     assert primary(members).port not in set().union(*ports.values())
@@ -126,10 +129,10 @@ QUICK = "heartbeatFrequencyMS=500&connectTimeoutMS=1000"
 def test_a_disturbed_read_equals_an_undisturbed_one(
     members: list[Server], disturb: Callable[[list[Server]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 500)
     settings = Settings(mongo_uri=f"{members[0].uri}&{QUICK}", mongo_database="shop")
     documents: list[Document] = []
-    with MongoDB(settings).snapshot(WHOLE, LOG) as read:
+    with snapshot(settings) as read:
         assert read.point_in_time
         for number, batch in enumerate(read):
             documents += bson.decode_all(batch)
@@ -147,7 +150,7 @@ def test_a_disturbed_read_equals_an_undisturbed_one(
 @pytest.fixture
 def reading_through(members: list[Server], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Network, Settings]]:
     """Give a network to the primary, and settings that read through it."""
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 500)
     with network(primary(members).port) as net:
         uri = f"mongodb://127.0.0.1:{net.port}/?directConnection=true&serverSelectionTimeoutMS=1000&{QUICK}"
         yield net, Settings(mongo_uri=uri, mongo_database="shop")
@@ -158,7 +161,7 @@ def test_a_read_whose_connections_are_reset_in_mid_batch_equals_an_undisturbed_o
 ) -> None:
     net, settings = reading_through
     documents: list[Document] = []
-    with MongoDB(settings).snapshot(WHOLE, LOG) as read:
+    with snapshot(settings) as read:
         assert read.point_in_time
         for number, batch in enumerate(read):
             documents += bson.decode_all(batch)
@@ -177,7 +180,7 @@ def test_a_read_over_a_network_that_goes_silent_goes_on_when_it_is_back(
     log = logging.getLogger("silent network")
     monkeypatch.setattr(log, "warning", lambda message: net.come_back())
     documents: list[Document] = []
-    with MongoDB(settings).snapshot(WHOLE, log) as read:
+    with snapshot(settings, log=log) as read:
         for number, batch in enumerate(read):
             documents += bson.decode_all(batch)
             if number == 1:
@@ -190,10 +193,10 @@ def test_a_network_that_stays_silent_is_told(
     reading_through: tuple[Network, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, settings = reading_through
-    monkeypatch.setattr("callviz_dagster.mongodb.resource._RESUMES", 1)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.MOST_RETRIES", 1)
     with (
         pytest.raises(MongoError, match=rf"^MongoDB did not answer: 127\.0\.0\.1:{net.port}.* Check the host and port"),
-        MongoDB(settings).snapshot(WHOLE, LOG) as read,
+        snapshot(settings) as read,
     ):
         for _ in read:
             net.go_silent()
@@ -207,10 +210,10 @@ def hang(members: list[Server], command: str, times: int) -> None:
 
 
 def test_a_server_that_hangs_in_mid_read_is_asked_again(members: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 500)
     settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
     hang(members, "getMore", 1)
-    with MongoDB(settings).snapshot(WHOLE, LOG) as read:
+    with snapshot(settings) as read:
         documents = [document for batch in read for document in bson.decode_all(batch)]
     assert read.resumed >= 1
     assert [document["_id"] for document in documents] == list(range(NUMBER))
@@ -220,13 +223,16 @@ def test_a_server_that_hangs_in_mid_read_is_asked_again(members: list[Server], m
 def test_a_server_that_hangs_again_and_again_is_told(
     members: list[Server], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 500)
-    monkeypatch.setattr("callviz_dagster.mongodb.resource._PATIENCE_SECONDS", 0.9)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 500)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.PATIENCE_SECONDS", 0.9)
     settings = Settings(mongo_uri=f"{members[0].uri}&socketTimeoutMS=500", mongo_database="shop")
     hang(members, command, 5)
     with (
-        pytest.raises(MongoError, match=r"was reached and then did not answer: .*set socketTimeoutMS in CALLVIZ_MONGO"),
-        MongoDB(settings).snapshot(WHOLE, LOG) as read,
+        pytest.raises(
+            MongoError,
+            match=r"but the server stopped responding: .*set socketTimeoutMS in CALLVIZ_MONGO",
+        ),
+        snapshot(settings) as read,
     ):
         for _ in read:
             pass
@@ -246,7 +252,7 @@ def test_no_answer_is_waited_for_without_end_unless_the_connection_string_says_s
 def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type(
     members: list[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.BATCH", 50)
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 50)
     identifiers: list[Any] = [*range(200), *(f"call-{n:03d}" for n in range(200)), *({"n": n} for n in range(50))]
     day = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
     partition = Partition("w", "w", "start", day, day + dt.timedelta(1))
@@ -257,7 +263,7 @@ def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type
     settings = Settings(mongo_uri=members[0].uri, mongo_database="shop", mongo_collection="days")
     documents: list[Document] = []
     assert partition.filter() == between("start", partition.start, partition.end)
-    with MongoDB(settings).snapshot(partition, LOG) as read:
+    with snapshot(settings, partition) as read:
         for number, batch in enumerate(read):
             documents += bson.decode_all(batch)
             if number in (1, 6):

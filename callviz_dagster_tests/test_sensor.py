@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 import logging
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -25,17 +27,22 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from callviz_dagster.automation import sensor as refresh
+from callviz_dagster.automation import sensor
 from callviz_dagster.automation.decisions import Cursor
+from callviz_dagster.automation.runs import SILENCE, deployment_tags
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.mongodb.resource import HistoryLostError, MongoDB, MongoError
+from callviz_dagster.mongodb.changes import read_changes
+from callviz_dagster.mongodb.errors import HistoryLostError, MongoError
+from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.run_file import RunState, run_state
 from callviz_dagster_tests.helpers.lock import holder
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")
+LOCATION = "callviz_dagster"
 # A zone in which it is about noon, so that no test runs over midnight.
 ZONE = f"Etc/GMT{dt.datetime.now(dt.UTC).hour - 12:+d}"
 TODAY = dt.datetime.combine(dt.datetime.now(ZoneInfo(ZONE)).date(), dt.time(), ZoneInfo(ZONE))
@@ -58,7 +65,12 @@ class Daemon:
         self.observed: list[dict[str, Any]] = []
         definitions = build_definitions(settings)
         selection = dg.AssetSelection.assets("raw_calls", "calls", "rejected_calls", "calls_csv")
-        job = dg.define_asset_job("refresh_calls", selection=selection, executor_def=dg.in_process_executor)
+        job = dg.define_asset_job(
+            "refresh_calls",
+            selection=selection,
+            executor_def=dg.in_process_executor,
+            run_tags=deployment_tags(settings),
+        )
         self.job = dg.Definitions(
             assets=definitions.assets, jobs=[job], resources=definitions.resources
         ).resolve_job_def("refresh_calls")
@@ -66,7 +78,7 @@ class Daemon:
     def tick(self, *, later: float = 61) -> str:
         """Tick so many seconds later; return the reason for doing nothing, or an empty text."""
         self.now += dt.timedelta(seconds=later)
-        result = refresh.tick(self.cursor, self.instance, MongoDB(self.settings), self.settings, self.now)
+        result = sensor.tick(self.cursor, self.instance, MongoDB(self.settings), self.settings, self.now, LOCATION)
         self.cursor = result.cursor
         self.requested += result.run_requests or []
         for event in result.asset_events:
@@ -75,13 +87,28 @@ class Daemon:
 
     def run(self) -> bool:
         """Execute the run that was requested last."""
-        request = self.requested[-1]
-        done = self.job.execute_in_process(instance=self.instance, tags=dict(request.tags), raise_on_error=False)
+        done = self.job.execute_in_process(instance=self.instance, tags=self.request_tags, raise_on_error=False)
         return done.success
 
     def refresh(self) -> None:
         assert self.tick() == ""
         assert self.run()
+
+    def by_hand(self, *assets: str, partition: str | None = None) -> bool:
+        """Materialize assets as from the command line, with another Dagster instance; return whether it succeeded."""
+        definitions = build_definitions(self.settings)
+        job = dg.define_asset_job("by_hand", dg.AssetSelection.assets(*assets), executor_def=dg.in_process_executor)
+        bounds = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+        resolved = dg.Definitions(
+            assets=definitions.assets, jobs=[job], resources=definitions.resources
+        ).resolve_job_def("by_hand")
+        tags = dict.fromkeys(bounds, partition) if partition else {}
+        return resolved.execute_in_process(tags=tags, raise_on_error=False).success
+
+    @property
+    def request_tags(self) -> dict[str, str]:
+        """Tags of the run that Dagster makes of the last request."""
+        return deployment_tags(self.settings) | dict(self.requested[-1].tags)
 
     @property
     def partitions(self) -> str:
@@ -120,8 +147,8 @@ def daily(settings: Settings, collection: Collection[Document]) -> Daemon:
 
 
 def test_the_first_look_refreshes_everything_and_the_next_nothing(daemon: Daemon) -> None:
-    assert daemon.requested[0].tags["callviz/reason"] == "the first look at the collection"
-    first = f"{daemon.now:%H:%M:%S}"
+    assert daemon.requested[0].tags["callviz/reason"] == "the first poll of the collection"
+    first = f"{daemon.now:%H:%M:%S} UTC"
     for _ in range(3):
         assert daemon.tick() == f"no changes since {first}, 7 calls"
     assert len(daemon.requested) == 1
@@ -131,7 +158,7 @@ def test_no_changes_are_told_since_the_last_change(daemon: Daemon, collection: C
     assert daemon.tick().startswith("no changes")
     collection.insert_one({"_id": "new", "start_time": at(6)})
     daemon.refresh()
-    seen = f"{daemon.now:%H:%M:%S}"
+    seen = f"{daemon.now:%H:%M:%S} UTC"
     for _ in range(2):
         assert daemon.tick() == f"no changes since {seen}, 8 calls"
 
@@ -154,7 +181,7 @@ def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
 ) -> None:
     collection.insert_one({"_id": "first", "start_time": at(6)})
     assert daemon.tick() == ""
-    waiting = daemon.instance.create_run_for_job(daemon.job, tags=dict(daemon.requested[-1].tags))
+    waiting = daemon.instance.create_run_for_job(daemon.job, tags=daemon.request_tags)
     for status, event in (
         ("not_started", None),
         ("starting", DagsterEventType.RUN_STARTING),
@@ -163,7 +190,7 @@ def test_changes_during_a_refresh_are_not_lost_and_start_no_second_one(
         if event:
             daemon.instance.report_dagster_event(DagsterEvent(event.value, "refresh_calls"), waiting.run_id)
         collection.insert_one({"_id": f"while {status}", "start_time": at(6)})
-        assert f"is {status}; changes wait for its end" in daemon.tick()
+        assert f"is {status}; changes wait for its end" in daemon.tick(later=1)
     assert len(daemon.requested) == 2
     daemon.instance.delete_run(waiting.run_id)
     assert daemon.run()
@@ -181,11 +208,8 @@ def test_changes_while_a_refresh_is_queued_are_read_by_it_and_start_no_second_on
     with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as daemon.instance:
         collection.insert_one({"_id": "first", "start_time": at(6)})
         assert daemon.tick() == ""
-        origin = GrpcServerCodeLocationOrigin("127.0.0.1", 9, location_name="callviz_dagster")
         run = daemon.instance.create_run_for_job(
-            daemon.job,
-            tags=dict(daemon.requested[-1].tags),
-            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), "refresh_calls"),
+            daemon.job, tags=daemon.request_tags, remote_job_origin=origin(LOCATION, "refresh_calls")
         )
         daemon.instance.report_dagster_event(
             DagsterEvent(DagsterEventType.RUN_ENQUEUED.value, "refresh_calls"), run.run_id
@@ -209,28 +233,70 @@ def test_changes_while_a_refresh_is_queued_are_read_by_it_and_start_no_second_on
         assert len(ids(daemon.settings)) == 7 + 1 + 3 - 1
 
 
-def test_runs_of_other_code_locations_are_let_alone(daemon: Daemon, collection: Collection[Document]) -> None:
-    """They may well run for hours and say nothing, and have the same name where they were started without a job."""
-    asset = dg.define_asset_job("elsewhere", selection=dg.AssetSelection.assets("elsewhere"))
-    definitions = dg.Definitions(assets=[dg.asset(name="elsewhere")(lambda: None)], jobs=[asset])
-    job = definitions.resolve_job_def("__ASSET_JOB").get_subset(asset_selection={dg.AssetKey("elsewhere")})
-    other = daemon.instance.create_run_for_job(
-        job, asset_selection=frozenset({dg.AssetKey("elsewhere")}), status=dg.DagsterRunStatus.STARTED
+def origin(location: str, job: str) -> RemoteJobOrigin:
+    """Return where a run comes from that was launched in the UI."""
+    server = GrpcServerCodeLocationOrigin("127.0.0.1", 9, location_name=location)
+    return RemoteJobOrigin(RemoteRepositoryOrigin(server, "__repository__"), job)
+
+
+def unrelated_run(daemon: Daemon, kind: str) -> dg.DagsterRun:
+    """Start a run that has something in common with the refreshes of this deployment, and works on other files."""
+    if kind == "another callviz":
+        elsewhere = dataclasses.replace(daemon.settings, data_dir=daemon.settings.data_dir / "elsewhere")
+        other = Daemon(elsewhere).job
+        tags, location = deployment_tags(elsewhere), "other_callviz"
+    else:
+        asset = dg.asset(name="calls")(lambda: None)
+        named = dg.define_asset_job("refresh_calls", selection=[asset])
+        other = dg.Definitions(assets=[asset], jobs=[named]).resolve_job_def(kind)
+        tags, location = {}, "elsewhere"
+    run = daemon.instance.create_run_for_job(
+        other,
+        asset_selection=frozenset({dg.AssetKey("calls")}) if kind == "__ASSET_JOB" else None,
+        status=dg.DagsterRunStatus.STARTED,
+        tags=tags,
+        remote_job_origin=origin(location, other.name),
     )
-    daemon.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, job.name), other.run_id)
+    daemon.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, other.name), run.run_id)
+    return run
+
+
+@pytest.mark.parametrize("kind", ["refresh_calls", "__ASSET_JOB", "another callviz"])
+def test_runs_of_other_code_locations_are_let_alone(
+    daemon: Daemon, collection: Collection[Document], kind: str
+) -> None:
+    """A job or an asset may have the same name; such a run may take hours and say nothing."""
+    other = unrelated_run(daemon, kind)
     collection.insert_one({"_id": "new", "start_time": at(6)})
-    assert daemon.tick(later=10_000) == ""
+    assert daemon.tick(later=10_000) == "", "it is not waited for"
     run = daemon.instance.get_run_by_id(other.run_id)
     assert run is not None
-    assert (run.job_name, run.status) == ("__ASSET_JOB", dg.DagsterRunStatus.STARTED)
+    assert run.status is dg.DagsterRunStatus.STARTED, "it is not ended"
+
+
+@pytest.mark.parametrize("kind", ["refresh_calls", "__ASSET_JOB", "another callviz"])
+def test_runs_of_other_code_locations_do_not_count_as_the_last_refresh(
+    daemon: Daemon, collection: Collection[Document], kind: str
+) -> None:
+    daemon.now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=61)
+    unrelated_run(daemon, kind)
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick(later=0) == ""
 
 
 def test_a_refresh_of_someone_else_is_waited_for_too(daemon: Daemon, collection: Collection[Document]) -> None:
     by_hand = build_definitions(daemon.settings).resolve_job_def("__ASSET_JOB")
-    for job, selection in ((daemon.job, None), (by_hand, frozenset({dg.AssetKey("raw_calls")}))):
-        other = daemon.instance.create_run_for_job(job, asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
+    raw_calls = frozenset({dg.AssetKey("raw_calls")})
+    for job, selection, tags in ((daemon.job, None, deployment_tags(daemon.settings)), (by_hand, raw_calls, {})):
+        other = daemon.instance.create_run_for_job(
+            job,
+            asset_selection=selection,
+            status=dg.DagsterRunStatus.STARTED,
+            tags=tags,
+            remote_job_origin=origin(LOCATION, job.name),
+        )
         collection.insert_one({"start_time": at(6)})
-        assert other.run_id[:8] in daemon.tick()
+        assert other.run_id[:8] in daemon.tick(later=1)
         daemon.instance.delete_run(other.run_id)
     daemon.refresh()
 
@@ -282,19 +348,188 @@ def test_a_run_that_was_never_started_is_asked_for_again(daemon: Daemon, collect
     assert "new" in ids(daemon.settings)
 
 
-def test_a_run_whose_process_is_gone_is_not_waited_for_without_end(
-    daemon: Daemon, collection: Collection[Document]
+def launch(daemon: Daemon, *events: DagsterEventType) -> dg.DagsterRun:
+    """Make a run of the last request, as far as some events; the time of the daemon is that of its last event."""
+    run = daemon.instance.create_run_for_job(daemon.job, tags=daemon.request_tags)
+    for event in events:
+        daemon.instance.report_dagster_event(DagsterEvent(event.value, "refresh_calls"), run.run_id)
+    daemon.now = dt.datetime.now(dt.UTC)
+    return run
+
+
+BEFORE_START = {
+    "not started": (),
+    "starting": (DagsterEventType.RUN_STARTING,),
+    "started": (DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START),
+    "canceling": (DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START, DagsterEventType.RUN_CANCELING),
+}
+
+
+@pytest.mark.parametrize("events", BEFORE_START.values(), ids=BEFORE_START.keys())
+def test_a_run_whose_process_never_comes_is_not_waited_for_without_end(
+    daemon: Daemon, collection: Collection[Document], events: tuple[DagsterEventType, ...]
 ) -> None:
-    """After a power cut nobody tells Dagster that the run has ended."""
+    """After a power cut, or a submission that failed, nothing tells Dagster that the run has ended."""
     collection.insert_one({"_id": "new", "start_time": at(6)})
     assert daemon.tick() == ""
-    run = daemon.instance.create_run_for_job(daemon.job, tags=dict(daemon.requested[-1].tags))
-    daemon.instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "refresh_calls"), run.run_id)
+    run = launch(daemon, *events)
+    assert "changes wait for its end" in daemon.tick(later=SILENCE.total_seconds() - 30)
     with one_at_a_time(daemon.settings.data_dir, LOG):
-        assert "is started; changes wait for its end" in daemon.tick(later=1000)
+        assert "changes wait for its end" in daemon.tick(later=60)
     assert f"run {run.run_id[:8]} was a failure" in daemon.tick(later=1)
+    ended = daemon.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
     daemon.refresh()
     assert "new" in ids(daemon.settings)
+
+
+WORK = (
+    "import pathlib, sys\n"
+    "from callviz_dagster.storage.run_file import run_file\n"
+    "with run_file(pathlib.Path(sys.argv[1]), sys.argv[2]):\n"
+    "    print('at work', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
+
+
+@pytest.fixture
+def process_of_run(daemon: Daemon, collection: Collection[Document]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Give the id of a run that was requested, and the process that works on it."""
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick() == ""
+    run = launch(daemon, *BEFORE_START["started"])
+    command = [sys.executable, "-c", WORK, str(daemon.settings.data_dir), run.run_id]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        yield run.run_id, process
+        process.kill()
+
+
+def test_a_killed_refresh_is_noticed_at_once(daemon: Daemon, process_of_run: tuple[str, subprocess.Popen[str]]) -> None:
+    run_id, process = process_of_run
+    assert f"refresh {run_id[:8]} is started; changes wait for its end" == daemon.tick(later=1)
+    process.kill()
+    process.wait()
+    assert f"run {run_id[:8]} was a failure" in daemon.tick(later=1)
+    daemon.refresh()
+    assert "new" in ids(daemon.settings)
+
+
+def test_a_refresh_that_lives_is_not_ended_however_long_it_is_silent(
+    daemon: Daemon, process_of_run: tuple[str, subprocess.Popen[str]]
+) -> None:
+    run_id, _ = process_of_run
+    assert "changes wait for its end" in daemon.tick(later=100_000)
+    run = daemon.instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.STARTED
+
+
+def test_a_killed_refresh_from_the_command_line_is_noticed_too(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    """It has neither a job's tags nor a code location, but it has left its file in the data folder."""
+    by_hand = build_definitions(daemon.settings).resolve_job_def("__ASSET_JOB")
+    run = daemon.instance.create_run_for_job(by_hand, status=dg.DagsterRunStatus.STARTED)
+    folder = daemon.settings.data_dir / ".runs"
+    folder.mkdir(exist_ok=True)
+    (folder / run.run_id).touch()
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick() == ""
+    ended = daemon.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_refresh_shows_that_it_lives_until_it_has_ended(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = daemon.settings.data_dir / ".runs"
+    states = []
+
+    def publish(*_: Any, **__: Any) -> None:
+        (path,) = folder.iterdir()
+        states.append(run_state(daemon.settings.data_dir, path.name))
+        raise RuntimeError("the test has seen enough")
+
+    monkeypatch.setattr("callviz_dagster.assets.calls_csv.publish_csv", publish)
+    assert not daemon.run()
+    assert states == [RunState.ALIVE]
+    assert not [*folder.iterdir()]
+
+
+READ = ("raw_calls", "calls", "rejected_calls")
+ALL = (*READ, "calls_csv", "callviz_workbook", "call_dashboard")
+
+
+@pytest.mark.parametrize("assets", [READ[:1], READ], ids=["raw_calls", "raw_calls and calls"])
+def test_changes_that_were_read_by_hand_and_never_published_are_refreshed(
+    daemon: Daemon, collection: Collection[Document], assets: tuple[str, ...]
+) -> None:
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.by_hand(*assets)
+    daemon.refresh()
+    assert "new" in ids(daemon.settings)
+    assert daemon.tick().startswith("no changes")
+
+
+@pytest.mark.parametrize("step", ["calls.make_partition", "calls_csv.publish_csv", "call_dashboard.publish_page"])
+def test_changes_that_a_failed_refresh_by_hand_has_read_are_refreshed(
+    daemon: Daemon, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    assert daemon.by_hand(*ALL)
+    assert daemon.tick().startswith("no changes")
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    with monkeypatch.context() as broken:
+        broken.setattr(f"callviz_dagster.assets.{step}", lambda *_, **__: 1 / 0)
+        assert not daemon.by_hand(*ALL)
+    assert daemon.tick() == ""
+    assert daemon.by_hand(*ALL)
+    assert "new" in ids(daemon.settings)
+
+
+@pytest.mark.parametrize("step", ["calls.make_partition", "calls_csv.publish_csv"])
+def test_changes_that_a_killed_refresh_of_the_sensor_has_read_are_refreshed(
+    daemon: Daemon, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Its run was deleted in the UI, so that nothing tells the sensor that it has failed."""
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick() == ""
+    with monkeypatch.context() as broken:
+        broken.setattr(f"callviz_dagster.assets.{step}", lambda *_, **__: 1 / 0)
+        assert not daemon.run()
+    daemon.cursor = dataclasses.replace(Cursor.from_json(daemon.cursor), requested=None).to_json()
+    daemon.refresh()
+    assert "new" in ids(daemon.settings)
+
+
+def test_a_partition_that_was_read_by_hand_is_refreshed(daily: Daemon, collection: Collection[Document]) -> None:
+    assert daily.tick().startswith("no changes")
+    collection.insert_one({"_id": "new", "start_time": at(2)})
+    assert daily.by_hand("raw_calls", partition=DAYS[2])
+    collection.insert_one({"_id": "also new", "start_time": at(4)})
+    daily.refresh()
+    assert daily.partitions == f"{DAYS[2]}, {DAYS[4]}"
+    assert {"new", "also new"} <= {*ids(daily.settings)}
+    assert daily.tick().startswith("no changes")
+
+
+def test_a_deleted_call_that_is_in_no_table_any_more_is_taken_out_of_what_is_published(
+    daily: Daemon, collection: Collection[Document]
+) -> None:
+    """It is looked up in `calls` to find its partition, and there a refresh by hand has removed it before."""
+    collection.delete_one({"_id": "c3"})
+    assert daily.by_hand(*READ, partition=DAYS[3])
+    daily.refresh()
+    assert daily.partitions == DAYS[3]
+    assert "c3" not in ids(daily.settings)
+
+
+def test_a_publish_folder_that_is_emptied_is_filled_again(daemon: Daemon) -> None:
+    shutil.rmtree(daemon.settings.publish_dir)
+    daemon.refresh()
+    assert ids(daemon.settings) == [f"c{day}" for day in range(7)]
+    assert daemon.tick().startswith("no changes")
 
 
 def test_only_the_touched_partitions_are_requested(daily: Daemon, collection: Collection[Document]) -> None:
@@ -586,8 +821,8 @@ def test_a_token_that_the_server_cannot_know_is_lost_history(
     settings: Settings, collection: Collection[Document]
 ) -> None:
     collection.insert_one({"_id": 1})
-    with pytest.raises(HistoryLostError):
-        MongoDB(settings).changes({"_data": "no token"})
+    with MongoDB(settings).collection() as calls, pytest.raises(HistoryLostError):
+        read_changes(calls, {"_data": "no token"})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import dagster as dg
 from callviz_dagster.assets.checks.published_together import together
 from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
-from callviz_dagster.mongodb.resource import MongoError
+from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile

@@ -27,7 +27,10 @@ from callviz_dagster.assets.common import (
     user_errors_as_failures,
 )
 from callviz_dagster.concurrency import prefetch
-from callviz_dagster.mongodb.resource import Instant, MongoDB, SnapshotTooOldError
+from callviz_dagster.mongodb.coverage import count_coverage
+from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.snapshot import SnapshotSession
 from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
@@ -216,8 +219,8 @@ def check_coverage(
     if not selection.partitioning.partitioned:
         return None
     made = set(existing_partitions(selection.all_partitions, settings.data_dir))
-    with mongo.instant(log) as instant:
-        coverage = instant.coverage(selection.partitioning, selection.all_partitions, made | {*selection.partitions})
+    with mongo.snapshot_session(log) as session:
+        coverage = count_coverage(session, selection.partitioning, selection.all_partitions, made | {*selection.partitions})
     coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
     if coverage.create_index:
         log.warning(
@@ -252,13 +255,13 @@ def archive_partitions(
     attempt = 1
     while waiting:
         try:
-            with mongo.instant(log) as instant:
+            with mongo.snapshot_session(log) as session:
                 while waiting:
-                    manifest, seconds = _archive_once(instant, waiting[0], data_dir, log, require_volume)
+                    manifest, seconds = _archive_once(session, waiting[0], data_dir, log, require_volume)
                     partition = waiting.pop(0)
                     attempt = 1
                     yield Archived(partition, manifest, seconds, stat_and_hash(partition.archive(data_dir)))
-        except SnapshotTooOldError as error:
+        except ReadLostError as error:
             if attempt == _READS:
                 raise
             attempt += 1
@@ -266,7 +269,7 @@ def archive_partitions(
 
 
 def _archive_once(
-    instant: Instant,
+    session: SnapshotSession,
     partition: Partition,
     data_dir: Path,
     log: logging.Logger,
@@ -279,7 +282,7 @@ def _archive_once(
     profile, walker = Profile(), Walker()
     with staged(path, private=True) as temporary:
         with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
-            read = instant.read(partition)
+            read = session.read(partition)
             log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")
             progress = Progress(log, "Reading", read.expected)
             for documents in prefetch(read):

@@ -45,7 +45,7 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
     began = told = time.monotonic()
     limit = WAIT_SECONDS if wait_seconds is None else wait_seconds
     try:
-        while not _locked(handle):
+        while not try_lock(handle):
             now = time.monotonic()
             if now - began >= limit:
                 raise BusyError(
@@ -77,7 +77,7 @@ def held_by(data_dir: Path) -> str:
     except OSError as error:
         raise _explained(error, path) from error
     try:
-        return "" if _locked(handle) else _owner(path)
+        return "" if try_lock(handle, shared=True) else _owner(path)
     finally:
         os.close(handle)
 
@@ -93,8 +93,11 @@ def _explained(error: OSError, path: Path) -> FileError:
     )
 
 
-def _locked(handle: int) -> bool:
-    """Try to take the lock; return whether it was taken."""
+def try_lock(handle: int, *, shared: bool = False) -> bool:
+    """Try to take the lock of an open file; return whether it was taken. A shared one only tests that nobody holds it.
+
+    On Windows every lock is exclusive.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -104,7 +107,7 @@ def _locked(handle: int) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
             raise

@@ -1,0 +1,62 @@
+"""The job `refresh_calls` and the schedule `nightly_refresh`.
+
+What belongs elsewhere: refreshing when something has changed (`sensor.py`), and what a refresh does (`assets/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from callviz_dagster.automation.runs import deployment_tags
+from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning, format_keys
+from callviz_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+REFRESH_CALLS = "refresh_calls"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def build_refresh_calls(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """Return the job that materializes all assets."""
+    return dg.define_asset_job(
+        REFRESH_CALLS,
+        selection=dg.AssetSelection.all().materializable(),
+        description="Read the collection and publish everything that is made from it.",
+        executor_def=dg.in_process_executor,
+        run_tags=deployment_tags(settings),
+    )
+
+
+def build_nightly_refresh(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule that refreshes all partitions once a night, as a fallback for the sensor."""
+    hour, minute = (settings.nightly or "03:00").split(":")
+
+    @dg.schedule(
+        name="nightly_refresh",
+        job=job,
+        cron_schedule=f"{int(minute)} {int(hour)} * * *",
+        execution_timezone=settings.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING if settings.nightly else dg.DefaultScheduleStatus.STOPPED,
+        description="Refresh everything, all partitions included: the fallback for the sensor calls_changed.",
+    )
+    def nightly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        partitions = Partitioning.of(settings).partitions(context.scheduled_execution_time)
+        return dg.RunRequest(
+            run_key=context.scheduled_execution_time.isoformat(), tags=partition_tags(partitions, partitions)
+        )
+
+    return nightly_refresh
+
+
+def partition_tags(partitions: Sequence[Partition], every: Sequence[Partition]) -> dict[str, str]:
+    """Return the run tags that ask for some of all partitions; none where the one partition is the whole collection."""
+    if not partitions or not partitions[0].key:
+        return {}
+    bounds = dict(zip(_RANGE_TAGS, (partitions[0].key, partitions[-1].key), strict=True))
+    keys = format_keys(partitions, every)
+    return bounds | ({PARTITIONS_TAG: keys} if ", " in keys else {})

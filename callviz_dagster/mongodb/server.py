@@ -1,0 +1,127 @@
+"""What is read: which server answers, what kind of collection it is, and what both can give.
+
+What belongs elsewhere: reading with what they give (`snapshot.py`, `changes.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from callviz_dagster.mongodb.errors import UNAUTHORIZED, MongoError
+
+_WIRE_VERSION_OF_5_0 = 13
+"""Snapshot reads outside of transactions came with MongoDB 5.0."""
+_MOST_NAMES = 20
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server and the collection, as far as reading depends on them."""
+
+    description: str
+    """Version and kind, for example `MongoDB 6.0.5, replica set callviz`."""
+    process: str
+    """Changes when another process answers: after a restart or an election."""
+    sharded: bool = False
+    view: bool = False
+    """A view or a time-series collection: it has no index on `_id`, and an `_id` may occur more than once."""
+    view_of: str = ""
+    """The collection that a view is made from."""
+    collation: Mapping[str, Any] | None = None
+    """The collection's default collation."""
+    no_snapshot: str = ""
+    """Why documents cannot be read as of one instant, as the rest of a sentence; empty where they can."""
+    no_change_stream: str = ""
+    """Why there is no change stream, as the rest of a sentence; empty where there is one."""
+
+
+def inspect_server(collection: Collection[Any]) -> Server:
+    """Ask the server what it is and what kind of collection this is.
+
+    Raises:
+        MongoError: there is no such collection, so that a typing error is not taken for an empty collection.
+    """
+    client = collection.database.client
+    hello = client.admin.command("hello")
+    entry = _collection_entry(collection)
+    kind, options = entry.get("type", "collection"), entry.get("options", {})
+    sharded = hello.get("msg") == "isdbgrid"
+    deployment = f"replica set {hello['setName']}" if "setName" in hello else "standalone server"
+    return Server(
+        description=f"MongoDB {client.server_info()['version']}, {'sharded cluster' if sharded else deployment}",
+        process=f"{hello.get('topologyVersion', {}).get('processId', '')} {hello.get('electionId', '')}".strip(),
+        sharded=sharded,
+        view=kind != "collection",
+        view_of=options.get("viewOn", ""),
+        collation=options.get("collation"),
+        no_snapshot=_why_no_snapshot(hello, options),
+        no_change_stream=_why_no_change_stream(hello, kind),
+    )
+
+
+def _why_no_snapshot(hello: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        return "a standalone server has none"
+    if hello.get("maxWireVersion", 0) < _WIRE_VERSION_OF_5_0:
+        return "MongoDB has them since 5.0"
+    if hello.get("hidden"):
+        return "a hidden member has no sessions"
+    return "a capped collection has none" if options.get("capped") else ""
+
+
+def _why_no_change_stream(hello: Mapping[str, Any], kind: str) -> str:
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        return "a standalone server has none"
+    return {"view": "a view has none", "timeseries": "a time-series collection has none"}.get(kind, "")
+
+
+def _collection_entry(collection: Collection[Any]) -> Mapping[str, Any]:
+    """Return the collection's entry in the list of collections; an empty one where the user may not see the list."""
+    database = collection.database
+    try:
+        if entries := _list_collections(collection, {"name": collection.name}):
+            return entries[0]
+        names = [entry["name"] for entry in _list_collections(collection, {})]
+        databases = [d["name"] for d in database.client.admin.command("listDatabases", nameOnly=True)["databases"]]
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        if collection.find_one({}, {"_id": 1}) is None:
+            raise MongoError(
+                f"{database.name}.{collection.name} holds nothing that this user may see. Check "
+                "CALLVIZ_MONGO_DATABASE and CALLVIZ_MONGO_COLLECTION, or grant the user the role read on "
+                f"{database.name}."
+            ) from None
+        return {}
+    if not names and database.name not in databases:
+        own = [name for name in databases if name not in ("admin", "config", "local")]
+        raise MongoError(
+            f"The server has no database {database.name!r}{_has(own)}. Set CALLVIZ_MONGO_DATABASE to the one "
+            "that holds the calls."
+        )
+    raise MongoError(
+        f"Database {database.name!r} has no collection {collection.name!r}{_has(names)}. Set "
+        "CALLVIZ_MONGO_COLLECTION to the one that holds the calls."
+    )
+
+
+def _list_collections(collection: Collection[Any], condition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List collections with their options, which a user may see who may read the whole database; else their names."""
+    database = collection.database
+    try:
+        return list(database.list_collections(filter=condition))
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+    reply = database.command("listCollections", nameOnly=True, authorizedCollections=True, filter=dict(condition))
+    entries: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]
+    return entries
+
+
+def _has(names: list[str]) -> str:
+    return f" (it has {', '.join(sorted(names)[:_MOST_NAMES])})" if names else ""
