@@ -169,7 +169,7 @@ class Archived:
             "counted": self.manifest.counted,
             "archived": self.manifest.documents,
             "same_bytes": True,
-            "point_in_time": self.manifest.point_in_time,
+            "no_snapshot": self.manifest.no_snapshot,
         }
 
 
@@ -186,6 +186,7 @@ def _metadata(made: Archived) -> dict[str, Any]:
         **snapshot_metadata(manifest.snapshot_time, manifest.source),
         "server": manifest.server,
         "all documents of one instant": manifest.point_in_time,
+        **({"no snapshot": manifest.no_snapshot} if manifest.no_snapshot else {}),
         "bytes uncompressed": manifest.bytes,
         "interruptions survived": manifest.resumed,
         "dagster/column_schema": dg.TableSchema(
@@ -295,7 +296,7 @@ def _archive_once(
             counted=read.documents,
             archived=profile.documents,
             same_bytes=digest_of_archive(temporary) == archive.sha256,
-            point_in_time=read.point_in_time,
+            no_snapshot=read.no_snapshot,
         )
         if not complete.passed:
             raise AuditFailed([complete])
@@ -309,6 +310,7 @@ def _archive_once(
         point_in_time=read.point_in_time,
         snapshot_time=read.instant.astimezone(dt.UTC).isoformat(),
         cluster_time=str(read.cluster_time or ""),
+        no_snapshot=read.no_snapshot,
         counted=read.documents,
         documents=profile.documents,
         bytes=archive.bytes,

@@ -6,6 +6,7 @@ What belongs elsewhere: reading on after an error that passes (`snapshot.py`).
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 
 from pymongo.errors import (
@@ -74,6 +75,23 @@ def pymongo_errors_explained(settings: Settings) -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise _explain(error, settings) from None
+    except (LookupError, AttributeError, TypeError) as error:
+        if not _raised_by_pymongo(error):
+            raise
+        raise not_of_mongodb(f"{type(error).__name__}: {error}") from None
+
+
+def not_of_mongodb(detail: str) -> MongoError:
+    """Return the error about an answer in a form that MongoDB does not give."""
+    return MongoError(
+        f"The server gave an answer that pymongo cannot read ({detail}). callviz was tried with MongoDB's own servers; "
+        "another product may lack what it needs."
+    )
+
+
+def _raised_by_pymongo(error: BaseException) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] in ("pymongo", "bson")
 
 
 def _explain(error: PyMongoError, settings: Settings) -> MongoError:

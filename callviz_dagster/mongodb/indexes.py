@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pymongo.collection import Collection
 from callviz_dagster.mongodb.server import Server
 from callviz_dagster.partitions import between
 
+_SOME_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 _UNUSABLE = ("partialFilterExpression", "hidden")
 
 
@@ -30,7 +32,8 @@ class StartTimeIndex:
 def find_index(collection: Collection[Any], server: Server, field: str) -> StartTimeIndex:
     """Return how documents are found by the dates of a field (dotted path)."""
     if server.view:
-        plan = _explain(collection, {"find": collection.name, "filter": between(field, None, None)})
+        some_day = between(field, _SOME_DAY, _SOME_DAY + dt.timedelta(1))
+        plan = _explain(collection, {"find": collection.name, "filter": some_day})
         return StartTimeIndex(None, True, "" if _scans_an_index(plan) else _create(server.view_of, collection, field))
     for name, facts in collection.index_information().items():
         key, direction = facts["key"][0]

@@ -51,9 +51,10 @@ def inspect_server(collection: Collection[Any]) -> Server:
     entry = _collection_entry(collection)
     kind, options = entry.get("type", "collection"), entry.get("options", {})
     sharded = hello.get("msg") == "isdbgrid"
-    deployment = f"replica set {hello['setName']}" if "setName" in hello else "standalone server"
+    version = client.server_info().get("version", "")
+    replica_set = f"replica set {hello['setName']}" if "setName" in hello else "standalone server"
     return Server(
-        description=f"MongoDB {client.server_info()['version']}, {'sharded cluster' if sharded else deployment}",
+        description=f"MongoDB {version}, {'sharded cluster' if sharded else replica_set}",
         process=f"{hello.get('topologyVersion', {}).get('processId', '')} {hello.get('electionId', '')}".strip(),
         sharded=sharded,
         view=kind != "collection",
@@ -87,7 +88,7 @@ def _collection_entry(collection: Collection[Any]) -> Mapping[str, Any]:
         if entries := _list_collections(collection, {"name": collection.name}):
             return entries[0]
         names = [entry["name"] for entry in _list_collections(collection, {})]
-        databases = [d["name"] for d in database.client.admin.command("listDatabases", nameOnly=True)["databases"]]
+        databases = _list_databases(collection)
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
@@ -119,8 +120,13 @@ def _list_collections(collection: Collection[Any], condition: Mapping[str, Any])
         if error.code != UNAUTHORIZED:
             raise
     reply = database.command("listCollections", nameOnly=True, authorizedCollections=True, filter=dict(condition))
-    entries: list[Mapping[str, Any]] = reply["cursor"]["firstBatch"]
-    return entries
+    return list(reply.get("cursor", {}).get("firstBatch", ()))
+
+
+def _list_databases(collection: Collection[Any]) -> list[str]:
+    """Return the names of the databases that the user may see; none where the server does not say."""
+    reply = collection.database.client.admin.command("listDatabases", nameOnly=True)
+    return [str(entry.get("name", "")) for entry in reply.get("databases", ())]
 
 
 def _has(names: list[str]) -> str:

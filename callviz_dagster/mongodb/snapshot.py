@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from pymongo.cursor import CursorType, RawBatchCursor
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from callviz_dagster.mongodb.errors import REFUSED, SNAPSHOT_GONE, ReadLostError, passes, reason_of
+from callviz_dagster.mongodb.errors import REFUSED, SNAPSHOT_GONE, ReadLostError, not_of_mongodb, passes, reason_of
 from callviz_dagster.mongodb.indexes import StartTimeIndex, find_index
 from callviz_dagster.mongodb.raw_batches import identifier, last_document, unpack_quickly, without_first
 from callviz_dagster.mongodb.server import Server
@@ -57,8 +57,12 @@ def _probe(collection: Collection[Any], session: ClientSession) -> tuple[Timesta
     """Return the cluster time of a session's snapshot; else None, and why there is none."""
     for attempt in range(_MOST_PROBES):
         try:
-            reply = aggregate(collection, {"$limit": 1}, {"$project": {"_id": 1}}, session=session)
-            return reply.get("atClusterTime"), "the server does not say of which instant its answers are"
+            cluster_time = aggregate(collection, {"$limit": 1}, {"$project": {"_id": 1}}, session=session).get(
+                "atClusterTime"
+            )
+            if isinstance(cluster_time, Timestamp):
+                return cluster_time, ""
+            return None, "the server does not say of which instant its answers are"
         except (OperationFailure, ConfigurationError) as error:
             code = error.code if isinstance(error, OperationFailure) else None
             if code in REFUSED or passes(error):
@@ -269,6 +273,8 @@ def aggregate(
                 read_preference=collection.read_preference,
                 **options,
             )
+            if "firstBatch" not in reply.get("cursor", {}):
+                raise not_of_mongodb("an aggregation without a cursor")
             cursor: dict[str, Any] = reply["cursor"]
             return cursor
         except PyMongoError as error:
@@ -282,4 +288,4 @@ def _count(
 ) -> int:
     matching = [{"$match": condition}] if condition else []
     batch = aggregate(collection, *matching, {"$count": "documents"}, hint=hint, **options)["firstBatch"]
-    return batch[0]["documents"] if batch else 0
+    return int(batch[0].get("documents", 0)) if batch else 0

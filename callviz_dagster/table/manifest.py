@@ -66,6 +66,8 @@ class Manifest:
     profile: Profile
     span: str = ""
     """The documents that the partition takes, see `Partition.span`."""
+    no_snapshot: str = ""
+    """Why the documents are not of one instant; empty where they are."""
 
     def to_json(self) -> str:
         """Return the manifest as JSON text for people and programs."""

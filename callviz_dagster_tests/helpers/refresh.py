@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -15,14 +16,14 @@ Document = dict[str, Any]
 START = dt.datetime(2024, 3, 30, 23, 30, tzinfo=dt.UTC)
 
 
-def refresh(settings: Settings, *assets: str) -> dg.ExecuteInProcessResult:
+def refresh(settings: Settings, *assets: str, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
     definitions = build_definitions(settings)
     selection = dg.AssetSelection.assets(*(assets or ("raw_calls", "calls", "rejected_calls", "calls_csv")))
     job = dg.define_asset_job("test", selection=selection, executor_def=dg.in_process_executor)
     resolved = dg.Definitions(
         assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
     ).resolve_job_def("test")
-    return resolved.execute_in_process(raise_on_error=False)
+    return resolved.execute_in_process(tags=dict(tags or {}), raise_on_error=False)
 
 
 def refresh_job(settings: Settings, *, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
