@@ -532,6 +532,26 @@ def test_a_publish_folder_that_is_emptied_is_filled_again(daemon: Daemon) -> Non
     assert daemon.tick().startswith("no changes")
 
 
+def test_a_refused_drop_is_not_tried_again_until_it_is_accepted(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    daemon.settings = dataclasses.replace(daemon.settings, max_drop=0.5)
+    daemon.job = Daemon(daemon.settings).job
+    collection.delete_many({"_id": {"$ne": "c3"}})
+    assert daemon.tick() == ""
+    assert not daemon.run()
+    for _ in range(3):
+        told = daemon.tick(later=10_000)
+        assert told.startswith("changes waiting: the last refresh was refused: 1 documents in the collection, 7 in")
+        assert "callviz/accept_drop=1" in told
+    assert len(ids(daemon.settings)) == 7
+    daemon.requested[-1] = dg.RunRequest(tags={**daemon.requested[-1].tags, "callviz/accept_drop": "1"})
+    assert daemon.run()
+    daemon.refresh()
+    assert ids(daemon.settings) == ["c3"]
+    assert daemon.tick().startswith("no changes")
+
+
 def test_only_the_touched_partitions_are_requested(daily: Daemon, collection: Collection[Document]) -> None:
     collection.insert_one({"_id": "new", "start_time": at(1, 5)})
     collection.update_one({"_id": "c5"}, {"$set": {"status": "completed"}})

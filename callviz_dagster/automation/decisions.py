@@ -212,6 +212,8 @@ class Situation:
     """The time zone of times in reasons."""
     note: str = ""
     """What a user should know about how changes are found."""
+    refused: str = ""
+    """Why the last refresh was refused, and what to do; empty where it was not."""
 
     def at(self, moment: dt.datetime) -> str:
         """Return a moment as text, with its date unless that is today's."""
@@ -260,6 +262,8 @@ def _described(cursor: Cursor, due: Mapping[str, ClusterTime], situation: Situat
 def _why_wait(cursor: Cursor, situation: Situation, changed: str) -> str:
     """Return why what has changed is not refreshed now; an empty text where it is."""
     now = situation.now
+    if situation.refused:
+        return f"{changed} waiting: {situation.refused}"
     try_again = _moment(cursor.try_again)
     if try_again and now < try_again:
         times = "once" if cursor.attempts == 1 else f"{cursor.attempts} times"

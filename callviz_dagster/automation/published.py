@@ -14,8 +14,8 @@ from pathlib import Path
 from callviz_dagster.automation.decisions import ClusterTime
 from callviz_dagster.partitions import Partition
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.published import cluster_time, read_record
-from callviz_dagster.tableau.workbook import CSV_NAME, HYPER_NAME
+from callviz_dagster.storage.published import CALLS_CSV, cluster_time, read_record
+from callviz_dagster.tableau.model import HYPER_NAME
 
 
 def published_cluster_times(settings: Settings, every: Sequence[Partition]) -> dict[str, ClusterTime]:
@@ -25,7 +25,7 @@ def published_cluster_times(settings: Settings, every: Sequence[Partition]) -> d
     cluster time while a file differs, or where the server has none.
     """
     record = read_record(settings.publish_dir)
-    inputs = record.inputs(CSV_NAME)
+    inputs = record.inputs(CALLS_CSV)
     # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
     made = [name for name in record.files if name != HYPER_NAME or importlib.util.find_spec("pantab")]
     sources = [record.sources(name) for name in made]

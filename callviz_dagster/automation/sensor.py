@@ -22,6 +22,7 @@ from callviz_dagster.automation.runs import REQUEST_TAG, end_dead_runs, last_ref
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import held_by
+from callviz_dagster.table.volume import why_to_wait
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -93,6 +94,7 @@ def tick(
         documents=polled.documents,
         clock=ZoneInfo(settings.timezone),
         note=polled.note,
+        refused=why_to_wait(settings.data_dir, polled.documents, max_drop=settings.max_drop),
     )
     decision = decisions.decide(cursor, situation, request_id=f"{now:%Y%m%dT%H%M%S.%f}")
     observed = [dg.AssetObservation("mongodb_calls", metadata=polled.observation)] if polled.observation else []
