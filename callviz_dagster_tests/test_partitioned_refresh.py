@@ -20,7 +20,8 @@ from callviz_dagster.calls_csv import diff as csv_changes
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.definitions import build_definitions
-from callviz_dagster.mongodb.resource import Instant, SnapshotRead, SnapshotTooOldError
+from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition
 from callviz_dagster.settings import Settings
@@ -393,16 +394,16 @@ def test_identifiers_of_two_types_that_read_alike_in_two_partitions_only_warn(
 def test_partitions_of_two_instants_are_reported_with_both(
     daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(self: Instant, partition: Partition) -> SnapshotRead:
+    def read(self: SnapshotSession, partition: Partition) -> SnapshotRead:
         reads.append(partition)
         if len(reads) == 4:
             collection.update_one({"_id": "7-0"}, {"$set": {"status": "busy"}})
-            raise SnapshotTooOldError("The server has given the snapshot up.")
+            raise ReadLostError("The server has given the snapshot up.")
         return good(self, partition)
 
-    good, reads = Instant.read, list[Partition]()
+    good, reads = SnapshotSession.read, list[Partition]()
     calls_of_ten_days(collection)
-    monkeypatch.setattr(Instant, "read", read)
+    monkeypatch.setattr(SnapshotSession, "read", read)
     result = refresh_range(daily, DAYS[0], DAYS[-1])
     assert result.success
     check = checks(result)["one_instant"]

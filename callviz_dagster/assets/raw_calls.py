@@ -221,7 +221,9 @@ def check_coverage(
         return None
     made = set(existing_partitions(selection.all_partitions, settings.data_dir))
     with mongo.snapshot_session(log) as session:
-        coverage = count_coverage(session, selection.partitioning, selection.all_partitions, made | {*selection.partitions})
+        coverage = count_coverage(
+            session, selection.partitioning, selection.all_partitions, made | {*selection.partitions}
+        )
     coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
     if coverage.create_index:
         log.warning(
