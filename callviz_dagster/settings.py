@@ -21,6 +21,7 @@ from callviz_dagster.connection_string import ConnectionStringError, parse_conne
 from callviz_dagster.contract import ROLES
 
 PREFIX = "CALLVIZ_"
+_MOST_DAYS = 3650
 TEST_PREFIX = "CALLVIZ_TEST_"
 """Names for the test suite alone; they are no settings and are passed over."""
 
@@ -39,6 +40,9 @@ def _text(value: str) -> str:
 
 def _zone(value: str) -> str:
     try:
+        # What these files hold depends on the machine, or is no zone.
+        if value in ("localtime", "posixrules", "Factory") or value.startswith(("posix/", "right/")):
+            raise ValueError
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
         raise ValueError("an IANA time zone, for example Europe/Berlin, America/New_York or UTC") from None
@@ -68,6 +72,13 @@ def _date(value: str) -> dt.date:
         raise ValueError("a date, for example 2024-01-01") from None
 
 
+def _first_date(value: str) -> dt.date:
+    date = _date(value)
+    if not dt.date(1970, 1, 1) <= date <= dt.datetime.now(dt.UTC).date() + dt.timedelta(1):
+        raise ValueError("a date from 1970-01-01 until today, for example 2024-01-01")
+    return date
+
+
 def _clock(value: str) -> str:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
         raise ValueError("a time of day, for example 03:00")
@@ -76,9 +87,10 @@ def _clock(value: str) -> str:
 
 def _span(value: str) -> dt.timedelta:
     found = re.fullmatch(r"(\d+)\s*([mhd])", value)
-    if not found or int(found[1]) < 1:
-        raise ValueError("a number of minutes, hours or days, for example 90m, 24h or 2d")
-    return dt.timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[found[2]]: int(found[1])})
+    minutes = int(found[1]) * {"m": 1, "h": 60, "d": 1440}[found[2]] if found else 0
+    if not 1 <= minutes <= _MOST_DAYS * 1440:
+        raise ValueError(f"a number of minutes, hours or days, at most {_MOST_DAYS}d, for example 90m, 24h or 2d")
+    return dt.timedelta(minutes=minutes)
 
 
 def _switch(value: str) -> bool:
@@ -320,7 +332,7 @@ class Settings:
         "PARTITIONS_START",
         "first date that is covered; moved back to its Monday or to the first of its month",
         default=None,
-        parse=_date,
+        parse=_first_date,
         shown_default="none",
     )
     watch: bool = _setting(

@@ -130,8 +130,7 @@ def _require_extract(settings: Settings, record: PublishedRecord) -> Path:
     if record.sources(HYPER_NAME) != record.sources(CSV_NAME):
         raise dg.Failure(
             description=f"{path.absolute()} was made from other calls than {CSV_NAME}: materialize calls_csv and "
-            "calls_hyper again.",
-            allow_retries=False,
+            "calls_hyper again."
         )
     return path
 
@@ -145,8 +144,7 @@ def _require_published(record: PublishedRecord, name: str, sha256: str) -> None:
     if name not in record.files or record.files[name].sha256 != sha256:
         raise dg.Failure(
             description=f"{name} is not as it was published (it was changed, or a refresh was interrupted): "
-            f"materialize {name.replace('.', '_')} again.",
-            allow_retries=False,
+            f"materialize {name.replace('.', '_')} again."
         )
 
 

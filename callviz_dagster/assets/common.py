@@ -56,7 +56,6 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
                 [*descriptions, *([f"The last good file was left as it was: {kept}."] if kept else [])]
             ),
             metadata={"failed checks": ", ".join(str(result.check_name) for result in failed)},
-            allow_retries=False,
         )
 
 
@@ -69,9 +68,7 @@ def user_errors_as_failures() -> Iterator[None]:
         yield
     except (SettingsError, PlanError, MongoError, FileError, BusyError) as error:
         message = error.strerror if isinstance(error, FileError) else str(error)
-        raise dg.Failure(
-            description=message or str(error), allow_retries=isinstance(error, MongoError | BusyError)
-        ) from None
+        raise dg.Failure(description=message or str(error)) from None
 
 
 @contextlib.contextmanager
@@ -138,8 +135,7 @@ def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> 
             description=f"CALLVIZ_PARTITIONS={settings.partitions}: name the partitions to refresh, for example with "
             f"--partition-range {all_partitions[0].key}...{all_partitions[-1].key}."
             if all_partitions
-            else f"CALLVIZ_PARTITIONS_START ({settings.partitions_start}) lies in the future.",
-            allow_retries=False,
+            else f"CALLVIZ_PARTITIONS_START ({settings.partitions_start}) lies in the future."
         )
     in_range = [partitioning.partition(key) for key in context.partition_keys]
     tag = context.run.tags.get(PARTITIONS_TAG)
@@ -193,7 +189,7 @@ def require_partitions(settings: Settings, now: dt.datetime) -> dict[Partition, 
         else _unfit_table(footers, settings)
     )
     if problem:
-        raise dg.Failure(description=problem, allow_retries=False)
+        raise dg.Failure(description=problem)
     return footers
 
 
@@ -298,7 +294,7 @@ def require(path: Path, asset: str) -> Path:
         dg.Failure: it does not; says which asset makes it.
     """
     if not path.exists():
-        raise dg.Failure(description=f"{path.absolute()} is not there: materialize {asset} first.", allow_retries=False)
+        raise dg.Failure(description=f"{path.absolute()} is not there: materialize {asset} first.")
     return path
 
 
