@@ -18,7 +18,8 @@ import dagster as dg
 import pytest
 from pymongo.collection import Collection
 
-from callviz_dagster.demo import __main__ as demo
+from callviz_dagster.demo import commands, source
+from callviz_dagster.demo import summary as summaries
 from callviz_dagster.settings import Settings
 
 pytestmark = pytest.mark.server
@@ -50,7 +51,7 @@ def _free_port() -> int:
 
 def _mongod_listens(folder: Path) -> bool:
     port = json.loads((folder / ".callviz" / "mongodb" / "port.json").read_text())
-    return demo._listens(port)
+    return commands.listens(port)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,20 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "CALLVIZ_TIMEZON is not a setting" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+    """Permissions do not bind root, but where a file stands no folder can be made."""
+    (tmp_path / ".callviz").touch()
+    done = _refresh(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"\n{tmp_path / '.callviz'} cannot be a folder")
+    assert "Traceback" not in done.stderr
+    (tmp_path / ".callviz").unlink()
+    (tmp_path / ".dagster_home").touch()
+    done = _refresh(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"\n{tmp_path / '.dagster_home'} cannot be a folder")
 
 
 def test_a_collection_of_the_users_own_is_read_and_left_alone(
@@ -187,7 +202,7 @@ def test_serving_shows_the_ui_while_calls_come_in_and_stops_everything(
         assert client["callviz"]["calls"].count_documents({}) > 500
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-    assert not demo._listens(port)
+    assert not commands.listens(port)
     assert not _mongod_listens(tmp_path)
 
 
@@ -195,8 +210,8 @@ def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(demo.DemoError, match=f"Port {port} is taken"):
-            demo.serve(500, port, 0)
+        with pytest.raises(commands.DemoError, match=f"Port {port} is taken"):
+            commands.serve(500, port, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -204,7 +219,7 @@ def test_the_instance_keeps_to_itself_and_runs_one_refresh_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with dg.DagsterInstance.from_config(str(demo._dagster_home())) as instance:
+    with dg.DagsterInstance.from_config(str(source.dagster_home())) as instance:
         assert instance.telemetry_enabled is False
         assert instance.nux_enabled is False
         assert instance.run_monitoring_enabled
@@ -215,11 +230,11 @@ def test_the_instance_keeps_to_itself_and_runs_one_refresh_at_a_time(
 
 def test_runs_whose_process_is_gone_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    home = demo._dagster_home()
+    home = source.dagster_home()
     with dg.DagsterInstance.from_config(str(home)) as instance:
         run = dg.DagsterRun(job_name="refresh_calls", status=dg.DagsterRunStatus.STARTED)
         instance.add_run(run)
-    demo._close_dead_runs(home)
+    source.close_dead_runs(home)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         closed = instance.get_run_by_id(run.run_id)
         assert closed is not None
@@ -229,14 +244,14 @@ def test_runs_whose_process_is_gone_are_closed(tmp_path: Path, monkeypatch: pyte
 def test_an_unexplained_failure_ends_with_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "refresh.log"
     log.write_text("".join(f"line {n}\n" for n in range(100)), encoding="utf-8")
-    said = demo._what_failed(log, 2)
+    said = commands._explain_failure(log, 2)
     assert "line 99" in said
     assert "line 50" not in said
     assert "exit code 2" in said
 
 
 def test_an_empty_folder_of_calls_is_summed_up_as_nothing(tmp_path: Path) -> None:
-    said = demo.summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
+    said = summaries.summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
     assert "0 documents read" in said
 
 
@@ -244,4 +259,4 @@ def test_an_empty_folder_of_calls_is_summed_up_as_nothing(tmp_path: Path) -> Non
     ("number", "shown"), [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (13_300_000, "13.3 MB"), (2.5e9, "2.5 GB")]
 )
 def test_sizes_are_for_humans(number: float, shown: str) -> None:
-    assert demo._size(number) == shown
+    assert summaries._size(number) == shown
