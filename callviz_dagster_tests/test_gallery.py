@@ -16,7 +16,8 @@ from pymongo.collection import Collection
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.tally import PROBLEMS
 from callviz_dagster_tests.helpers import gallery
-from callviz_dagster_tests.helpers.gallery import CASES, CLEAN, CLEAN_ROW, Case
+from callviz_dagster_tests.helpers.awkward import CLEAN, CLEAN_ROW, ID, Case
+from callviz_dagster_tests.helpers.gallery import CASES
 from callviz_dagster_tests.helpers.normalized import assert_same_cell, csv_of, normalized
 from callviz_dagster_tests.helpers.raw_bson import raw_document, read_elements, value
 from callviz_dagster_tests.helpers.refresh import checks, refresh
@@ -71,7 +72,7 @@ def test_the_tidy_rows_beside_it_come_out_as_they_do_without_it(case: Case) -> N
 def stored(case: Case, number: int) -> RawBSONDocument:
     """Return a case's document with an `_id` of its own, where its `_id` is not what it is about."""
     (own,) = [e for e in read_elements(case.document, 0) if e.name == b"_id"]
-    tidy_id = case.document[own.start : own.end] == gallery.ID.binary
+    tidy_id = case.document[own.start : own.end] == ID.binary
     elements = [
         (name, value(bson.ObjectId(f"{number:024x}")) if name == "_id" and tidy_id else found)
         for name, found in case.elements

@@ -67,6 +67,11 @@ _odd_durations = st.sampled_from(
         *(
             "125",
             "2m 5s",
+            "PT125S",
+            "0 days 0:02:05.5",
+            "02:05",
+            "75:00",
+            "125s",
             " 7 ",
             "1.5",
             "-3",
@@ -79,13 +84,26 @@ _odd_durations = st.sampled_from(
         *(Decimal128("12.5"), Decimal128("0.1234567890123456789"), Decimal128("sNaN"), Decimal128("1E+6144")),
     ]
 )
-_labels = st.sampled_from(["Incoming", "OUT_BOUND", "voice mail", " busy ", "NO ANSWER", "no_answer", "canceled", "Zz"])
+_labels = st.sampled_from(
+    [
+        "Incoming",
+        "OUT_BOUND",
+        "voice mail",
+        " busy ",
+        "NO ANSWER",
+        "no_answer",
+        "canceled",
+        "Zz",
+        "Zz\u200b",
+        "No\u00a0Answer",
+    ]
+)
 _ROLE_VALUES: dict[str, st.SearchStrategy[Value]] = {
     "start_time": times(),
     "end_time": times(),
     "duration": st.one_of(_odd_numbers, _odd_durations).map(value),
     "call_type": _labels.map(value),
-    "status": _labels.map(value),
+    "status": _labels.map(value) | _labels.map(lambda label: nested([("id", value(7)), ("name", value(label))])),
 }
 _names: st.SearchStrategy[str | bytes] = st.sampled_from(
     ["", "a", "b", "A", "a.b", "a_b", "$price", "repairs", "_id", "call", "=x", "x y", "名前", b"\xff", "a\n"]

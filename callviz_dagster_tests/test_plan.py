@@ -228,7 +228,7 @@ def test_the_unit_of_durations_is_told_by_the_name_unless_a_setting_tells_it(nam
         ([True, False], Kind.BOOLEAN),
         ([True, 1], Kind.TEXT),
         ([NOW], Kind.DATETIME),
-        ([NOW, bson.DatetimeMS(253_402_300_800_000)], Kind.TEXT),
+        ([NOW, bson.DatetimeMS(253_402_300_800_000)], Kind.DATETIME),
         ([bson.DatetimeMS(-62_135_596_800_001)], Kind.TEXT),
         ([bson.DatetimeMS(-62_135_510_400_000)], Kind.DATETIME),
         ([NOW, 1], Kind.TEXT),

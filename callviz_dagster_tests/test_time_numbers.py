@@ -134,6 +134,16 @@ def test_digits_with_several_readings_are_read_beside_another_time_of_the_docume
         assert read_number(int(digits), zone=BERLIN) is AMBIGUOUS
 
 
+def test_a_fraction_behind_twelve_digits() -> None:
+    near = [micros(TEN)]
+    assert read_text("240301100000.0", zone=BERLIN) is AMBIGUOUS
+    assert read_text("240301100000.0", zone=BERLIN, near=near) == read_text("240301100000", zone=BERLIN, near=near)
+    assert read_number(240_301_100_000.0, zone=BERLIN, near=near) == read_text("240301100000", zone=BERLIN, near=near)
+    expected = Reading(micros("2024-03-01T10:00:00.250+01:00"), TO_SECOND + CONFIRMED)
+    assert read_number(Decimal("240301100000.25"), zone=BERLIN, near=near) == expected
+    assert read_text("202403011000.5", zone=BERLIN, near=near).note.startswith("read as milliseconds")
+
+
 def test_other_times_count_within_a_year() -> None:
     call, year = micros("2024-03-01T10:00:00Z"), 366 * 86_400_000_000
     for sign in (1, -1):

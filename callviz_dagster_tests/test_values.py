@@ -385,10 +385,22 @@ def test_another_key_gives_other_tokens() -> None:
     assert Secrets((), ("c",), KEY).token("x") != Secrets((), ("c",), b"l" * 32).token("x")
 
 
-def test_a_document_at_a_position_is_decoded_alone() -> None:
-    _, inner = nested([("seconds", value(5)), ("at", value(dt.datetime(2024, 3, 1))), ("name", text(b"a\xff"))])
-    decoded = document_at(b"xx" + inner + b"yy", 2)
-    assert decoded == {"seconds": 5, "at": bson.DatetimeMS(1_709_251_200_000), "name": "a\\xff"}
+def test_a_document_at_a_position_is_read_alone() -> None:
+    _, content = nested(
+        [
+            *(("seconds", value(5)), ("long", value(bson.Int64(2**40))), ("half", value(0.5)), ("yes", value(True))),
+            *(
+                (b"\xff", text(b"a\xff")),
+                ("inner", nested([("x", value(None))])),
+                ("at", value(dt.datetime(2024, 3, 1))),
+            ),
+            *(("seconds", value(6)), ("pointer", (raw.DB_POINTER, text(b"\xff")[1] + ID.binary)), ("list", array([]))),
+        ]
+    )
+    assert document_at(b"xx" + content + b"yy", 2) == {
+        **{"seconds": 6, "long": 2**40, "half": 0.5, "yes": True, "\\xff": "a\\xff", "inner": {"x": None}},
+        **{"at": None, "pointer": None, "list": None},
+    }
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def read_duration(
     Args:
         value: the value.
         unit: one of `UNITS`, which numbers are in; text with units or colons says itself what it is.
-        elapsed: seconds from the start to the end of the same call, if both are known.
+        elapsed: seconds from the start to the end of the same call; None or NaN where they are not known.
         two_part_clock: what two numbers with a colon are in this field, if that is known.
     """
     if not isinstance(value, str):
@@ -130,7 +130,8 @@ def read_durations(
         seconds, and for each problem the numbers that have it; their seconds mean nothing.
     """
     factor, divisor = UNITS[unit]
-    seconds = numbers * factor / divisor + 0.0
+    with np.errstate(over="ignore"):
+        seconds = numbers * factor / divisor + 0.0
     infinite = ~np.isfinite(numbers)
     negative = ~infinite & (numbers < 0)
     too_large = ~infinite & ((numbers >= TOO_LARGE) | (seconds >= TOO_LARGE))

@@ -21,8 +21,9 @@ MOST_FIELDS = 20_000
 """More fields than this are not told apart: where a document is used as a map, its rarest fields are forgotten."""
 
 _EXACT = 2**53
-_DATES = (-62_135_510_400_000, 253_402_128_000_000)
-"""Dates (milliseconds) that lie in the years 1 to 9999 in every time zone: 0001-01-02 to 9999-12-30."""
+EARLIEST_DATE, LATEST_DATE = -62_135_510_400_000, 253_402_128_000_000
+"""Dates (milliseconds) from the first to before the second lie in the years 1 to 9999 in every time zone: 0001-01-02 to
+9999-12-30."""
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Field:
     first: int
     types: dict[int, int] = field(default_factory=dict)
     inexact: int = 0
-    """Integers beyond 2^53 and dates outside the years 1–9999: values that a number or a datetime column alters."""
+    """Integers beyond 2^53, which a column of numbers alters, and dates that no column holds."""
     partial: bool = False
     """Whether it may have been forgotten before: then it can have had other types too."""
 
@@ -157,4 +158,4 @@ def _inexact(batch: Batch, kind: int, found: Elements) -> int:
     values = batch.int64(found.starts)
     if kind == el.INT64:
         return int(np.count_nonzero((values > _EXACT) | (values < -_EXACT)))
-    return int(np.count_nonzero((values < _DATES[0]) | (values >= _DATES[1])))
+    return int(np.count_nonzero((values < EARLIEST_DATE) | (values >= LATEST_DATE)))

@@ -20,9 +20,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-import bson
-from bson import CodecOptions, Decimal128
-from bson.codec_options import DatetimeConversion
+from bson import Decimal128
 
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.walker import REPEAT, Path, iterate
@@ -41,9 +39,6 @@ _OLD_BINARY = 2
 """Binary subtype that has its length in it once more."""
 _UUID = b"\x10\x00\x00\x00\x04"
 """How binary data that is a UUID starts: its length and its subtype."""
-_DECODING: CodecOptions[dict[str, Any]] = CodecOptions(
-    unicode_decode_error_handler="backslashreplace", datetime_conversion=DatetimeConversion.DATETIME_MS
-)
 
 
 def decode_text(raw: bytes) -> tuple[str, bool]:
@@ -98,8 +93,22 @@ def _date_json(milliseconds: int, canonical: bool) -> str:
 
 
 def document_at(raw: bytes, start: int) -> dict[str, Any]:
-    """Return the document that starts there, as the driver decodes it, with dates as milliseconds."""
-    return bson.decode(raw[start : start + _int32(raw, start)[0]], _DECODING)
+    """Return the document that starts there, with its text, numbers, booleans and documents; None for other types.
+
+    Unlike the driver, it reads every document that a server has stored. Of a name that occurs twice, the last counts.
+    """
+    return {decode_text(name)[0]: _python_value(raw, kind, at) for name, kind, at in iterate(raw, start + 4)}
+
+
+def _python_value(raw: bytes, kind: int, start: int) -> Any:
+    if kind == el.STRING:
+        return _string(raw, start, lambda content: decode_text(content)[0])
+    if kind == el.BOOLEAN:
+        return raw[start] != 0
+    if kind in (el.DOCUMENT, el.FLATTENED):
+        return document_at(raw, start)
+    readers = {el.DOUBLE: _double, el.INT32: _int32, el.INT64: _int64}
+    return readers[kind](raw, start)[0] if kind in readers else None
 
 
 def _quoted(text: str) -> str:

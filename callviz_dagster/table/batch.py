@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from callviz_dagster.documents import times
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.buffers import Ints, Mask
-from callviz_dagster.documents.values import Renderer, dotted, plain_path
+from callviz_dagster.documents.values import Renderer, document_at, dotted, plain_path
 from callviz_dagster.documents.walker import Batch, Elements, Path
 from callviz_dagster.table.plan import Plan
 from callviz_dagster.table.tally import Tally
@@ -122,6 +123,15 @@ class BatchContext:
         """Return a value as a repair quotes it: text in quotes, long values truncated."""
         text = truncate(self.text_of(kind, start, path))
         return json.dumps(text, ensure_ascii=False) if kind == el.STRING else text
+
+    def document_of(self, start: int, path: Path) -> dict[str, Any]:
+        """Return a nested document, decoded, without the fields that are left out or replaced by tokens."""
+        secrets, above = self.plan.options.secrets, plain_path(path)
+        return {
+            name: value
+            for name, value in document_at(self.batch.raw, start).items()
+            if not secrets.drops(f"{above}.{name}") and not secrets.hides(f"{above}.{name}")
+        }
 
     def note_kept_as_text(self, column: str, kind: int, rows: Ints) -> None:
         """Note that values of an unexpected BSON type were kept as text."""

@@ -192,7 +192,10 @@ def _compared(name: str) -> str:
 
 
 def _kind(path: Path, field: Field | None, secrets: Secrets) -> Kind | None:
-    """Return the narrowest kind that holds every value of a field exactly; None where it has no value."""
+    """Return the narrowest kind that holds every value of a field exactly; None where it has no value.
+
+    Among dates, those outside the years 1 to 9999 do not count unless there are no others: they stand for no date.
+    """
     if secrets.hides(plain_path(path)):
         return Kind.TEXT
     types = set(field.types) - {el.NULL, el.UNDEFINED, el.FLATTENED} if field else set()
@@ -206,6 +209,6 @@ def _kind(path: Path, field: Field | None, secrets: Secrets) -> Kind | None:
         return Kind.NUMBER
     if types == {el.BOOLEAN}:
         return Kind.BOOLEAN
-    if types == {el.DATE} and not field.inexact:
+    if types == {el.DATE} and field.inexact < field.types[el.DATE]:
         return Kind.DATETIME
     return Kind.TEXT

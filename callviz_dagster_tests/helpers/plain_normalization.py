@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,10 +44,18 @@ WRAPPER = "call"
 LABELS = {
     "call_type": {"Incoming": "incoming", "OUT_BOUND": "outbound", "voice mail": "voicemail"},
     "status": {
-        **{"NO ANSWER": "no-answer", "no_answer": "no-answer", "canceled": "cancelled", "Completed": "completed"},
+        **{
+            "NO ANSWER": "no-answer",
+            "No Answer": "no-answer",
+            "no_answer": "no-answer",
+            "canceled": "cancelled",
+            "Completed": "completed",
+        },
         "voice mail": "voicemail",
     },
 }
+JOINERS = "\u200c\u200d"
+PRINTED_FORMATS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 EARLIEST, LATEST = dt.datetime(1678, 1, 1, tzinfo=dt.UTC), dt.datetime(2262, 1, 1, tzinfo=dt.UTC)
 _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -260,8 +269,11 @@ def number_of(value: raw.Value) -> Decimal | None:
     return None
 
 
-def instant_of(value: raw.Value, zone: str) -> dt.datetime | str:
-    """Return the instant (with microseconds) that a value means, or what is wrong with it."""
+def instant_of(value: raw.Value, zone: str, others: Sequence[dt.datetime]) -> dt.datetime | str:
+    """Return the instant (with microseconds) that a value means, or what is wrong with it.
+
+    `others` are other times of its document: they settle which of several meanings a number has.
+    """
     kind, content = value
     written = decoded(string(content)).strip() if kind == raw.STRING else ""
     try:
@@ -272,8 +284,10 @@ def instant_of(value: raw.Value, zone: str) -> dt.datetime | str:
             moment = EPOCH + dt.timedelta(seconds=struct.unpack_from("<I", content, 4)[0])
         elif kind == raw.STRING:
             moment = read_text(written)
+        elif kind in (raw.DOCUMENT, FLAT):
+            moment = _instant_of_document(content)
         if moment is None and (kind != raw.STRING or re.fullmatch(r"[+-]?\d+(\.\d+)?", written)):
-            moment = _instant_of_number(number_of(value))
+            moment = _instant_of_number(number_of(value), written, zone, others)
     except OverflowError:
         return "out_of_range"
     if moment is None or isinstance(moment, str):
@@ -282,32 +296,92 @@ def instant_of(value: raw.Value, zone: str) -> dt.datetime | str:
     return moment.astimezone(dt.UTC) if EARLIEST <= moment < LATEST else "out_of_range"
 
 
-def _instant_of_number(number: Decimal | None) -> dt.datetime | str:
-    if number is None or not number.is_finite() or abs(number) < 10**8:
+def _instant_of_document(content: bytes) -> dt.datetime | str:
+    """Read `{$date: number}` and `{seconds, nanos}` of whole numbers; the tests write no other documents of times."""
+    fields = {e.name: (e.kind, content[e.start : e.end]) for e in raw.read_elements(content, 0)}
+    whole = (raw.INT32, raw.INT64)
+    numbers = {name: int(number_of(value) or 0) for name, value in fields.items() if value[0] in whole}
+    if set(fields) == set(numbers) == {b"$date"}:
+        return EPOCH + dt.timedelta(milliseconds=numbers[b"$date"])
+    if set(fields) == set(numbers) == {b"seconds", b"nanos"} and abs(numbers[b"seconds"]) >= 10**8:
+        return EPOCH + dt.timedelta(seconds=numbers[b"seconds"], microseconds=numbers[b"nanos"] // 1000)
+    return "unreadable"
+
+
+def _instant_of_number(
+    number: Decimal | None, written: str, zone: str, others: Sequence[dt.datetime]
+) -> dt.datetime | str:
+    if number is None or not number.is_finite():
         return "unreadable"
-    if abs(number) >= 10**17:
-        return "out_of_range"
-    micros = number * (10**6 if abs(number) < 10**11 else 10**3 if abs(number) < 10**14 else 1)
-    return EPOCH + dt.timedelta(microseconds=math.floor(micros))
+    if not 10**8 <= abs(number) < 10**20:
+        return "unreadable" if abs(number) < 10**8 else "out_of_range"
+    digits = re.sub(r"\.0*$", "", written or format(number, "f"))
+    if calendar := re.fullmatch(r"((?:19|20)\d{12})(?:\.(\d+)|(\d{3}|\d{6}))?", digits):
+        fraction = (calendar[2] or calendar[3] or "0")[:6]
+        moment = _parsed(calendar[1], "%Y%m%d%H%M%S")
+        return moment + dt.timedelta(microseconds=int(fraction.ljust(6, "0"))) if moment else "unreadable"
+    possible = [*_calendar_meanings(digits, zone), *_counts_from_other_years(number)]
+    power = next(power for below, power in ((11, 6), (14, 3), (17, 0), (20, -3)) if abs(number) < 10**below)
+    counted = EPOCH + dt.timedelta(microseconds=math.floor(number.scaleb(power)))
+    if not possible:
+        return counted
+    year = dt.timedelta(days=366)
+    possible += [counted] if EARLIEST <= counted < LATEST else []
+    beside = {moment for moment in possible if any(abs(moment - other) <= year for other in others)}
+    return beside.pop() if len(beside) == 1 else "ambiguous"
+
+
+def _calendar_meanings(digits: str, zone: str) -> list[dt.datetime]:
+    """Return the instants that 12 digits mean as a calendar time: with four digits of the year, and with two."""
+    if not re.fullmatch(r"[0-9]{12}", digits):
+        return []
+    meanings = [_parsed(digits, "%Y%m%d%H%M") if digits[:2] in ("19", "20") else None, _parsed(digits, "%y%m%d%H%M%S")]
+    return [moment.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC) for moment in meanings if moment]
+
+
+def _counts_from_other_years(number: Decimal) -> list[dt.datetime]:
+    """Return the instants between 1990 and 2100 that 18 digits mean as units of 100 ns from the years 1 and 1601."""
+    if number != int(number) or not 10**17 <= number < 10**18:
+        return []
+    counts = [int(number) - start for start in (621_355_968_000_000_000, 116_444_736_000_000_000)]
+    moments = [EPOCH + dt.timedelta(microseconds=count // 10) for count in counts]
+    return [moment for moment in moments if 1990 <= moment.year < 2100]
+
+
+def _parsed(text: str, form: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.strptime(text, form)
+    except ValueError:
+        return None
 
 
 def read_text(text: str) -> dt.datetime | str | None:
     """Read the forms of time that the tests write."""
+    if count := re.fullmatch(r"/Date\((-?\d+)\)/", text):
+        return EPOCH + dt.timedelta(milliseconds=int(count[1]))
+    text = re.sub(r"( [+-]\d{4}) [A-Z]+$|(Z)\[[A-Za-z/]+\]$", r"\1\2", text).replace("%20", " ").replace("%3A", ":")
     for form in (
         *("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S"),
         *("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%Y%m%dT%H%M%S%z"),
+        *("%Y-%m-%d %H:%M:%S.%f %z", "%d-%b-%Y %H:%M:%S"),
     ):
-        try:
-            return dt.datetime.strptime(text, form)
-        except ValueError:
-            pass
+        if moment := _parsed(text, form):
+            return moment
     for form in ("%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M"):
-        try:
-            moment = dt.datetime.strptime(text, form)
-        except ValueError:
-            continue
-        return "ambiguous" if moment.day <= 12 and moment.day != moment.month else moment
+        if moment := _parsed(text, form):
+            return "ambiguous" if moment.day <= 12 and moment.day != moment.month else moment
     return None
+
+
+def other_times(fields: Mapping[Path, raw.Value]) -> list[dt.datetime]:
+    """Return the instants that a document holds for certain: its dates, and the one in its `_id`."""
+    moments = []
+    for path, (kind, content) in fields.items():
+        if kind == raw.DATE and -(10**14) < int64(content) < 10**14:
+            moments.append(EPOCH + dt.timedelta(milliseconds=int64(content)))
+        if kind == raw.OBJECT_ID and path == ((b"_id", 1),):
+            moments.append(EPOCH + dt.timedelta(seconds=int.from_bytes(content[:4], "big")))
+    return moments
 
 
 # Documents
@@ -396,10 +470,14 @@ def _kind(kinds: set[int], values: Sequence[raw.Value]) -> str:
         return "number"
     if kinds == {raw.BOOLEAN}:
         return "boolean"
-    # A day is left at either end, so that the date exists in every time zone.
-    if kinds == {raw.DATE} and all(-62_135_510_400_000 <= date < 253_402_128_000_000 for date in dates):
+    if kinds == {raw.DATE} and any(map(_in_every_zone, dates)):
         return "datetime"
     return "text"
+
+
+def _in_every_zone(milliseconds: int) -> bool:
+    """Tell whether a date lies in the years 1 to 9999 in every time zone: a day is left at either end."""
+    return -62_135_510_400_000 <= milliseconds < 253_402_128_000_000
 
 
 def _row(
@@ -417,7 +495,8 @@ def _row(
     row.cells["_id"] = _identifier(fields.get(((b"_id", 1),)), row)
 
     named, value = chosen.get("start_time", (roles["start_time"][0], None))
-    start = "missing" if value is None else instant_of(value, source_zone)
+    others = other_times(fields)
+    start = "missing" if value is None else instant_of(value, source_zone, others)
     if value is None or isinstance(start, str):
         written = as_text(value, zone) if value is not None else None
         whole = as_json((raw.DOCUMENT, document), canonical=True)
@@ -428,9 +507,9 @@ def _row(
     row.cells |= {"start_time": start, "call_date": local.date()}
     row.cells |= {"call_weekday": f"{local:%A}", "call_hour": local.hour}
 
-    end = _end(chosen.get("end_time"), start, source_zone, row)
+    end = _end(chosen.get("end_time"), start, source_zone, others, row)
     row.cells["end_time"] = end
-    row.cells["duration_sec"] = _duration(chosen.get("duration"), row)
+    row.cells["duration_sec"] = _duration(chosen.get("duration"), end - start if end is not None else None, row)
     if row.cells["duration_sec"] is None and end is not None and end >= start:
         row.cells["duration_sec"] = (end - start) / dt.timedelta(seconds=1)
     for role in ("call_type", "status"):
@@ -473,38 +552,82 @@ def _identifier(value: raw.Value | None, row: Row) -> str:
     return "null" if written is None else written
 
 
-def _end(chosen: Chosen | None, start: dt.datetime, zone: str, row: Row) -> dt.datetime | None:
+def _end(
+    chosen: Chosen | None, start: dt.datetime, zone: str, others: Sequence[dt.datetime], row: Row
+) -> dt.datetime | None:
     if chosen is None:
         return None
-    end = instant_of(chosen[1], zone)
+    end = instant_of(chosen[1], zone, others)
     if isinstance(end, str) or chosen[1][0] != raw.DATE or end < start:
         row.repaired.add("end_time")
     return end if isinstance(end, dt.datetime) else None
 
 
-def _duration(chosen: Chosen | None, row: Row) -> float | None:
+def _duration(chosen: Chosen | None, elapsed: dt.timedelta | None, row: Row) -> float | None:
     if chosen is None:
         return None
     path, value = chosen
-    number = number_of(value)
+    written = decoded(string(value[1])).strip() if value[0] == raw.STRING else ""
+    seconds = _seconds_of_text(written, elapsed)
+    number = number_of(value) if seconds is None else seconds
     if number is None or not number.is_finite() or not 0 <= number < 2**53:
         row.repaired.add("duration_sec")
         return None
     rounded = value[0] == raw.DECIMAL128 and Decimal(repr(float(number))) != number
     if value[0] == raw.STRING or rounded:
         row.repaired.add("duration_sec")
-    return float(number) / (1000 if dotted(path).endswith("_ms") else 1) + 0.0
+    return float(number) / (1000 if seconds is None and dotted(path).endswith("_ms") else 1) + 0.0
+
+
+def _seconds_of_text(text: str, elapsed: dt.timedelta | None) -> Decimal | None:
+    """Read the forms of duration that the tests write, which say themselves that they are seconds."""
+    if parts := re.fullmatch(r"(?:(\d+) days )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", text):
+        days, hours, minutes, seconds = (Decimal(part or 0) for part in parts.groups())
+        return days * 86_400 + hours * 3600 + minutes * 60 + seconds
+    if parts := re.fullmatch(r"(?:PT)?(?:(\d+)m ?)?(\d+)s", text, re.IGNORECASE):
+        return Decimal(parts[1] or 0) * 60 + Decimal(parts[2])
+    if parts := re.fullmatch(r"(\d+):(\d\d)", text):
+        seconds, lasted = Decimal(parts[1]) * 60 + Decimal(parts[2]), elapsed.total_seconds() if elapsed else 0.0
+        fits = lasted > 0 and float(seconds) <= lasted * 1.05 + 2 and float(seconds) * 60 > lasted * 1.05 + 60
+        return seconds if fits or int(parts[1]) > 59 or not seconds else None
+    return None
 
 
 def _label(role: str, chosen: Chosen | None, zone: str, row: Row) -> str:
     if chosen is None:
         return "unknown"
-    written = as_text(chosen[1], zone) or ""
-    trimmed = written.strip()
-    label = LABELS[role].get(trimmed, trimmed) or "unknown"
-    if chosen[1][0] != raw.STRING or label != written or not all_valid(chosen[1]):
+    kind, content = chosen[1]
+    written = as_text((kind, content), zone) or ""
+    named = dict[bytes, str]()
+    if kind in (raw.DOCUMENT, FLAT):
+        inner = raw.read_elements(content, 0)
+        named = {e.name: decoded(string(content[e.start : e.end])) for e in inner if e.kind == raw.STRING}
+    if visible(named.get(b"name", "")):
+        row.repaired.add(role)
+        return _known(role, named[b"name"])
+    label = _known(role, written) if kind == raw.STRING else written.strip() or "unknown"
+    if kind != raw.STRING or label != written or not all_valid((kind, content)):
         row.repaired.add(role)
     return label
+
+
+def _known(role: str, text: str) -> str:
+    return LABELS[role].get(visible(text), visible(text)) or "unknown"
+
+
+def visible(text: str) -> str:
+    """Return what can be seen of a text: composed, with plain spaces, without format characters.
+
+    Joiners stay between characters outside ASCII.
+    """
+    text = unicodedata.normalize("NFC", text)
+    shown = ""
+    for place, character in enumerate(text):
+        around = text[place - 1 : place] + text[place + 1 : place + 2]
+        joins = len(around) == 2 and all(c > "\x7f" and c not in JOINERS for c in around) and character in JOINERS
+        if joins or unicodedata.category(character) != "Cf" or character in PRINTED_FORMATS:
+            shown += " " if unicodedata.category(character) == "Zs" else character
+    return unicodedata.normalize("NFC", shown).strip()
 
 
 def _cell(value: raw.Value, column: str, kinds: Counter[int], zone: str) -> tuple[Any, bool]:
@@ -519,6 +642,8 @@ def _cell(value: raw.Value, column: str, kinds: Counter[int], zone: str) -> tupl
         return as_text(value, zone), kind != most or not all_valid(value)
     if column == "boolean":
         return content != b"\x00", False
+    if column == "datetime" and not _in_every_zone(int64(content)):
+        return None, True
     if column == "datetime":
         return EPOCH + dt.timedelta(milliseconds=int64(content)), False
     number = struct.unpack({raw.INT32: "<i", raw.INT64: "<q", raw.DOUBLE: "<d"}[kind], content)[0]

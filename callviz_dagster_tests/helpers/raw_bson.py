@@ -171,6 +171,19 @@ def times() -> st.SearchStrategy[Value]:
         lambda m: str(int(m.timestamp() * 1_000_000)),
         lambda m: Decimal128(str(int(m.timestamp()))),
         lambda m: bson.Timestamp(max(int(m.timestamp()), 0), 1),
+        lambda m: bson.Int64(int(m.timestamp()) * 10**9 + 5),
+        lambda m: bson.Int64(m.strftime("%Y%m%d%H%M%S")),
+        lambda m: bson.Int64(m.strftime("%Y%m%d%H%M")),
+        lambda m: m.strftime("%y%m%d%H%M%S"),
+        lambda m: m.strftime("%Y%m%d%H%M%S.%f"),
+        lambda m: bson.Int64(int(m.timestamp()) * 10**7 + 621_355_968_000_000_000),
+        lambda m: m.strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC"),
+        lambda m: m.strftime("%Y-%m-%dT%H:%M:%SZ[Europe/Berlin]"),
+        lambda m: m.strftime("%d-%b-%Y %H:%M:%S"),
+        lambda m: m.strftime("%Y-%m-%d%%20%H%%3A%M%%3A%S"),
+        lambda m: f"/Date({int(m.timestamp() * 1000)})/",
+        lambda m: {"$date": bson.Int64(int(m.timestamp() * 1000))},
+        lambda m: {"seconds": bson.Int64(int(m.timestamp())), "nanos": 5_000},
     )
     return st.tuples(moments, st.sampled_from(forms)).map(lambda pair: value(pair[1](pair[0])))
 

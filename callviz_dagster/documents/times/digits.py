@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 
 from callviz_dagster.documents.times.calendar import moment_of, reading_of_moment
-from callviz_dagster.documents.times.reading import READ, UNREADABLE, Reading
+from callviz_dagster.documents.times.reading import DIGITS_LOST, READ, UNREADABLE, Reading
 
 _FULL = re.compile(r"((?:19|20)[0-9]{12})(?:[.,]([0-9]{1,9})|([0-9]{3}|[0-9]{6}))?")
 """Year to second, with a fraction after a point, or with milliseconds or microseconds directly behind it."""
-_TWELVE = re.compile(r"[0-9]{12}")
+_TWELVE = re.compile(r"([0-9]{12})(?:[.]([0-9]{1,9}))?")
 
 
 def read_calendar_digits(digits: str, zone: str) -> Reading | None:
@@ -36,16 +36,17 @@ def twelve_digit_readings(digits: str, zone: str) -> Iterator[Reading]:
 
     Two digits of a year stand for 1969 to 2068, as in POSIX.
     """
-    if not _TWELVE.fullmatch(digits):
+    match = _TWELVE.fullmatch(digits)
+    if match is None:
         return
-    short = int(digits[:2])
-    readings = [("year (two digits) to second", short + (1900 if short >= 69 else 2000), digits[2:])]
-    if short in (19, 20):
+    short, fraction = int(digits[:2]), match[2] or ""
+    readings = [("year (two digits) to second", short + (1900 if short >= 69 else 2000), digits[2:12])]
+    if short in (19, 20) and not fraction:
         readings.append(("year to minute", int(digits[:4]), digits[4:]))
     for form, year, rest in readings:
-        found = moment_of(year, *_pairs(rest))
-        if found and not found[1]:
-            yield reading_of_moment(found[0], zone, f"12 digits read as {form}")
+        found = moment_of(year, *_pairs(rest), fraction=fraction)
+        if found and found[1] in ("", DIGITS_LOST):
+            yield reading_of_moment(found[0], zone, f"12 digits read as {form}", found[1])
 
 
 def _pairs(digits: str) -> list[int]:

@@ -73,6 +73,8 @@ def read_number(number: int | float | Decimal, *, zone: str = "UTC", near: Colle
 
 def read_digits(digits: str, *, zone: str, near: Collection[int]) -> Reading:
     """Read a number as it is written, leading zeros included; the rest is as with `read_number`."""
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
     calendar = read_calendar_digits(digits, zone)
     if calendar is not None:
         return calendar

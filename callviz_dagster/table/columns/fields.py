@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from callviz_dagster.contract import Kind, arrow_type
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.buffers import Ints, nullable_array, spread_texts
+from callviz_dagster.documents.profile import EARLIEST_DATE, LATEST_DATE
 from callviz_dagster.documents.values import dotted, plain_path
 from callviz_dagster.documents.walker import Batch, Elements
 from callviz_dagster.table.batch import BatchContext
@@ -39,6 +40,8 @@ def field_column(context: BatchContext, column: FieldColumn) -> pa.Array:
     values = np.zeros(context.size, _dtype(kind))
     valid = np.zeros(context.size, np.bool_)
     for bson_type, elements in parts:
+        if kind is Kind.DATETIME:
+            elements = _readable_dates(context, column, bson_type, elements)
         numbers = _read(context.batch, kind, bson_type, elements.starts)
         if len(elements.rows) == context.size:
             return pa.array(numbers.astype(values.dtype, copy=False)).cast(arrow_type(kind))
@@ -64,6 +67,23 @@ def _read(batch: Batch, kind: Kind, bson_type: int, starts: Ints) -> NDArray[np.
     if kind is Kind.DATETIME and bson_type == el.DATE:
         return batch.int64(starts) * 1000
     raise PlanError("The archive does not fit the manifest beside it; materialize raw_calls again.")
+
+
+def _readable_dates(context: BatchContext, column: FieldColumn, kind: int, elements: Elements) -> Elements:
+    """Return the dates that every reader holds; the others, which often stand for no date, are left empty."""
+    milliseconds = context.batch.int64(elements.starts)
+    readable = (milliseconds >= EARLIEST_DATE) & (milliseconds < LATEST_DATE)
+    if readable.all():
+        return elements
+    for index in np.flatnonzero(~readable).tolist():
+        value = context.quoted(kind, int(elements.starts[index]), column.path)
+        reason = "lies outside the years that every reader holds, left empty"
+        context.repairs.add(
+            elements.rows[index : index + 1],
+            f"{column.name}: a date that {reason}",
+            [f"{column.name}: {value} {reason}"],
+        )
+    return Elements(elements.rows[readable], elements.starts[readable])
 
 
 def _text_column(context: BatchContext, column: FieldColumn, parts: Parts) -> pa.Array:

@@ -1,11 +1,9 @@
-"""The columns `call_type` and `status`: known spellings become one label, other values stay, trimmed.
+"""The columns `call_type` and `status`: one label for one thing; values that are no text are kept as text.
 
-What belongs elsewhere: which labels are known (`documents/labels.py`).
+What belongs elsewhere: how a text, a document or a yes or no becomes a label (`documents/labels.py`).
 """
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +11,8 @@ import pyarrow as pa
 from callviz_dagster.contract import UNKNOWN
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.buffers import Ints
-from callviz_dagster.documents.labels import known_label
+from callviz_dagster.documents.labels import label_in_document, label_of_boolean, label_of_text, quoted
+from callviz_dagster.documents.values import field_name
 from callviz_dagster.documents.walker import Elements, Path
 from callviz_dagster.table.batch import BatchContext, truncate
 from callviz_dagster.table.columns.texts import strings, texts_at_once
@@ -48,9 +47,9 @@ def labels(context: BatchContext, role: str) -> pa.Array:
         texts = texts_at_once(context, kind, elements, role)
         if texts is None:
             _label_singly(context, role, path, kind, elements, codes)
-        else:
-            encoded = texts.dictionary_encode()
-            codes.set(elements.rows, encoded, encoded.dictionary.to_pylist())
+            continue
+        encoded = texts.dictionary_encode()
+        codes.set(elements.rows, encoded, encoded.dictionary.to_pylist())
         context.note_kept_as_text(role, kind, elements.rows)
     return codes.array()
 
@@ -60,22 +59,44 @@ def _label_strings(context: BatchContext, role: str, elements: Elements, codes: 
     places = encoded.indices.to_numpy()
     chosen_labels = []
     for place, text in enumerate(encoded.dictionary.to_pylist()):
-        trimmed = text.strip()
-        label = known_label(role, trimmed) or trimmed
-        chosen_labels.append(label)
-        if label == text:
-            continue
-        kind_of_repair = f"{role}: a known spelling written as {label}"
-        if label == trimmed:
-            kind_of_repair = f"{role}: spaces around it removed"
-        rows = elements.rows[places == place]
-        repair = f"{role}: {json.dumps(truncate(text), ensure_ascii=False)} written as {truncate(label)}"
-        context.repairs.add(rows, kind_of_repair, [repair] * len(rows))
+        label = label_of_text(role, text)
+        chosen_labels.append(label.text or UNKNOWN)
+        if label.change:
+            rows = elements.rows[places == place]
+            _note_label(context, role, rows, label.change, quoted(truncate(text)), chosen_labels[-1])
     codes.set(elements.rows, encoded, chosen_labels)
 
 
 def _label_singly(context: BatchContext, role: str, path: Path, kind: int, elements: Elements, codes: _Codes) -> None:
+    rows_kept_as_text = []
     for row, start in zip(elements.rows.tolist(), elements.starts.tolist(), strict=True):
-        context.renderer.invalid_text = False
-        codes.by_row[row] = codes.number(context.text_of(kind, start, path).strip() or UNKNOWN)
-        context.note_invalid_text(role, row)
+        label = _label_in_value(context, role, path, kind, start, row)
+        if label is None:
+            rows_kept_as_text.append(row)
+            context.renderer.invalid_text = False
+            label = context.text_of(kind, start, path).strip()
+            context.note_invalid_text(role, row)
+        codes.by_row[row] = codes.number(label or UNKNOWN)
+    context.note_kept_as_text(role, kind, np.array(rows_kept_as_text, np.int64))
+
+
+def _label_in_value(context: BatchContext, role: str, path: Path, kind: int, start: int, row: int) -> str | None:
+    """Return the label that a nested document or a yes or no stands for, and note that; None for other values."""
+    if kind == el.BOOLEAN:
+        label = label_of_boolean(field_name(path[-1]), bool(context.batch.data[start]))
+        value, change = context.text_of(kind, start, path), "a yes or no written as a label"
+    elif kind in (el.DOCUMENT, el.FLATTENED):
+        found = label_in_document(context.document_of(start, path))
+        field, text = found or ("", "")
+        label = label_of_text(role, text).text or None
+        value, change = f"{field} {quoted(truncate(text))}", f"taken from {field} of a document"
+    else:
+        return None
+    if label is not None:
+        _note_label(context, role, np.array([row]), change, value, label)
+    return label
+
+
+def _note_label(context: BatchContext, role: str, rows: Ints, change: str, value: str, label: str) -> None:
+    repair = f"{role}: {value} written as {truncate(label)}"
+    context.repairs.add(rows, f"{role}: {change}", [repair] * len(rows))

@@ -5,7 +5,7 @@ What belongs elsewhere: how one text, number or local clock is read as a time (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,12 +15,13 @@ import pyarrow as pa
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.documents import times
 from callviz_dagster.documents import walker as el
-from callviz_dagster.documents.buffers import Ints, Mask
+from callviz_dagster.documents.buffers import Ints, Mask, unaligned_view
 from callviz_dagster.documents.times import Reading
 from callviz_dagster.documents.values import dotted
-from callviz_dagster.documents.walker import Elements
+from callviz_dagster.documents.walker import Elements, Path
 from callviz_dagster.table.batch import BatchContext
 from callviz_dagster.table.columns.texts import valid_strings
+from callviz_dagster.table.plan import ID
 from callviz_dagster.table.rejected import Rejection
 
 _HOUR = 3_600_000_000
@@ -29,7 +30,7 @@ _DAY_MILLISECONDS = 86_400_000
 _MAX_EXACT_DOUBLE = 2**53
 _LEFT_EMPTY = {
     "unreadable": "is no time",
-    "ambiguous": "could mean two dates (set CALLVIZ_DATE_ORDER)",
+    "ambiguous": "could mean several times (CALLVIZ_DATE_ORDER settles the order of day and month)",
     "out_of_range": "lies outside 1678–2261",
 }
 
@@ -58,7 +59,7 @@ def start_times(context: BatchContext) -> tuple[Instants, dict[int, Rejection]]:
     present = np.zeros(context.size, np.bool_)
     for path, kind, elements in context.role_elements("start_time"):
         present[elements.rows] = True
-        for index, problem in _read(context, "start_time", kind, elements, start):
+        for index, problem in _read(context, "start_time", path, kind, elements, start):
             value = context.text_of(kind, int(elements.starts[index]), path)
             rejections[int(elements.rows[index])] = Rejection(f"start_{problem}", dotted(path), value)
     paths = context.plan.roles["start_time"]
@@ -70,7 +71,7 @@ def end_times(context: BatchContext) -> Instants:
     """Return the end times; those that cannot be read are left empty."""
     end = Instants.none(context.size)
     for path, kind, elements in context.role_elements("end_time"):
-        for index, problem in _read(context, "end_time", kind, elements, end):
+        for index, problem in _read(context, "end_time", path, kind, elements, end):
             value = context.quoted(kind, int(elements.starts[index]), path)
             reason = _LEFT_EMPTY[problem]
             context.repairs.add(
@@ -90,7 +91,9 @@ def local_parts(start: Instants, zone: str) -> tuple[pa.Array, pa.Array, pa.Arra
     return pa.array(days.astype(np.int32)).cast(pa.date32()), weekdays.cast(pa.string()), pa.array(hours)
 
 
-def _read(context: BatchContext, role: str, kind: int, elements: Elements, into: Instants) -> Iterator[tuple[int, str]]:
+def _read(
+    context: BatchContext, role: str, path: Path, kind: int, elements: Elements, into: Instants
+) -> Iterator[tuple[int, str]]:
     """Read values of one BSON type as instants; yield index and problem of each that is not read."""
     rows, starts = elements.rows, elements.starts
     if kind == el.DATE:
@@ -103,17 +106,46 @@ def _read(context: BatchContext, role: str, kind: int, elements: Elements, into:
     for note, places, instants in _read_at_once(context, kind, starts):
         into.values[rows[places]], into.known[rows[places]], unread[places] = instants, True, False
         context.repairs.add(rows[places], f"{role}: {note}")
-    read = _reader(context, kind)
     rows_by_note: dict[str, list[int]] = {}
-    for index in np.flatnonzero(unread).tolist():
-        row, reading = int(rows[index]), read(int(starts[index]))
+    for index, reading in _read_singly(context, path, kind, elements, np.flatnonzero(unread)):
         if reading.instant is None:
             yield index, reading.problem
             continue
+        row = int(rows[index])
         into.values[row], into.known[row] = reading.instant, True
         rows_by_note.setdefault(reading.note, []).append(row)
     for note, noted in rows_by_note.items():
         context.repairs.add(np.array(noted, np.int64), f"{role}: {note}")
+
+
+def _read_singly(
+    context: BatchContext, path: Path, kind: int, elements: Elements, indices: Ints
+) -> Iterator[tuple[int, Reading]]:
+    """Yield the index and the reading of values that are read one by one; other times of their document settle some."""
+    read = _reader(context, path, kind)
+    times_by_row: dict[int, list[int]] | None = None
+    for index in indices.tolist():
+        at, row = int(elements.starts[index]), int(elements.rows[index])
+        reading = read(at, times_by_row.get(row, ()) if times_by_row else ())
+        if reading is times.AMBIGUOUS and times_by_row is None:
+            times_by_row = _times_by_row(context)
+            reading = read(at, times_by_row.get(row, ()))
+        yield index, reading
+
+
+def _times_by_row(context: BatchContext) -> dict[int, list[int]]:
+    """Return the instants that documents hold for certain: their BSON dates, and the time in an ObjectId as `_id`."""
+    batch, by_row = context.batch, dict[int, list[int]]()
+    for (path, kind), elements in batch.elements.items():
+        if kind == el.DATE:
+            instants = np.clip(batch.int64(elements.starts), times.EARLIEST // 1000, times.LATEST // 1000) * 1000
+        elif kind == el.OBJECT_ID and path == ID:
+            instants = unaligned_view(batch.data, ">u4")[elements.starts].astype(np.int64) * 1_000_000
+        else:
+            continue
+        for row, instant in zip(elements.rows.tolist(), instants.tolist(), strict=True):
+            by_row.setdefault(row, []).append(instant)
+    return by_row
 
 
 def _read_at_once(context: BatchContext, kind: int, starts: Ints) -> Iterator[tuple[str, Ints, Ints]]:
@@ -151,19 +183,24 @@ def _read_dates(context: BatchContext, role: str, elements: Elements) -> tuple[I
     return np.where(fits, instants, 0), fits
 
 
-def _reader(context: BatchContext, kind: int) -> Callable[[int], Reading]:
-    """Return the function that reads the value at a position as a time."""
+def _reader(context: BatchContext, path: Path, kind: int) -> Callable[[int, Collection[int]], Reading]:
+    """Return the function that reads the value at a position as a time, beside other times of its document."""
     batch, renderer, options = context.batch, context.renderer, context.plan.options
+    zone = options.source_timezone
     if kind == el.STRING:
-        return lambda at: times.read_text(
-            renderer.text(kind, at) or "", zone=options.source_timezone, date_order=options.date_order
+        return lambda at, near: times.read_text(
+            renderer.text(kind, at) or "", zone=zone, date_order=options.date_order, near=near
         )
     if kind in (el.INT32, el.INT64, el.DECIMAL128):
-        return lambda at: times.read_number(Decimal(renderer.text(kind, at) or "NaN"))
+        return lambda at, near: times.read_number(Decimal(renderer.text(kind, at) or "NaN"), zone=zone, near=near)
     if kind == el.DOUBLE:
-        return lambda at: times.read_number(float(batch.double(np.array([at]))[0]))
+        return lambda at, near: times.read_number(float(batch.double(np.array([at]))[0]), zone=zone, near=near)
     if kind == el.TIMESTAMP:
-        return lambda at: Reading(
-            int(batch.int32(np.array([at + 4]))[0] & 0xFFFFFFFF) * 1_000_000, "BSON timestamp read as a time"
+        return lambda at, _: Reading(
+            int(unaligned_view(batch.data, "<u4")[at + 4]) * 1_000_000, "BSON timestamp read as a time"
         )
-    return lambda at: times.UNREADABLE
+    if kind in (el.DOCUMENT, el.FLATTENED):
+        return lambda at, _: times.read_subdocument(
+            context.document_of(at, path), zone=zone, date_order=options.date_order
+        )
+    return lambda at, _: times.UNREADABLE
