@@ -452,7 +452,7 @@ def test_a_refresh_shows_that_it_lives_until_it_has_ended(daemon: Daemon, monkey
         states.append(run_state(daemon.settings.data_dir, path.name))
         raise RuntimeError("the test has seen enough")
 
-    monkeypatch.setattr("callviz_dagster.assets.calls_csv.publish_csv", publish)
+    monkeypatch.setattr("callviz_dagster.calls_csv.publish.publish_csv", publish)
     assert not daemon.run()
     assert states == [RunState.ALIVE]
     assert not [*folder.iterdir()]
@@ -473,7 +473,9 @@ def test_changes_that_were_read_by_hand_and_never_published_are_refreshed(
     assert daemon.tick().startswith("no changes")
 
 
-@pytest.mark.parametrize("step", ["calls.make_partition", "calls_csv.publish_csv", "call_dashboard.publish_page"])
+@pytest.mark.parametrize(
+    "step", ["assets.calls.make_partition", "calls_csv.publish.publish_csv", "assets.call_dashboard.publish_page"]
+)
 def test_changes_that_a_failed_refresh_by_hand_has_read_are_refreshed(
     daemon: Daemon, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -481,14 +483,14 @@ def test_changes_that_a_failed_refresh_by_hand_has_read_are_refreshed(
     assert daemon.tick().startswith("no changes")
     collection.insert_one({"_id": "new", "start_time": at(6)})
     with monkeypatch.context() as broken:
-        broken.setattr(f"callviz_dagster.assets.{step}", lambda *_, **__: 1 / 0)
+        broken.setattr(f"callviz_dagster.{step}", lambda *_, **__: 1 / 0)
         assert not daemon.by_hand(*ALL)
     assert daemon.tick() == ""
     assert daemon.by_hand(*ALL)
     assert "new" in ids(daemon.settings)
 
 
-@pytest.mark.parametrize("step", ["calls.make_partition", "calls_csv.publish_csv"])
+@pytest.mark.parametrize("step", ["assets.calls.make_partition", "calls_csv.publish.publish_csv"])
 def test_changes_that_a_killed_refresh_of_the_sensor_has_read_are_refreshed(
     daemon: Daemon, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -496,7 +498,7 @@ def test_changes_that_a_killed_refresh_of_the_sensor_has_read_are_refreshed(
     collection.insert_one({"_id": "new", "start_time": at(6)})
     assert daemon.tick() == ""
     with monkeypatch.context() as broken:
-        broken.setattr(f"callviz_dagster.assets.{step}", lambda *_, **__: 1 / 0)
+        broken.setattr(f"callviz_dagster.{step}", lambda *_, **__: 1 / 0)
         assert not daemon.run()
     daemon.cursor = dataclasses.replace(Cursor.from_json(daemon.cursor), requested=None).to_json()
     daemon.refresh()

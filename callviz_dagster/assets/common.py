@@ -116,7 +116,7 @@ class PartitionSelection:
 
 def run_time(context: dg.AssetExecutionContext) -> dt.datetime:
     """Return when the run was created: the one clock of all its steps, which may go on beyond midnight."""
-    run = context.instance.get_run_record_by_id(context.run_id)
+    run = context.instance.get_run_record_by_id(context.run.run_id)
     return run.create_timestamp.astimezone(dt.UTC) if run else dt.datetime.now(dt.UTC)
 
 
