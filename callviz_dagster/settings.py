@@ -394,21 +394,29 @@ class Settings:
                 parse_connection_string(self.mongo_uri)
             except ConnectionStringError as error:
                 raise SettingsError(str(error)) from None
+        self._check_pseudonym_key()
+        self._check_partitions()
+        self._check_hidden_fields()
+
+    def _check_pseudonym_key(self) -> None:
         if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
             raise MissingSettingError(
                 "CALLVIZ_PSEUDONYMIZE needs CALLVIZ_PSEUDONYM_KEY, a secret of at least 32 bytes: make one with "
                 '`python -c "import secrets; print(secrets.token_hex(32))"` and keep it, for the same key '
                 "gives the same tokens."
             )
-        if self.partitions != "none":
-            for name, value, example in (
-                ("CALLVIZ_PARTITIONS_START", self.partitions_start, "2024-01-01, the first date that is covered"),
-                ("CALLVIZ_FIELD_START_TIME", self.field_start_time, "start_time, the field that partitions are cut by"),
-            ):
-                if not value:
-                    raise MissingSettingError(
-                        f"CALLVIZ_PARTITIONS={self.partitions} needs {name}, for example {example}."
-                    )
+
+    def _check_partitions(self) -> None:
+        if self.partitions == "none":
+            return
+        for name, value, example in (
+            ("CALLVIZ_PARTITIONS_START", self.partitions_start, "2024-01-01, the first date that is covered"),
+            ("CALLVIZ_FIELD_START_TIME", self.field_start_time, "start_time, the field that partitions are cut by"),
+        ):
+            if not value:
+                raise MissingSettingError(f"CALLVIZ_PARTITIONS={self.partitions} needs {name}, for example {example}.")
+
+    def _check_hidden_fields(self) -> None:
         roles = {path for role in ROLES if (path := self.role_field(role))}
         for name, paths in (
             ("CALLVIZ_PSEUDONYMIZE", self.pseudonymize),

@@ -63,14 +63,28 @@ def _role_paths(
     """Return the fields that may play a role, in the order in which they are tried."""
     chosen = options.role_fields.get(role)
     if chosen is not None:
-        literal, nested = (chosen.encode(),), tuple(part.encode() for part in chosen.split("."))
-        paths = tuple(path for path in dict.fromkeys((literal, nested)) if path in known)
-        if not paths and known and nested not in published:
-            raise PlanError(
-                f"CALLVIZ_FIELD_{role.upper()} names {chosen}, which no document has. "
-                f"The documents' fields are: {_some(dotted(path) for path in known)}."
-            )
-        return paths or (nested,)
+        return _set_by_hand(role, chosen, known, published)
+    return _recognized(role, known)
+
+
+def _set_by_hand(role: str, chosen: str, known: Mapping[Path, Field], published: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the field that a setting names, also where its name has dots.
+
+    Raises:
+        PlanError: no document has such a field.
+    """
+    literal, nested = (chosen.encode(),), tuple(part.encode() for part in chosen.split("."))
+    paths = tuple(path for path in dict.fromkeys((literal, nested)) if path in known)
+    if not paths and known and nested not in published:
+        raise PlanError(
+            f"CALLVIZ_FIELD_{role.upper()} names {chosen}, which no document has. "
+            f"The documents' fields are: {_some(dotted(path) for path in known)}."
+        )
+    return paths or (nested,)
+
+
+def _recognized(role: str, known: Mapping[Path, Field]) -> tuple[Path, ...]:
+    """Return the fields that are recognized by their names, best first."""
     ranks: dict[str, int] = {}
     for rank, name in enumerate(FIELD_NAMES[role]):
         ranks.setdefault(folded(name), rank)
