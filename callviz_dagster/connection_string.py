@@ -30,7 +30,7 @@ class ConnectionString:
 
     database: str | None
     options: Mapping[str, Any]
-    """Names in lower case. Of `mongodb+srv://`, only those that the string itself has."""
+    """Names in lower case. Of an SRV string, only those that the string itself has."""
     srv: bool
 
 

@@ -19,6 +19,8 @@ exclude_patterns = ["_build", "api/modules.rst"]
 nitpicky = True
 # Other libraries and the package's type variables have no pages here.
 nitpick_ignore_regex = [(r"py:.*", r"(?!callviz_dagster\.).*"), (r"py:class", r"callviz_dagster\..*\.[A-Z]")]
+# An attribute called like a built-in type, `bytes`, makes that type in annotations ambiguous.
+suppress_warnings = ["ref.python"]
 
 # Headings are link targets, as they are on the pages of a hosting site.
 myst_heading_anchors = 3
