@@ -16,7 +16,7 @@ from bson import Decimal128
 from bson.binary import Binary, UuidRepresentation
 
 from callviz_dagster.documents import labels as known_labels
-from callviz_dagster.documents.recognition import names as vocabulary
+from callviz_dagster.documents.recognition import vocabulary
 from callviz_dagster_tests.helpers import raw_bson as raw
 from callviz_dagster_tests.helpers.awkward import (
     CLEAN_ROW,
