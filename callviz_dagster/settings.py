@@ -158,11 +158,14 @@ def _setting(
 
 
 def _role(role: str, words: str) -> Any:
+    more = "; `none` where the records have none" if role != "start_time" else ""
+    if role.endswith("_time"):
+        more += "; two fields joined by `+`: a date and a time of day"
     return _setting(
         f"FIELD_{role.upper()}",
-        f"the document field (dotted path) that holds {words}",
+        f"the document field (dotted path) that holds {words}{more}",
         default=None,
-        shown_default="recognized by name",
+        shown_default="recognized",
     )
 
 
@@ -242,10 +245,10 @@ class Settings:
     field_duration: str | None = _role("duration", "the duration")
     field_duration_unit: str | None = _setting(
         "FIELD_DURATION_UNIT",
-        "unit of stored durations: `s` or `ms`",
+        "unit of stored durations: `s`, `ms`, `us`, `ns`, `min` or `h`",
         default=None,
-        parse=_one_of("s", "ms"),
-        shown_default="by the field's name, else `s`",
+        parse=_one_of("s", "ms", "us", "ns", "min", "h"),
+        shown_default="by the field's name, else by the data, else `s`",
     )
     max_rejected: float = _setting(
         "MAX_REJECTED",
@@ -409,6 +412,7 @@ class Settings:
                     raise MissingSettingError(
                         f"CALLVIZ_PARTITIONS={self.partitions} needs {name}, for example {example}."
                     )
+        self._check_start_time()
         roles = {path for role in ROLES if (path := self.role_field(role))}
         for name, paths in (
             ("CALLVIZ_PSEUDONYMIZE", self.pseudonymize),
@@ -417,6 +421,18 @@ class Settings:
             clash = sorted(roles.intersection(paths) | ({"_id"} & set(paths)))
             if clash:
                 raise SettingsError(f"{name} names {clash[0]}, which the calls table is built from; leave it out.")
+
+    def _check_start_time(self) -> None:
+        start = self.field_start_time
+        if start == "none":
+            raise SettingsError(
+                "CALLVIZ_FIELD_START_TIME: every call needs a start time; name the field that holds it."
+            )
+        if start and "+" in start and self.partitions != "none":
+            raise SettingsError(
+                f"CALLVIZ_PARTITIONS={self.partitions} cuts the collection by one field that holds dates, and "
+                f"CALLVIZ_FIELD_START_TIME={start} joins two; refresh with CALLVIZ_PARTITIONS=none."
+            )
 
     def role_field(self, role: str) -> str | None:
         """Return the document field that was set for a role of `ROLES`, if one was."""
