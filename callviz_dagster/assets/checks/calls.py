@@ -77,7 +77,8 @@ def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
     words = f"{tally.rejected:,} of {tally.documents:,} documents rejected ({share:.2%}; the limit is {limit:.2%})."
     if not passed:
         most, count = tally.reasons.most_common(1)[0]
-        words += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls, or raise CALLVIZ_MAX_REJECTED."
+        words += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls"
+        words += "." if share == 1 else ", or raise CALLVIZ_MAX_REJECTED."
     metadata = {
         "share": share,
         "limit": limit,
