@@ -36,7 +36,7 @@ def identifiers(context: BatchContext) -> pa.Array:
     """Return the column `_id`: a text for every document, empty where it has none."""
     parts = context.elements_at(ID)
     for kind, elements in parts:
-        if kind == el.STRING:
+        if kind in (el.STRING, el.SYMBOL):
             context.repairs.add(elements.rows[context.batch.int32(elements.starts) == 1], "_id: empty")
     if len(parts) == 1 and len(parts[0][1].rows) == context.size and not context.plan.options.secrets.hides("_id"):
         known = texts_at_once(context, *parts[0], "_id")
