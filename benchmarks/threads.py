@@ -24,11 +24,7 @@ from pymongo import MongoClient
 from benchmarks import refresh
 from benchmarks.collection import fill, name_of, parser
 from benchmarks.processes import Ran, in_turns, ratio, rounded
-from callviz_dagster.assets import calls, calls_csv, raw_calls
-from callviz_dagster.calls_csv import assembler, publish
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.mongodb import resource as mongo
-from callviz_dagster.storage import files
 
 CASES = {
     "threads, one core": ["--cores", "1"],
@@ -63,7 +59,7 @@ def without_threads() -> None:
     def prefetch(items: Iterable[Any], *_: Any) -> Iterator[Any]:
         return iter(items)
 
-    for module in (calls, calls_csv, assembler, publish, files, mongo, raw_calls):
+    for module in [loaded for name, loaded in sys.modules.items() if name.startswith("callviz_dagster.")]:
         for name, instead in (("prefetch", prefetch), ("parallel_map", map), ("ThreadPoolExecutor", AtOnce)):
             if hasattr(module, name):
                 setattr(module, name, instead)
