@@ -143,8 +143,8 @@ def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> 
     incomplete = [p for p in in_range if p not in named and not is_complete(p, settings.data_dir)]
     if incomplete:
         context.log.info(
-            "Refreshed too, for their files are missing, damaged, of another version of callviz or not made from each "
-            f"other: {format_keys(incomplete, in_range)}."
+            "Refreshed too, because their files are missing, damaged, of another version of callviz or not made from "
+            f"each other: {format_keys(incomplete, in_range)}."
         )
     wanted = [partition for partition in in_range if partition in named or partition in incomplete]
     return PartitionSelection(
