@@ -36,18 +36,18 @@ def commands(uri: str, database: str, collection: str, documents: int, folder: P
     python = [sys.executable, "-m"]
     source = [uri, database, collection]
     options = ["--quiet", "--uri", uri, "--db", database, "--collection", collection]
-    found = {
+    paths = {
         PLAIN: [*python, "benchmarks.plain_script", *source, str(folder / "plain.csv")],
         RAW: [*python, "benchmarks.raw_batches", *source, str(folder / "raw.bson")],
     }
     if program := shutil.which("mongoexport"):
         form = ["--type", "csv", "--fields", ",".join(FIELDS), "--out", str(folder / "exported.csv")]
-        found[EXPORT] = [program, *options, *form]
+        paths[EXPORT] = [program, *options, *form]
     if program := shutil.which("mongodump"):
-        found[DUMP] = [program, *options, "--out", str(folder / "dump")]
+        paths[DUMP] = [program, *options, "--out", str(folder / "dump")]
     given = ["--uri", uri, "--database", database, "--collection", collection]
-    found[REFRESH] = [*python, "benchmarks.refresh", *given, "--documents", str(documents)]
-    return found
+    paths[REFRESH] = [*python, "benchmarks.refresh", *given, "--documents", str(documents)]
+    return paths
 
 
 def ratios(ran: Mapping[str, Sequence[Ran]]) -> dict[str, float]:
@@ -57,24 +57,24 @@ def ratios(ran: Mapping[str, Sequence[Ran]]) -> dict[str, float]:
         for name in ("raw_calls", "together")
     }
     plain = seconds(ran[PLAIN])
-    found = {"refresh / plain script": ratio(steps["together"], plain)}
+    by_pair = {"refresh / plain script": ratio(steps["together"], plain)}
     if EXPORT in ran:
-        found["refresh / mongoexport"] = ratio(steps["together"], seconds(ran[EXPORT]))
-        found["plain script / mongoexport"] = ratio(plain, seconds(ran[EXPORT]))
+        by_pair["refresh / mongoexport"] = ratio(steps["together"], seconds(ran[EXPORT]))
+        by_pair["plain script / mongoexport"] = ratio(plain, seconds(ran[EXPORT]))
     else:
-        found["refresh / mongoexport, derived"] = found["refresh / plain script"] * PLAIN_TO_EXPORT
+        by_pair["refresh / mongoexport, derived"] = by_pair["refresh / plain script"] * PLAIN_TO_EXPORT
     if DUMP in ran:
-        found["raw_calls / mongodump"] = ratio(steps["raw_calls"], seconds(ran[DUMP]))
+        by_pair["raw_calls / mongodump"] = ratio(steps["raw_calls"], seconds(ran[DUMP]))
     else:
-        found["raw_calls / mongodump, derived"] = ratio(steps["raw_calls"], plain) * PLAIN_TO_EXPORT / DUMP_TO_EXPORT
-    found["raw_calls / raw batches"] = ratio(steps["raw_calls"], seconds(ran[RAW]))
-    return found
+        by_pair["raw_calls / mongodump, derived"] = ratio(steps["raw_calls"], plain) * PLAIN_TO_EXPORT / DUMP_TO_EXPORT
+    by_pair["raw_calls / raw batches"] = ratio(steps["raw_calls"], seconds(ran[RAW]))
+    return by_pair
 
 
 def _said(ran: Ran) -> dict[str, Any]:
     """Return the line of JSON that a benchmark has printed last."""
-    said: dict[str, Any] = json.loads(ran.output.splitlines()[-1])
-    return said
+    report: dict[str, Any] = json.loads(ran.output.splitlines()[-1])
+    return report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -117,8 +117,8 @@ def measure(given: argparse.Namespace) -> dict[str, list[Ran]]:
         away = " and ".join(program.split()[0] for program in (EXPORT, DUMP) if program not in timed)
         if away:
             sys.stdout.write(f"Not on PATH: {away}. Ratios to what is away are derived, see benchmarks/README.md.\n")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
-        return in_turns(timed, given.rounds, kept)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
+        return in_turns(timed, given.rounds, environment)
 
 
 def timings_table(taken: Mapping[str, Sequence[float]], ran: Mapping[str, Sequence[Ran]]) -> str:

@@ -54,10 +54,10 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, fo
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        said = output.read()
+        output_bytes = output.read()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, said)
-    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / _KB / 1024, watch.together_mb, said)
+        raise subprocess.CalledProcessError(process.returncode, command, output_bytes)
+    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / _KB / 1024, watch.together_mb, output_bytes)
 
 
 class Watch:

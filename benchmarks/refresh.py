@@ -62,33 +62,37 @@ class Step:
 
 
 def refresh(
-    settings: Settings, every: Sequence[Partition], partitions: Sequence[Partition], watch: Watch
+    settings: Settings, all_partitions: Sequence[Partition], partitions: Sequence[Partition], watch: Watch
 ) -> list[Step]:
     """Do the work of the assets for some of all partitions; return what each took, and all together."""
     steps: list[Step] = []
 
     def timed(name: str, work: Callable[[], PartitionResult]) -> PartitionResult:
         began = time.perf_counter()
-        made = work()
+        result_of_step = work()
         taken = time.perf_counter() - began
         watch.look()
         steps.append(Step(name, taken, 0, watch.largest_mb))
-        return made
+        return result_of_step
 
     def read() -> int:
         mongo = MongoDB(settings)
-        check_coverage(mongo, PartitionSelection(Partitioning.of(settings), [*every], [*partitions]), settings, LOG)
-        return sum(made.manifest.documents for made in archive_partitions(mongo, partitions, settings.data_dir, LOG))
+        check_coverage(
+            mongo, PartitionSelection(Partitioning.of(settings), [*all_partitions], [*partitions]), settings, LOG
+        )
+        return sum(
+            archived.manifest.documents for archived in archive_partitions(mongo, partitions, settings.data_dir, LOG)
+        )
 
     def normalize() -> None:
-        tables = plan_tables(every, settings, LOG)
+        tables = plan_tables(all_partitions, settings, LOG)
         for partition in partitions:
             if not make_partition(partition, settings, LOG, tables).calls:
                 raise SystemExit(f"The audit forbids to publish the calls of partition {partition.name}.")
 
     documents = timed("raw_calls", read)
     timed("calls", normalize)
-    paths = [partition.calls(settings.data_dir) for partition in every]
+    paths = [partition.calls(settings.data_dir) for partition in all_partitions]
     csv = settings.publish_dir / CALLS_CSV
     timed("calls_csv", lambda: publish_csv(paths, csv, settings.timezone, LOG, require_good))
     steps.append(Step("together", sum(step.seconds for step in steps), 0, watch.largest_mb))
@@ -148,18 +152,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args(arguments)
     if given.partitions and given.collection:
         options.error("--partitions changes a call, so it takes no collection of yours")
-    with measured_collection(given) as made, tempfile.TemporaryDirectory() as folder:
+    with measured_collection(given) as uri_of_calls, tempfile.TemporaryDirectory() as folder:
         settings = dataclasses.replace(
-            made, timezone=given.timezone, data_dir=Path(folder, "data"), publish_dir=Path(folder, "publish")
+            uri_of_calls, timezone=given.timezone, data_dir=Path(folder, "data"), publish_dir=Path(folder, "publish")
         )
         if given.partitions:
             settings = partitioned(settings, given.partitions)
-        every = Partitioning.of(settings).partitions(START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1))
+        all_partitions = Partitioning.of(settings).partitions(
+            START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1)
+        )
         if given.partitions:
             # Libraries are loaded by whatever runs first; without them, one partition and all are compared fairly.
-            refresh(settings, every[:1], every[:1], Watch(os.getpid()))
+            refresh(settings, all_partitions[:1], all_partitions[:1], Watch(os.getpid()))
         with watching(os.getpid()) as watch:
-            steps = refresh(settings, every, every, watch)
+            steps = refresh(settings, all_partitions, all_partitions, watch)
         figures = {
             "documents": steps[0].documents,
             "untidy": given.untidy,
@@ -167,13 +173,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "peak_mb": watch.largest_mb,
             "peak_together_mb": watch.together_mb,
         }
-        table(steps, f"{len(every)} partitions" if given.partitions else "")
+        table(steps, f"{len(all_partitions)} partitions" if given.partitions else "")
         if watch.together_mb is not None:
             sys.stdout.write(f"{'all processes':37}{watch.together_mb:9,.0f}\n")
         if given.partitions:
-            changed = every[len(every) // 2]
+            changed = all_partitions[len(all_partitions) // 2]
             with one_call_changed(settings, changed), watching(os.getpid()) as watch:
-                again = refresh(settings, every, [changed], watch)
+                again = refresh(settings, all_partitions, [changed], watch)
             ratio = again[-1].seconds / steps[-1].seconds
             table(again, "one of them")
             sys.stdout.write(f"ratio {ratio:.3f}\n")

@@ -81,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with MongoClient[Any](server.uri) as client:
             client["callviz"].create_collection("calls")
         (folder / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
-        environment = kept | {
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
+        environment = inherited | {
             "DAGSTER_HOME": name,
             "CALLVIZ_MONGO_URI": server.uri,
             "CALLVIZ_DATA_DIR": str(folder / "data"),

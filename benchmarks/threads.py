@@ -97,12 +97,12 @@ def measure(given: argparse.Namespace, source: list[str]) -> dict[str, list[Ran]
 
 def report(ran: Mapping[str, Sequence[Ran]], rounds: int) -> None:
     """Print medians and ratios as a table, and as one line of JSON."""
-    said = {name: [json.loads(one.output.splitlines()[-1]) for one in some] for name, some in ran.items()}
-    taken = {name: [one["steps"][-1]["seconds"] for one in some] for name, some in said.items()}
+    reports = {name: [json.loads(one.output.splitlines()[-1]) for one in some] for name, some in ran.items()}
+    taken = {name: [one["steps"][-1]["seconds"] for one in some] for name, some in reports.items()}
     out = sys.stdout.write
     out(f"{'inside the assets':26}{'seconds':>9}{'from':>7}{'to':>7}{'largest MB':>12}\n")
     for name, some in taken.items():
-        largest = max(one["peak_mb"] or 0.0 for one in said[name])
+        largest = max(one["peak_mb"] or 0.0 for one in reports[name])
         out(f"{name:26}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}{largest:12,.0f}\n")
     ratios = {f"{name} / {other}": ratio(taken[name], taken[other]) for name, other in COMPARED}
     for name, value in ratios.items():

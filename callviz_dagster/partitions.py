@@ -150,12 +150,12 @@ class Partitioning:
         """Return all partitions in time order, up to the one that `now` is in."""
         if not self.partitioned:
             return [WHOLE]
-        found = []
+        partitions = []
         day = self.first
         while self._instant(day) <= now:
-            found.append(self.partition(day.isoformat()))
+            partitions.append(self.partition(day.isoformat()))
             day = _next(self.kind, day)
-        return found
+        return partitions
 
     def key_of(self, stored: object) -> str | None:
         """Return the key of the partition of a stored start time, which may lie in the future; None without one.
@@ -203,47 +203,47 @@ def _next(kind: str, day: dt.date) -> dt.date:
     return day + dt.timedelta(7 if kind == "weekly" else 1)
 
 
-def contiguous_runs(partitions: Iterable[Partition], every: Sequence[Partition]) -> list[list[Partition]]:
+def contiguous_runs(partitions: Iterable[Partition], all_partitions: Sequence[Partition]) -> list[list[Partition]]:
     """Return some of the partitions as contiguous_runs of partitions that follow each other without a gap."""
     wanted = set(partitions)
-    found: list[list[Partition]] = []
+    runs: list[list[Partition]] = []
     before = False
-    for partition in every:
+    for partition in all_partitions:
         if partition in wanted:
             if not before:
-                found.append([])
-            found[-1].append(partition)
+                runs.append([])
+            runs[-1].append(partition)
         before = partition in wanted
-    return found
+    return runs
 
 
-def format_keys(partitions: Iterable[Partition], every: Sequence[Partition]) -> str:
+def format_keys(partitions: Iterable[Partition], all_partitions: Sequence[Partition]) -> str:
     """Return partition keys as short text that `parse_keys` reads: `2024-05-01...2024-05-03, 2024-06-01`."""
-    parts = contiguous_runs(partitions, every)
+    parts = contiguous_runs(partitions, all_partitions)
     return ", ".join(part[0].key if len(part) == 1 else f"{part[0].key}...{part[-1].key}" for part in parts)
 
 
-def parse_keys(text: str, every: Sequence[Partition]) -> list[Partition]:
+def parse_keys(text: str, all_partitions: Sequence[Partition]) -> list[Partition]:
     """Return the partitions that `format_keys` named."""
     keys: list[tuple[str, str]] = []
     for part in text.split(", "):
         first, _, last = part.partition("...")
         keys.append((first, last or first))
-    return [partition for partition in every if any(first <= partition.key <= last for first, last in keys)]
+    return [partition for partition in all_partitions if any(first <= partition.key <= last for first, last in keys)]
 
 
 def leftovers(data_dir: Path, partitions: Iterable[Partition]) -> list[Path]:
     """Return the files of partitions that no longer exist because the partitioning has changed."""
     names = {partition.name for partition in partitions}
-    found: list[Path] = []
+    paths: list[Path] = []
     for folder, ending in _FOLDERS.items():
         for suffix in {ending, ".json"} if folder == "raw_calls" else {ending}:
-            found += [
+            paths += [
                 path
                 for path in sorted((data_dir / folder).glob(f"[!.]*{suffix}"))
                 if path.name.removesuffix(suffix) not in names and path.name != COVERAGE
             ]
-    return found
+    return paths
 
 
 COVERAGE = "coverage.json"

@@ -24,10 +24,10 @@ class Progress:
         now = time.monotonic()
         if now - self._told >= self.every_seconds:
             self._told = now
-            left = max(self._total - self.done, 0) / self.rate
+            seconds_left = max(self._total - self.done, 0) / self.rate
             self._log.info(
                 f"{self._doing}: {self.done:,} of about {self._total:,} documents, {self.rate:,.0f} a second, "
-                f"about {left:,.0f} s left"
+                f"about {seconds_left:,.0f} s left"
             )
 
     @property

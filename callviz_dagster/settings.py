@@ -86,8 +86,8 @@ def _clock(value: str) -> str:
 
 
 def _span(value: str) -> dt.timedelta:
-    found = re.fullmatch(r"(\d+)\s*([mhd])", value)
-    minutes = int(found[1]) * {"m": 1, "h": 60, "d": 1440}[found[2]] if found else 0
+    match = re.fullmatch(r"(\d+)\s*([mhd])", value)
+    minutes = int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]] if match else 0
     if not 1 <= minutes <= _MOST_DAYS * 1440:
         raise ValueError(f"a number of minutes, hours or days, at most {_MOST_DAYS}d, for example 90m, 24h or 2d")
     return dt.timedelta(minutes=minutes)
@@ -157,10 +157,10 @@ def _setting(
     )
 
 
-def _role(role: str, words: str) -> Any:
+def _role(role: str, meaning: str) -> Any:
     return _setting(
         f"FIELD_{role.upper()}",
-        f"the document field (dotted path) that holds {words}",
+        f"the document field (dotted path) that holds {meaning}",
         default=None,
         shown_default="recognized by name",
     )

@@ -48,8 +48,8 @@ def main() -> None:
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.randrange(10**6)
     with tempfile.TemporaryDirectory() as folder:
-        told = soak(Path(folder), seconds=given.seconds, members=3, seed=seed)
-    sys.stdout.write(f"calls.csv equals the collection. seed {seed}; {told}\n")
+        report = soak(Path(folder), seconds=given.seconds, members=3, seed=seed)
+    sys.stdout.write(f"calls.csv equals the collection. seed {seed}; {report}\n")
 
 
 def soak(folder: Path, *, seconds: float, members: int, seed: int, patience: float = 300) -> dict[str, int]:
@@ -220,8 +220,8 @@ def in_csv(path: Path) -> Rows:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = {row["_id"]: (row["start_time"], row.get("n", "")) for row in rows}
-    return found if len(found) == len(rows) else {}
+    start_and_number = {row["_id"]: (row["start_time"], row.get("n", "")) for row in rows}
+    return start_and_number if len(start_and_number) == len(rows) else {}
 
 
 def wait_until(condition: Any, seconds: float, what: str, folder: Path) -> None:

@@ -30,19 +30,19 @@ def measured(
     def measure(benchmark: Any, *options: str) -> dict[str, Any]:
         where = ["--uri", mongo_uri, "--database", collection.database.name]
         benchmark.main(["--documents", "2000", *where, *options])
-        said: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
-        return said
+        report: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return report
 
     yield measure
 
 
 def test_a_refresh_is_timed_step_by_step(measured: Measuring) -> None:
-    said = measured(refresh)
-    assert [step["name"] for step in said["steps"]] == ["raw_calls", "calls", "calls_csv", "together"]
-    assert all(step["documents"] == 2000 and step["seconds"] > 0 for step in said["steps"])
-    assert all(step["documents_per_second"] == round(2000 / step["seconds"]) for step in said["steps"])
-    assert said["peak_mb"] > 10
-    assert said["peak_together_mb"] > 10
+    report = measured(refresh)
+    assert [step["name"] for step in report["steps"]] == ["raw_calls", "calls", "calls_csv", "together"]
+    assert all(step["documents"] == 2000 and step["seconds"] > 0 for step in report["steps"])
+    assert all(step["documents_per_second"] == round(2000 / step["seconds"]) for step in report["steps"])
+    assert report["peak_mb"] > 10
+    assert report["peak_together_mb"] > 10
 
 
 def test_tidy_and_untidy_documents_lie_side_by_side(measured: Measuring, collection: Collection[Document]) -> None:
@@ -55,13 +55,13 @@ def test_tidy_and_untidy_documents_lie_side_by_side(measured: Measuring, collect
 
 
 def test_one_changed_partition_is_timed_against_all(measured: Measuring, collection: Collection[Document]) -> None:
-    said = measured(refresh, "--partitions", "monthly")
-    again = said["one_partition"]
-    assert said["steps"][0]["documents"] == 2000
+    report = measured(refresh, "--partitions", "monthly")
+    again = report["one_partition"]
+    assert report["steps"][0]["documents"] == 2000
     assert 60 < again["steps"][0]["documents"] < 100
-    assert again["ratio"] == pytest.approx(again["steps"][-1]["seconds"] / said["steps"][-1]["seconds"])
-    made = collection.database[name_of(2000)]
-    assert made.count_documents({"status": "cancelled"}) == 0, "the changed call is changed back"
+    assert again["ratio"] == pytest.approx(again["steps"][-1]["seconds"] / report["steps"][-1]["seconds"])
+    measured_calls = collection.database[name_of(2000)]
+    assert measured_calls.count_documents({"status": "cancelled"}) == 0, "the changed call is changed back"
 
 
 def test_a_collection_of_yours_is_never_changed(mongo_uri: str, collection: Collection[Document]) -> None:
@@ -85,11 +85,11 @@ def test_documents_are_made_once(collection: Collection[Document]) -> None:
 
 def test_peers_are_derived_where_they_are_away(measured: Measuring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    said = measured(peers, "--rounds", "1", "--untidy", "0.3")
-    assert {*said["seconds"]} == {"plain script", "raw batches", "refresh", "refresh, inside the assets"}
-    ratios = said["ratios"]
+    report = measured(peers, "--rounds", "1", "--untidy", "0.3")
+    assert {*report["seconds"]} == {"plain script", "raw batches", "refresh", "refresh, inside the assets"}
+    ratios = report["ratios"]
     assert ratios["refresh / mongoexport, derived"] == pytest.approx(1.9 * ratios["refresh / plain script"], abs=0.01)
-    assert said["peak_together_mb"]["raw batches"] < said["peak_together_mb"]["refresh"]
+    assert report["peak_together_mb"]["raw batches"] < report["peak_together_mb"]["refresh"]
 
 
 def test_peers_are_run_where_they_are_on_the_path(
@@ -99,8 +99,8 @@ def test_peers_are_run_where_they_are_on_the_path(
         (tmp_path / name).write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/{name}.said\n', encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    said = measured(peers, "--rounds", "2")
-    assert {"refresh / mongoexport", "raw_calls / mongodump"} < {*said["ratios"]}
+    report = measured(peers, "--rounds", "2")
+    assert {"refresh / mongoexport", "raw_calls / mongodump"} < {*report["ratios"]}
     exported = (tmp_path / "mongoexport.said").read_text(encoding="utf-8").splitlines()
     assert len(exported) == 2
     assert "--collection calls_2000 --type csv --fields _id,call_id,caller" in exported[0]
@@ -122,16 +122,16 @@ def test_memory_is_that_of_all_processes_together() -> None:
 
 def test_start_up_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     startup.main(["--rounds", "1"])
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert len(said["ratios"]) == len(startup.COMPARED)
-    assert all(value > 0 for value in said["ratios"].values())
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert len(report["ratios"]) == len(startup.COMPARED)
+    assert all(value > 0 for value in report["ratios"].values())
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no process on some cores")
 def test_a_refresh_is_timed_with_threads_and_without(measured: Measuring) -> None:
-    said = measured(threads, "--rounds", "1")
-    assert {*said["seconds"]} == {*threads.CASES}
-    assert {*said["ratios"]} == {f"{name} / {other}" for name, other in threads.COMPARED}
+    report = measured(threads, "--rounds", "1")
+    assert {*report["seconds"]} == {*threads.CASES}
+    assert {*report["ratios"]} == {f"{name} / {other}" for name, other in threads.COMPARED}
 
 
 def test_without_threads_none_is_started() -> None:

@@ -122,10 +122,10 @@ def test_nullable_arrays_are_those_of_arrow(size: int, dtype: type[np.generic], 
 def test_offsets_bytes_and_nulls_of_a_slice(first: int) -> None:
     texts = pa.array(NULLABLE, pa.string())[first:]
     offsets, characters = buffers.text_offsets(texts), buffers.text_bytes(texts)
-    found = [characters[a:b].tobytes().decode() for a, b in itertools.pairwise(offsets)]
-    assert found == [text or "" for text in NULLABLE[first:]]
+    actual = [characters[a:b].tobytes().decode() for a, b in itertools.pairwise(offsets)]
+    assert actual == [text or "" for text in NULLABLE[first:]]
     assert buffers.valid_mask(texts).tolist() == [text is not None for text in NULLABLE[first:]]
-    assert bytes(buffers.joined_texts(texts)) == "".join(found).encode()
+    assert bytes(buffers.joined_texts(texts)) == "".join(actual).encode()
 
 
 def test_texts_without_a_single_byte() -> None:

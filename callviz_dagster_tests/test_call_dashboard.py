@@ -66,7 +66,7 @@ def test_the_page_holds_no_single_call(settings: Settings, calls: pa.Table) -> N
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "made"),
+    ("old", "new", "times_made"),
     [
         ("", "", 0),
         ('"deflated": "', '"deflated": "A', 1),
@@ -77,13 +77,13 @@ def test_the_page_holds_no_single_call(settings: Settings, calls: pa.Table) -> N
     ],
 )
 def test_the_library_of_charts_is_made_once(
-    settings: Settings, calls: pa.Table, monkeypatch: pytest.MonkeyPatch, old: str, new: str, made: int
+    settings: Settings, calls: pa.Table, monkeypatch: pytest.MonkeyPatch, old: str, new: str, times_made: int
 ) -> None:
     write(settings.data_dir / "calls" / "all.parquet", calls)
     refresh(settings)
-    page, kept = settings.publish_dir / asset.FILE, settings.data_dir / vega.CACHE
-    first, good = page.read_bytes(), kept.read_text(encoding="utf-8")
-    kept.write_text(good.replace(old, new, 1), encoding="utf-8")
+    page, cache = settings.publish_dir / asset.FILE, settings.data_dir / vega.CACHE
+    first, good = page.read_bytes(), cache.read_text(encoding="utf-8")
+    cache.write_text(good.replace(old, new, 1), encoding="utf-8")
     library, asked = vega.bundled(), []
 
     def bundled() -> vega.Library:
@@ -92,8 +92,8 @@ def test_the_library_of_charts_is_made_once(
 
     monkeypatch.setattr(vega, "bundled", bundled)
     refresh(settings)
-    assert len(asked) == made
-    assert (page.read_bytes(), kept.read_text(encoding="utf-8")) == (first, good)
+    assert len(asked) == times_made
+    assert (page.read_bytes(), cache.read_text(encoding="utf-8")) == (first, good)
 
 
 @pytest.mark.parametrize("damage", ["a folder", "no text"])
@@ -133,8 +133,8 @@ def test_a_page_that_miscounts_is_not_published(
     assert not check.passed
     assert "counts 3,001 calls" in str(check.description)
     (failed,) = [event for event in result.all_events if event.is_step_failure]
-    told = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
-    assert f"was left as it was: {settings.publish_dir / asset.FILE}" in told
+    message = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
+    assert f"was left as it was: {settings.publish_dir / asset.FILE}" in message
     assert (settings.publish_dir / asset.FILE).read_bytes() == good
     assert source.exists()
 
@@ -151,8 +151,8 @@ def test_without_calls_the_asset_says_what_to_do(settings: Settings) -> None:
     result = refresh(settings)
     assert not result.success
     (failed,) = [event for event in result.all_events if event.is_step_failure]
-    told = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
-    assert "materialize calls first" in told
+    message = str(failed.step_failure_data.user_failure_data and failed.step_failure_data.user_failure_data.description)
+    assert "materialize calls first" in message
 
 
 def test_numbers_that_do_not_add_up_are_told() -> None:
@@ -162,11 +162,12 @@ def test_numbers_that_do_not_add_up_are_told() -> None:
 
 def test_refreshes_of_several_partitions_are_told_together() -> None:
     early = dataclasses.replace(FOOTER, snapshot_time="2026-03-01T00:00:00+00:00", documents=5)
-    told = pages.provenance([FOOTER, early], 0)
+    provenance = pages.provenance([FOOTER, early], 0)
     assert (
-        told["refreshed"] == "Refreshed between 1 March 2026, 01:00 and 29 March 2026, 23:59, time zone Europe/Berlin"
+        provenance["refreshed"]
+        == "Refreshed between 1 March 2026, 01:00 and 29 March 2026, 23:59, time zone Europe/Berlin"
     )
-    assert told["reasons"][0] == ["The document has no start time.", 10]
+    assert provenance["reasons"][0] == ["The document has no start time.", 10]
 
 
 def test_json_can_not_leave_its_element() -> None:
@@ -175,8 +176,8 @@ def test_json_can_not_leave_its_element() -> None:
 
 
 def test_documents_in_no_partition_are_told() -> None:
-    told = pages.provenance([dataclasses.replace(FOOTER, documents=10, rejected=1)], 9, uncovered=4)
-    assert told["accounted"] == (
+    provenance = pages.provenance([dataclasses.replace(FOOTER, documents=10, rejected=1)], 9, uncovered=4)
+    assert provenance["accounted"] == (
         "Every document is accounted for: 14 documents, 9 calls on this page, 1 rejected, 4 in no partition."
     )
 

@@ -68,11 +68,11 @@ def test_the_extract_holds_what_calls_csv_holds(settings: Settings) -> None:
     )
     names = [column[0] for column in csv.description or []]
     expected = [dict(zip(names, row, strict=True)) for row in csv.fetchall()]
-    found = rows_of(settings.publish_dir / "calls.hyper")
+    actual = rows_of(settings.publish_dir / "calls.hyper")
     # The CSV alone defuses texts that a spreadsheet would run.
     for row in expected:
         row["agent"] = row["agent"].removeprefix("'") if row["agent"] else row["agent"]
-    assert found == expected
+    assert actual == expected
     assert metadata(result, "calls_hyper")["dagster/row_count"] == len(expected)
 
 

@@ -58,8 +58,8 @@ def drawn(counts: Counts, chart: str) -> Counter[tuple[Any, str]]:
 )
 def test_bars_equal_duckdbs_counts(chart: str, bar: str, counts: Counts, calls: pa.Table) -> None:
     some = "duration_sec is not null" if chart == charts.DURATION_HISTOGRAM else "true"
-    found = query(f"select {bar}, call_type, count(*) from calls where {some} group by all", calls)
-    assert drawn(counts, chart) == {(value, kind): number for value, kind, number in found}
+    actual = query(f"select {bar}, call_type, count(*) from calls where {some} group by all", calls)
+    assert drawn(counts, chart) == {(value, kind): number for value, kind, number in actual}
 
 
 def test_stacked_parts_follow_each_other_without_gaps(counts: Counts) -> None:
@@ -92,13 +92,13 @@ def test_daily_calls_has_a_point_at_0_for_a_day_without_calls() -> None:
     calls: list[Call] = [("incoming", "completed", DAY, 9, None)] * 4
     calls += [("missed", "completed", DAY + dt.timedelta(days=1), 9, None)] * 2
     calls += [("incoming", "completed", DAY + dt.timedelta(days=10), 9, None)] * 1
-    found = lines(counted(table(calls)))
+    points = lines(counted(table(calls)))
     width, height = 300, charts.HEIGHT
     at = [0, width * 0.1, width * 0.2, width * 0.9, width]
-    assert found["incoming"] == [
+    assert points["incoming"] == [
         pytest.approx(point) for point in zip(at, [0, height, height, height, height * 0.75], strict=True)
     ]
-    assert found["missed"] == [
+    assert points["missed"] == [
         pytest.approx(point) for point in zip(at, [height, height / 2, height, height, height], strict=True)
     ]
 

@@ -84,12 +84,12 @@ def test_a_column_stays_in_its_place_on_the_day_when_no_document_has_it(
 
 
 def test_a_type_widens_step_by_step_and_never_narrows(collection: Collection[Document], settings: Settings) -> None:
-    words, cells = [], []
-    for found in (5, 2.5, 5, "five", 5):
-        replace(collection, {"x": found})
-        words.append(refreshed(settings).description)
+    descriptions, cells = [], []
+    for x in (5, 2.5, 5, "five", 5):
+        replace(collection, {"x": x})
+        descriptions.append(refreshed(settings).description)
         cells.append(calls(settings)[0]["x"])
-    assert words == [
+    assert descriptions == [
         "First refresh: 11 columns, 1 of them the documents' other fields.",
         "Columns: x changed from integer to number.",
         "The same 11 columns as before.",
@@ -123,8 +123,8 @@ def test_a_field_that_was_always_null_gets_its_type_from_its_first_value(
 def test_a_field_that_is_to_be_dropped_loses_its_column(collection: Collection[Document], settings: Settings) -> None:
     replace(collection, {"a": 1, "b": 2})
     refreshed(settings)
-    found = refreshed(dataclasses.replace(settings, drop_fields=("a",)))
-    assert found.description == "Columns: a was left out."
+    actual = refreshed(dataclasses.replace(settings, drop_fields=("a",)))
+    assert actual.description == "Columns: a was left out."
     assert header(settings) == ["b", "repairs"]
 
 
@@ -141,15 +141,15 @@ def test_a_field_that_is_used_as_a_map_makes_no_thousands_of_columns(
     replace(collection, *documents)
     settings = dataclasses.replace(settings, max_columns=50)
     started = time.process_time()
-    found = refreshed(settings)
+    actual = refreshed(settings)
     assert time.process_time() - started < 60
 
     names = header(settings)
     assert len(names) == 50 + len(["other_fields", "repairs"])
     assert (names[0], names[-2:]) == ("note", ["other_fields", "repairs"])
-    assert found.passed
+    assert actual.passed
     assert "More fields than CALLVIZ_MAX_COLUMNS (50): the rarest are in other_fields (read_by.*" in str(
-        found.description
+        actual.description
     )
     manifest = Manifest.from_json((settings.data_dir / "raw_calls" / "all.json").read_text(encoding="utf-8"))
     assert len(manifest.profile.fields) <= profiles.MOST_FIELDS
@@ -248,21 +248,21 @@ def test_no_hidden_or_dropped_value_is_in_any_file_log_or_metadata(
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
         job = build_definitions(secretive).resolve_job_def("refresh_calls")
         result = job.execute_in_process(instance=instance)
-        told = "\n".join(str(record) for record in instance.all_logs(result.run_id))
+        events = "\n".join(str(record) for record in instance.all_logs(result.run_id))
     assert result.success
-    seen = {"log": "".join(capfd.readouterr()), "events": told}
+    texts = {"log": "".join(capfd.readouterr()), "events": events}
     archive = secretive.data_dir / "raw_calls" / "all.bson.zst"
     for path in (*secretive.data_dir.rglob("*"), *secretive.publish_dir.rglob("*")):
         if path.suffix == ".parquet":
-            seen[path.name] = f"{pq.read_table(path).to_pylist()}{pq.read_metadata(path).metadata}"
+            texts[path.name] = f"{pq.read_table(path).to_pylist()}{pq.read_metadata(path).metadata}"
         elif path.suffix == ".twbx":
             with zipfile.ZipFile(path) as packed:
-                seen |= {name: packed.read(name).decode("utf-8", "replace") for name in packed.namelist()}
+                texts |= {name: packed.read(name).decode("utf-8", "replace") for name in packed.namelist()}
         elif path.is_file() and path != archive:
-            seen[path.name] = path.read_bytes().decode("utf-8", "replace")
-    assert {"calls.csv", "all.parquet", "all.json", "call_dashboard.html"} <= set(seen)
+            texts[path.name] = path.read_bytes().decode("utf-8", "replace")
+    assert {"calls.csv", "all.parquet", "all.json", "call_dashboard.html"} <= set(texts)
     for secret in (PHONE, PHONE.lstrip("+"), CARD, NAME, KEY):
-        assert [name for name, content in seen.items() if secret in content] == []
+        assert [name for name, content in texts.items() if secret in content] == []
 
 
 def test_only_the_owner_may_read_the_archive_which_keeps_the_originals(secretive: Settings) -> None:
@@ -297,8 +297,8 @@ def test_a_column_that_is_pseudonymized_later_holds_tokens_from_then_on(
 ) -> None:
     replace(collection, {"agent": 7, "queue": "sales"})
     refreshed(settings)
-    found = refreshed(dataclasses.replace(settings, pseudonymize=("agent",), pseudonym_key=KEY))
-    assert found.description == "Columns: agent changed from integer to text."
+    actual = refreshed(dataclasses.replace(settings, pseudonymize=("agent",), pseudonym_key=KEY))
+    assert actual.description == "Columns: agent changed from integer to text."
     assert calls(settings)[0]["agent"] == token("7")
 
 
@@ -313,7 +313,7 @@ def test_a_field_that_plays_a_role_cannot_be_pseudonymized(
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "message"),
     [
         ({"CALLVIZ_PSEUDONYMIZE": "caller"}, "CALLVIZ_PSEUDONYMIZE needs CALLVIZ_PSEUDONYM_KEY"),
         ({"CALLVIZ_PSEUDONYMIZE": "caller", "CALLVIZ_PSEUDONYM_KEY": "k" * 31}, "at least 32 bytes"),
@@ -321,8 +321,10 @@ def test_a_field_that_plays_a_role_cannot_be_pseudonymized(
         ({"CALLVIZ_DROP_FIELDS": "when", "CALLVIZ_FIELD_START_TIME": "when"}, "CALLVIZ_DROP_FIELDS names when"),
     ],
 )
-def test_settings_that_would_hide_what_the_table_is_built_from_are_refused(changed: dict[str, str], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
+def test_settings_that_would_hide_what_the_table_is_built_from_are_refused(
+    changed: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
         Settings.load(changed)
 
 

@@ -65,8 +65,8 @@ def expected(
     """Return the same cells, counted by DuckDB."""
     hour = "call_hour" if hours else "null"
     duration = f"coalesce(floor(duration_sec / {step}) * {step}, -1)" if durations else "null"
-    found = query(f"select call_type, status, call_date, {hour}, {duration}, count(*) from calls group by all", calls)
-    return Counter({tuple(row[:-1]): row[-1] for row in found})
+    rows = query(f"select call_type, status, call_date, {hour}, {duration}, count(*) from calls group by all", calls)
+    return Counter({tuple(row[:-1]): row[-1] for row in rows})
 
 
 def test_every_cell_equals_duckdbs_count() -> None:
@@ -137,8 +137,8 @@ def test_the_median_is_exact_however_coarse_the_counts(durations: list[float | N
 def test_the_median_of_any_durations_is_exact(durations: list[float | None], max_cells: int) -> None:
     calls = table([("incoming", "completed", DAY, 9, duration) for duration in durations])
     (median,) = query("select median(duration_sec) from calls", calls)[0]
-    found = counted(calls, max_cells=max_cells).median
-    assert found == (None if median is None else pytest.approx(median))
+    actual = counted(calls, max_cells=max_cells).median
+    assert actual == (None if median is None else pytest.approx(median))
 
 
 @pytest.mark.parametrize(

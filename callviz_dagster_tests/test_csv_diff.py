@@ -29,8 +29,8 @@ def write(path: Path, table: dict[str, str], *, other: str = "") -> Path:
 def test_rows_are_counted_as_added_changed_and_removed(
     tmp_path: Path, old: dict[str, str], new: dict[str, str]
 ) -> None:
-    found = count_changes(write(tmp_path / "old", old), write(tmp_path / "new", new))
-    assert found == Changes(
+    changes = count_changes(write(tmp_path / "old", old), write(tmp_path / "new", new))
+    assert changes == Changes(
         added=len(new.keys() - old.keys()),
         changed=sum(old[key] != new[key] for key in old.keys() & new.keys()),
         removed=len(old.keys() - new.keys()),
@@ -122,11 +122,11 @@ def test_large_files_that_drift_apart_are_compared_row_by_row(tmp_path: Path) ->
     old = {f"c{n:06d}": f'"{n}{"x" * 80}"' for n in range(100_000)}
     new = {key: value for n, (key, value) in enumerate(old.items()) if n % 1000}
     new |= {f"new{n}": "1" for n in range(7)} | {"c050001": '"other"'}
-    found = count_changes(write(tmp_path / "old", old), write(tmp_path / "new", new))
-    assert found == Changes(added=7, changed=1, removed=100)
+    changes = count_changes(write(tmp_path / "old", old), write(tmp_path / "new", new))
+    assert changes == Changes(added=7, changed=1, removed=100)
 
 
 def test_a_new_column_is_told_and_changes_no_row(tmp_path: Path) -> None:
     table = {"a": "1", "b": "2"}
-    found = count_changes(write(tmp_path / "old", table), write(tmp_path / "new", table, other="5"))
-    assert found == Changes(columns=["z"])
+    changes = count_changes(write(tmp_path / "old", table), write(tmp_path / "new", table, other="5"))
+    assert changes == Changes(columns=["z"])

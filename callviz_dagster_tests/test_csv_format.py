@@ -152,8 +152,8 @@ def test_parts_of_columns_are_local_too(whole_seconds: bool) -> None:
     ],
 )
 def test_formulas_get_an_apostrophe_before_them(text: str) -> None:
-    found, count = defused(pa.array([text]))
-    assert (found.to_pylist(), count) == (["'" + text.replace("\x00", "␀")], 1)
+    actual, count = defused(pa.array([text]))
+    assert (actual.to_pylist(), count) == (["'" + text.replace("\x00", "␀")], 1)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_formulas_get_an_apostrophe_before_them(text: str) -> None:
     ],
 )
 def test_numbers_phone_numbers_and_all_other_text_stay(text: str) -> None:
-    found, count = defused(pa.array([text]))
-    assert (found.to_pylist(), count) == ([text], 0)
+    actual, count = defused(pa.array([text]))
+    assert (actual.to_pylist(), count) == ([text], 0)
 
 
 @pytest.mark.parametrize(
@@ -182,15 +182,15 @@ def test_numbers_phone_numbers_and_all_other_text_stay(text: str) -> None:
     ],
 )
 def test_control_characters_that_no_spreadsheet_holds_are_shown(text: str, expected: str) -> None:
-    found, count = defused(pa.array([None, text, "other", ""]))
-    assert (found.to_pylist(), count) == ([None, expected, "other", ""], int(text != expected))
+    actual, count = defused(pa.array([None, text, "other", ""]))
+    assert (actual.to_pylist(), count) == ([None, expected, "other", ""], int(text != expected))
 
 
 def test_texts_are_counted_once_also_where_the_array_is_a_part_of_another() -> None:
     texts = pa.array(["=x", None, "a\x00", "=\x00", "", "b", "@"])
     assert defused(texts)[1] == 4
-    found, count = defused(texts.slice(2, 4))
-    assert (found.to_pylist(), count) == (["a␀", "'=␀", "", "b"], 2)
+    actual, count = defused(texts.slice(2, 4))
+    assert (actual.to_pylist(), count) == (["a␀", "'=␀", "", "b"], 2)
     assert defused(pa.array([], pa.string()))[1] == 0
     assert defused(pa.array([None, None], pa.string()))[0].to_pylist() == [None, None]
 
@@ -380,7 +380,7 @@ def test_rows_are_told_by_their_place_in_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         (b'"a",1.5', b'"b",1.5', "row 1 (_id a), column text: 'b' is read, 'a' was written"),
         (b'"a",1.5', b'"a",1.6', "column number: 1.6 is read, 1.5 was written"),
@@ -399,12 +399,12 @@ def test_rows_are_told_by_their_place_in_the_file() -> None:
         (b'"a",1.5', b'"\xff",1.5', ""),
     ],
 )
-def test_lines_that_were_changed_are_found_out(old: bytes, new: bytes, words: str) -> None:
+def test_lines_that_were_changed_are_found_out(old: bytes, new: bytes, message: str) -> None:
     content = written(AUDITED, ROWS, LOS_ANGELES)
     assert content.count(old) >= 1
-    found = audit(content.replace(old, new, 1))
-    assert found is not None
-    assert words in found
+    actual = audit(content.replace(old, new, 1))
+    assert actual is not None
+    assert message in actual
 
 
 def test_missing_and_repeated_rows_are_found_out() -> None:

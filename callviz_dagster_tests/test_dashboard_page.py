@@ -229,12 +229,12 @@ def where(choices: Mapping[str, Sequence[str]], *, leaving: str = "") -> str:
 def by_bar(calls: pa.Table, choices: Mapping[str, Sequence[str]], dimension: str) -> dict[tuple[str, str], int]:
     """Return the calls of a chart by bar and call type, under all choices but the chart's own."""
     some = "duration_sec is not null" if dimension == "duration" else "true"
-    found = query(
+    rows = query(
         f"""select {COLUMNS[dimension]}, call_type, count(*) from calls
         where {some} and {where(choices, leaving=dimension)} group by all""",
         calls,
     )
-    return {(bar, kind): number for bar, kind, number in found}
+    return {(bar, kind): number for bar, kind, number in rows}
 
 
 def expected_tables(calls: pa.Table, choices: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -331,8 +331,8 @@ def assert_shows(dashboard: Dashboard, calls: pa.Table, choices: Mapping[str, Se
     assert_headline(dashboard, calls, choices)
     assert shown_tables(dashboard) == expected_tables(calls, choices)
     number = expected_headline(calls, choices)[0]
-    every = f"{calls.num_rows:,} call{'' if calls.num_rows == 1 else 's'}"
-    shown = f"{number:,} of {every} chosen" if choices else every if calls.num_rows == 1 else f"All {every}"
+    all_calls = f"{calls.num_rows:,} call{'' if calls.num_rows == 1 else 's'}"
+    shown = f"{number:,} of {all_calls} chosen" if choices else all_calls if calls.num_rows == 1 else f"All {all_calls}"
     assert dashboard.text("#shown") == shown
 
 
@@ -350,10 +350,10 @@ def test_every_chart_is_drawn_and_its_numbers_equal_duckdbs(opened: Opening, wri
             .map((path) => [path.__data__.datum, path.getBoundingClientRect()])
             .filter(([, box]) => box.width > 0.2 && box.height > 0).map(([datum]) => datum)]))"""
     )
-    found = expected_tables(calls, {})
+    tables_expected = expected_tables(calls, {})
     for chart in (charts.CALLS_BY_TYPE, charts.CALLS_BY_STATUS, charts.CALLS_BY_WEEKDAY, charts.DURATION_HISTOGRAM):
         parts = [part["end"] - part["start"] for part in drawn[chart]]
-        assert sorted(parts) == sorted(found[chart].values())
+        assert sorted(parts) == sorted(tables_expected[chart].values())
     assert {line["code"] for line in drawn[charts.DAILY_CALLS]} == {0, 1, 2, 3}
     assert len(drawn[charts.CALLS_BY_HOUR]) == 168
     assert_shows(dashboard, calls, {})
@@ -384,12 +384,12 @@ def test_the_lines_pass_through_the_days_numbers(opened: Opening, written: Path,
           .map((path) => [path.__data__.datum.code, path.getAttribute("d")]))""",
         'figure[data-chart="Daily Calls"]',
     )
-    found = expected_tables(calls, {})[charts.DAILY_CALLS]
-    top = max(found.values())
+    daily_calls = expected_tables(calls, {})[charts.DAILY_CALLS]
+    top = max(daily_calls.values())
     first = query("select min(call_date) from calls", calls)[0][0]
     for code, kind in enumerate(query("select call_type from calls group by all order by count(*) desc", calls)):
         heights = [float(point.split(",")[1]) for point in re.findall(r"[\d.]+,[\d.]+", shapes[str(code)])]
-        numbers = [found.get((str(first + dt.timedelta(days=day)), kind[0]), 0) for day in range(len(heights))]
+        numbers = [daily_calls.get((str(first + dt.timedelta(days=day)), kind[0]), 0) for day in range(len(heights))]
         assert heights == [pytest.approx((1 - number / top) * charts.HEIGHT, abs=0.01) for number in numbers]
 
 
@@ -633,7 +633,7 @@ def random_choices(seed: int) -> dict[str, list[str]]:
     """Return choices in several dimensions at once, in the order that the link has."""
     chance = random.Random(seed)
     first = dt.date(2026, 1, 1) + dt.timedelta(days=chance.randrange(1, 40))
-    every = {
+    all_labels = {
         "from": [str(first)],
         "to": [str(first + dt.timedelta(days=chance.randrange(10, 45)))],
         "type": ["incoming", "outgoing", "missed", "internal"],
@@ -643,7 +643,7 @@ def random_choices(seed: int) -> dict[str, list[str]]:
         "hour": [f"{weekday}-{hour:02}" for weekday in WEEKDAYS for hour in range(24)],
     }
     chosen: dict[str, list[str]] = {}
-    for name, values in every.items():
+    for name, values in all_labels.items():
         if chance.random() < 0.5:
             number = chance.randrange(1, max(2, len(values)))
             chosen[name] = values if name in ("from", "to") else sorted(chance.sample(values, number), key=values.index)
@@ -715,14 +715,14 @@ def test_the_page_tells_where_its_numbers_come_from(opened: Opening, written: Pa
     dashboard = opened(written)
     assert dashboard.text("#refreshed") == "Refreshed 29 March 2026, 23:59, time zone Europe/Berlin"
     dashboard.page.locator("#provenance summary").click()
-    told = dashboard.text("#provenance")
-    for words in (
+    provenance = dashboard.text("#provenance")
+    for part in (
         "Every document is accounted for: 3,007 documents, 3,000 calls on this page, 7 rejected.",
         "telephony.calls on db.example.internal",
         "5 × The document has no start time.",
         "8 × start time read from text",
     ):
-        assert words in told
+        assert part in provenance
 
 
 # Labels that want to be more than text

@@ -181,12 +181,12 @@ def test_serving_shows_the_ui_while_calls_come_in_and_stops_everything(
 
     process, port = serving
     assert process.stdout is not None
-    said = []
+    printed = []
     for line in process.stdout:
-        said.append(line)
+        printed.append(line)
         if line.startswith("Ctrl-C"):
             break
-    output = "".join(said)
+    output = "".join(printed)
     assert f"http://127.0.0.1:{port}" in output
     query = json.dumps(
         {"query": "{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name } }}}}"}
@@ -244,15 +244,15 @@ def test_runs_whose_process_is_gone_are_closed(tmp_path: Path, monkeypatch: pyte
 def test_an_unexplained_failure_ends_with_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "refresh.log"
     log.write_text("".join(f"line {n}\n" for n in range(100)), encoding="utf-8")
-    said = commands._explain_failure(log, 2)
-    assert "line 99" in said
-    assert "line 50" not in said
-    assert "exit code 2" in said
+    explanation = commands._explain_failure(log, 2)
+    assert "line 99" in explanation
+    assert "line 50" not in explanation
+    assert "exit code 2" in explanation
 
 
 def test_an_empty_folder_of_calls_is_summed_up_as_nothing(tmp_path: Path) -> None:
-    said = summaries.summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
-    assert "0 documents read" in said
+    summary = summaries.summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
+    assert "0 documents read" in summary
 
 
 @pytest.mark.parametrize(

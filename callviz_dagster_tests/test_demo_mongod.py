@@ -189,8 +189,8 @@ def test_a_missing_system_library_is_named_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, remedy: str
 ) -> None:
     binary = tmp_path / "mongod"
-    words = f"mongod: error while loading shared libraries: {library}: cannot open shared object file"
-    binary.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 127\n")
+    log_text = f"mongod: error while loading shared libraries: {library}: cannot open shared object file"
+    binary.write_text(f"#!/bin/sh\necho '{log_text}' >&2\nexit 127\n")
     binary.chmod(0o755)
     monkeypatch.setattr(mongod, "find_mongod", lambda: binary)
     with pytest.raises(MongodError, match=f"needs the system library {library}.*{remedy}"), running_mongod(tmp_path):

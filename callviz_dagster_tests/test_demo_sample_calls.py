@@ -61,8 +61,8 @@ def test_same_seed_and_end_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("documents", [0, 1, 2, 3, 4, 7, 999, 1_501, 20_125])
 def test_any_number_is_met_exactly_in_order_of_id(documents: int) -> None:
-    made = _decoded(documents)
-    ids = [call["_id"] for call in made]
+    calls = _decoded(documents)
+    ids = [call["_id"] for call in calls]
     assert len(set(ids)) == documents
     assert ids == sorted(ids)
 
@@ -71,8 +71,8 @@ def test_any_number_is_met_exactly_in_order_of_id(documents: int) -> None:
     "end", [dt.date(2024, 1, 1), dt.date(2024, 12, 26), dt.date(2025, 3, 31), dt.date(2025, 3, 30)]
 )
 def test_order_of_id_is_order_of_start_whatever_the_last_day(end: dt.date) -> None:
-    made = [call for call in _decoded(3_000, end=end) if isinstance(call.get("start_time"), dt.datetime)]
-    starts = [call["start_time"] for call in made if call["start_time"].year < 9999]
+    calls = [call for call in _decoded(3_000, end=end) if isinstance(call.get("start_time"), dt.datetime)]
+    starts = [call["start_time"] for call in calls if call["start_time"].year < 9999]
     assert starts == sorted(starts)
     assert starts[-1] < dt.datetime.combine(end, dt.time(), ZONE)
 

@@ -34,8 +34,8 @@ def test_files_that_are_named_in_the_text_exist() -> None:
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         for name in re.findall(r"`((?:callviz_dagster|callviz_dagster_tests|benchmarks|docs|tableau)/[\w./]+)`", text):
-            made = name.startswith("tableau/") or name.startswith("docs/_build")
-            assert made or (ROOT / name).exists(), f"{document.name} names {name}"
+            generated = name.startswith("tableau/") or name.startswith("docs/_build")
+            assert generated or (ROOT / name).exists(), f"{document.name} names {name}"
 
 
 def test_contributing_answers_its_questions_with_files_that_exist() -> None:

@@ -116,8 +116,8 @@ STAGE = (
 
 def test_folder_without_permission_is_one_sentence(shared_folder: Path) -> None:
     shared_folder.chmod(0o555)
-    told = as_nobody(IMPORTS, STAGE, shared_folder / "calls.csv")
-    assert told == (
+    message = as_nobody(IMPORTS, STAGE, shared_folder / "calls.csv")
+    assert message == (
         f"{shared_folder} cannot be written to. Give this user write permission, or choose another folder with "
         "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR."
     ), "where there is no last good file, none is spoken of"
@@ -129,9 +129,9 @@ def test_a_file_that_may_not_be_replaced_is_one_sentence(shared_folder: Path) ->
     (shared_folder / "calls.csv").write_bytes(b"old")
     if os.geteuid() != 0:
         pytest.skip("needs root to make a file of another user")
-    told = as_nobody(IMPORTS, STAGE, shared_folder / "calls.csv")
-    assert told.startswith(f"{shared_folder / 'calls.csv'} cannot be replaced")
-    assert told.endswith("The last good file was left as it was.")
+    message = as_nobody(IMPORTS, STAGE, shared_folder / "calls.csv")
+    assert message.startswith(f"{shared_folder / 'calls.csv'} cannot be replaced")
+    assert message.endswith("The last good file was left as it was.")
     assert [path.name for path in shared_folder.iterdir()] == ["calls.csv"]
 
 

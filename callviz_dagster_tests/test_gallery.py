@@ -37,9 +37,9 @@ def test_an_awkward_document_becomes_what_the_gallery_says(case: Case) -> None:
     settings = Settings.load({"CALLVIZ_TIMEZONE": "UTC", **case.settings})
     _, calls, rejected, _ = normalized([tidy(1), tidy(2), case.document, tidy(3)], settings)
     if case.rejected:
-        reason, name, found = case.rejected
+        reason, name, shown = case.rejected
         (row,) = rejected.to_pylist()
-        assert (row["reason"], row["field"], row["value"]) == (reason, name, found)
+        assert (row["reason"], row["field"], row["value"]) == (reason, name, shown)
         assert row["explanation"] == PROBLEMS[reason]
         assert row["_id"] == CLEAN_ROW["_id"]
         assert calls.num_rows == 3
@@ -74,8 +74,8 @@ def stored(case: Case, number: int) -> RawBSONDocument:
     (own,) = [e for e in read_elements(case.document, 0) if e.name == b"_id"]
     tidy_id = case.document[own.start : own.end] == ID.binary
     elements = [
-        (name, value(bson.ObjectId(f"{number:024x}")) if name == "_id" and tidy_id else found)
-        for name, found in case.elements
+        (name, value(bson.ObjectId(f"{number:024x}")) if name == "_id" and tidy_id else raw_value)
+        for name, raw_value in case.elements
     ]
     return RawBSONDocument(raw_document(elements))
 

@@ -54,7 +54,7 @@ def call(number: int, **changed: Any) -> Document:
         "queue": f"queue {number}",
         "attempts": number,
     }
-    return {name: found for name, found in (document | changed).items() if found is not None}
+    return {name: field_value for name, field_value in (document | changed).items() if field_value is not None}
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def _normalizing(
     return inject
 
 
-def _changed(column: str, found: Any) -> Callable[[normalize.Normalized], normalize.Normalized]:
+def _changed(column: str, cell: Any) -> Callable[[normalize.Normalized], normalize.Normalized]:
     def change(rows: normalize.Normalized) -> normalize.Normalized:
         place = rows.calls.schema.get_field_index(column)
         field = rows.calls.schema.field(place)
-        array = pa.array([found] * rows.calls.num_rows, field.type)
+        array = pa.array([cell] * rows.calls.num_rows, field.type)
         return dataclasses.replace(rows, calls=rows.calls.set_column(place, field, array))
 
     return change
@@ -272,16 +272,16 @@ def test_a_check_finds_a_fault_that_would_be_published_without_it(
     fault.inject(monkeypatch)
 
     result = refresh(settings)
-    found = evaluations(result)[fault.check]
-    assert not found.passed
-    assert found.severity is (dg.AssetCheckSeverity.WARN if fault.warns else dg.AssetCheckSeverity.ERROR)
+    evaluation = evaluations(result)[fault.check]
+    assert not evaluation.passed
+    assert evaluation.severity is (dg.AssetCheckSeverity.WARN if fault.warns else dg.AssetCheckSeverity.ERROR)
     now = _files(settings)
     if fault.warns:
         assert result.success
         assert now[CSV] != good[CSV]
     else:
         assert not result.success
-        assert (found.description or "") in failure(result)
+        assert (evaluation.description or "") in failure(result)
         assert now[fault.file] == good[fault.file]
         assert now[CSV] == good[CSV]
         assert not [path for path in now if path.endswith(".tmp")]
@@ -324,8 +324,8 @@ def test_identifiers_of_two_types_that_read_alike_only_warn(
 ) -> None:
     collection.insert_many([call(100, _id="7"), call(101, _id=7)])
     result = refresh(settings)
-    found = evaluations(result)["ids_unique"]
-    assert (result.success, found.passed, found.severity) == (True, False, dg.AssetCheckSeverity.WARN)
+    evaluation = evaluations(result)["ids_unique"]
+    assert (result.success, evaluation.passed, evaluation.severity) == (True, False, dg.AssetCheckSeverity.WARN)
     assert _files(settings)[CSV].count(b'\n"7",') == 2
 
 
@@ -358,8 +358,8 @@ def test_identifiers_that_rise_need_no_second_look(
         return good(path)
 
     monkeypatch.setattr(table_identifiers, "repeated_ids", asking)
-    found = evaluations(refresh(settings))["ids_unique"]
-    assert (bool(asked), found.metadata["repeated"].value) == (looked, repeated)
+    evaluation = evaluations(refresh(settings))["ids_unique"]
+    assert (bool(asked), evaluation.metadata["repeated"].value) == (looked, repeated)
 
 
 @pytest.mark.parametrize(
@@ -402,8 +402,8 @@ def calls_file(tmp_path: Path) -> Callable[[Sequence[str]], Path]:
 def test_identifiers_that_are_repeated_are_found_in_bounded_memory(
     calls_file: Callable[[Sequence[str]], Path], at_once: int
 ) -> None:
-    found, repeated = table_identifiers.repeated_ids(calls_file(["a", "b", "größer", "", "b", "a", "b"]), at_once)
-    assert (sorted(found), repeated) == (["a", "b"], 3)
+    examples, repeated = table_identifiers.repeated_ids(calls_file(["a", "b", "größer", "", "b", "a", "b"]), at_once)
+    assert (sorted(examples), repeated) == (["a", "b"], 3)
     assert table_identifiers.repeated_ids(calls_file(["b", "a", "ab"]), at_once) == ([], 0)
     assert table_identifiers.repeated_ids(calls_file([]), at_once) == ([], 0)
 
@@ -423,8 +423,8 @@ def test_identifiers_that_several_files_have_are_found(
         for identifier in identifiers:
             holders.setdefault(identifier, set()).add(path)
     shared = table_identifiers.shared_ids(paths, at_once)
-    assert {identifier: set(found) for identifier, found in shared.items()} == {
-        identifier: found for identifier, found in holders.items() if len(found) > 1
+    assert {identifier: set(partitions) for identifier, partitions in shared.items()} == {
+        identifier: partitions for identifier, partitions in holders.items() if len(partitions) > 1
     }
 
 
@@ -439,8 +439,8 @@ def test_a_failed_check_shows_the_values_and_where_to_look_them_up(
     good: dict[str, bytes], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _normalizing(_changed("duration_sec", -7.0))(monkeypatch)
-    found = evaluations(refresh(settings))["schema_holds"]
-    (table,) = [value for value in found.metadata.values() if isinstance(value, dg.TableMetadataValue)]
+    evaluation = evaluations(refresh(settings))["schema_holds"]
+    (table,) = [value for value in evaluation.metadata.values() if isinstance(value, dg.TableMetadataValue)]
     first = table.records[0].data
     assert first["_id"] == f"{0:024x}"
     assert first["column"] == "duration_sec"

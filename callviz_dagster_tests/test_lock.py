@@ -72,10 +72,10 @@ def test_a_refresh_that_cannot_start_says_why(
     monkeypatch.setattr("callviz_dagster.storage.lock.WAIT_SECONDS", 0.1)
     first = holder(settings.data_dir)
     try:
-        told = failure(refresh(settings, "raw_calls"))
+        message = failure(refresh(settings, "raw_calls"))
     finally:
         first.communicate()
-    assert f"Process {first.pid} is refreshing the files in {settings.data_dir.absolute()}" in told
+    assert f"Process {first.pid} is refreshing the files in {settings.data_dir.absolute()}" in message
     assert refresh(settings, "raw_calls").success
 
 
@@ -94,24 +94,24 @@ IMPORTS = (
 def test_a_data_folder_that_cannot_be_written_to_is_one_sentence() -> None:
     with folder_for_everybody() as folder:
         folder.chmod(0o555)
-        taken, seen = as_nobody(IMPORTS, LOCK_AND_LOOK, folder).split("\n")
+        taken, holder_shown = as_nobody(IMPORTS, LOCK_AND_LOOK, folder).split("\n")
     assert taken == (
         f"{folder} cannot be written to. Give this user write permission, or choose another folder with "
         "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR."
     )
-    assert seen == "", "where there is no lock file, nobody is refreshing"
+    assert holder_shown == "", "where there is no lock file, nobody is refreshing"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a file of another user")
-@pytest.mark.parametrize(("mode", "seen"), [(0o644, ""), (0o600, "cannot be opened: another user has made it")])
-def test_a_lock_file_of_another_user_is_one_sentence(mode: int, seen: str) -> None:
+@pytest.mark.parametrize(("mode", "holder_shown"), [(0o644, ""), (0o600, "cannot be opened: another user has made it")])
+def test_a_lock_file_of_another_user_is_one_sentence(mode: int, holder_shown: str) -> None:
     with folder_for_everybody() as folder:
         folder.chmod(0o777)
         (folder / FILE).touch()
         (folder / FILE).chmod(mode)
         lines = [*as_nobody(IMPORTS, LOCK_AND_LOOK, folder).split("\n"), ""][:2]
     assert lines[0].startswith(f"{folder / FILE} cannot be opened: another user has made it. ")
-    assert seen in lines[1]
+    assert holder_shown in lines[1]
 
 
 @pytest.mark.parametrize("asset", [raw_calls, calls, calls_csv], ids=["raw_calls", "calls", "calls_csv"])

@@ -161,20 +161,22 @@ def assert_as_plainly(documents: Sequence[bytes], sizes: Sequence[int] = ()) -> 
 
     rows = [row for row in expected.rows if isinstance(row, Row)]
     assert calls.num_rows == len(rows)
-    for found, row in zip(calls.to_pylist(), rows, strict=True):
-        assert set(found) == {*row.cells, "repairs"}
+    for actual_row, row in zip(calls.to_pylist(), rows, strict=True):
+        assert set(actual_row) == {*row.cells, "repairs"}
         for column, cell in row.cells.items():
-            assert_same_cell(column, found[column], cell)
+            assert_same_cell(column, actual_row[column], cell)
         repaired = {
-            name for name in found if re.search(rf"(^|; ){re.escape(name)}: ", found["repairs"], re.DOTALL) is not None
+            name
+            for name in actual_row
+            if re.search(rf"(^|; ){re.escape(name)}: ", actual_row["repairs"], re.DOTALL) is not None
         }
-        assert repaired == row.repaired, found["repairs"]
+        assert repaired == row.repaired, actual_row["repairs"]
 
     outcasts = [row for row in expected.rows if isinstance(row, Rejected)]
     assert rejected.num_rows == len(outcasts)
-    for found, outcast in zip(rejected.to_pylist(), outcasts, strict=True):
-        del found["explanation"]
-        assert list(found.values()) == [
+    for actual_row, outcast in zip(rejected.to_pylist(), outcasts, strict=True):
+        del actual_row["explanation"]
+        assert list(actual_row.values()) == [
             *(outcast.identifier, outcast.reason, outcast.field, outcast.value, outcast.document)
         ]
 
@@ -231,9 +233,11 @@ def test_clean_rows_come_out_as_they_do_without_awkward_ones(arbitrary: list[byt
         for plan, calls, *_ in (normalized(tidy), normalized([*tidy[:5], *arbitrary, *tidy[5:]]))
     )
     identifiers = {row["_id"] for row in alone}
-    kept = [row for row in beside if row["_id"] in identifiers and row["b"].startswith("text ")]
-    assert [{name: row.pop(name) for name in expected} for expected, row in zip(alone, kept, strict=True)] == alone
-    assert {cell for row in kept for cell in row.values()} <= {""}
+    clean_rows = [row for row in beside if row["_id"] in identifiers and row["b"].startswith("text ")]
+    assert [
+        {name: row.pop(name) for name in expected} for expected, row in zip(alone, clean_rows, strict=True)
+    ] == alone
+    assert {cell for row in clean_rows for cell in row.values()} <= {""}
 
 
 # Whatever the settings
@@ -277,8 +281,8 @@ SECRET = "secret-4711"
 
 @examples(60)
 @given(st.lists(_arbitrary, max_size=3), st.sampled_from(["hidden", "a.hidden", "call.hidden"]), _any_value)
-def test_hidden_and_dropped_values_appear_nowhere(arbitrary: list[bytes], path: str, found: Value) -> None:
-    holder = nested([("x", text(SECRET)), ("y", raw.array([text(SECRET), found, nested([("z", text(SECRET))])]))])
+def test_hidden_and_dropped_values_appear_nowhere(arbitrary: list[bytes], path: str, raw_value: Value) -> None:
+    holder = nested([("x", text(SECRET)), ("y", raw.array([text(SECRET), raw_value, nested([("z", text(SECRET))])]))])
     secrets: Document = [("hidden", text(SECRET)), ("hidden", holder), ("hidden", raw.array([holder, text(SECRET)]))]
     *outer, _ = path.split(".")
     inside: Document = [(outer[0], nested(secrets)), (outer[0], raw.array([nested(secrets)]))] if outer else secrets
@@ -303,7 +307,7 @@ def test_hidden_and_dropped_values_appear_nowhere(arbitrary: list[bytes], path: 
 
 
 @pytest.mark.parametrize(
-    ("name", "found", "cell"),
+    ("name", "raw_value", "cell"),
     [
         ("duration_sec", value(Decimal128("sNaN")), None),
         ("duration_sec", value(Decimal128("-sNaN")), None),
@@ -325,9 +329,9 @@ def test_hidden_and_dropped_values_appear_nowhere(arbitrary: list[bytes], path: 
         ("end_time", text("9" * 1_000_001), None),
     ],
 )
-def test_odd_values_of_a_role(name: str, found: Value, cell: Any) -> None:
+def test_odd_values_of_a_role(name: str, raw_value: Value, cell: Any) -> None:
     base: Document = [("_id", value("x")), ("start_time", value(dt.datetime(2024, 3, 1)))]
-    _, calls, _, _ = normalized([raw_document([*base, (name, found)])])
+    _, calls, _, _ = normalized([raw_document([*base, (name, raw_value)])])
     assert calls.column(name).to_pylist() == [cell]
 
 
@@ -485,18 +489,18 @@ def test_texts_of_a_column_of_one_type_are_those_of_its_values(kind: st.SearchSt
 
     @examples(20)
     @given(st.lists(kind, min_size=1, max_size=80))
-    def check(found: list[Value]) -> None:
+    def check(raw_values: list[Value]) -> None:
         start = ("start_time", value(dt.datetime(2024, 3, 1)))
-        documents = [raw_document([("_id", one), start, ("mixed", one)]) for one in found]
+        documents = [raw_document([("_id", one), start, ("mixed", one)]) for one in raw_values]
         mixing = [raw_document([start, ("mixed", other)]) for other in (value(1), text("x"), array([]))]
-        plan, calls, _, _ = normalized([*documents, *mixing], sizes=[len(found)])
+        plan, calls, _, _ = normalized([*documents, *mixing], sizes=[len(raw_values)])
         expected = []
         for document in documents:
             first, *_, last = read_elements(document, 0)
             renderer = Renderer(document, date_text=lambda ms: local_datetime_text(ms, ZONE))
             expected.append((Renderer(document).text(first.kind, first.start), renderer.text(last.kind, last.start)))
         assert plan.fields[0].kind is contract.Kind.TEXT
-        read = calls.slice(0, len(found))
+        read = calls.slice(0, len(raw_values))
         assert [*zip(read["_id"].to_pylist(), read["mixed"].to_pylist(), strict=True)] == expected
 
     check()

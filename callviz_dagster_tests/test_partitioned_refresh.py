@@ -77,8 +77,10 @@ def test_a_range_is_refreshed_in_one_run_and_published_in_time_order(
     assert result.success
     assert ids(daily) == [f"{day}-{n}" for day in range(10) for n in range(5)]
     events = [e.materialization for e in result.get_asset_materialization_events()]
-    made = {e.partition: e.metadata["dagster/row_count"].value for e in events if e.asset_key == dg.AssetKey("calls")}
-    assert made == dict.fromkeys(DAYS, 5)
+    rows_by_partition = {
+        e.partition: e.metadata["dagster/row_count"].value for e in events if e.asset_key == dg.AssetKey("calls")
+    }
+    assert rows_by_partition == dict.fromkeys(DAYS, 5)
     assert checks(result)["documents_covered"].passed
     assert checks(result)["start_time_indexed"].passed
     assert checks(result)["collection_accounted_for"].description == "50 documents = 50 calls + 0 rejected + 0 that " \
@@ -136,16 +138,16 @@ def test_only_the_lines_of_what_was_refreshed_are_made_anew_and_none_is_taken_fr
         record.write_text("{", encoding="utf-8")
     elif damage == "all of it":
         csv.unlink()
-    made: list[int] = []
+    rows_encoded: list[int] = []
     good = csv_format.csv_lines
 
     def counted(batch: Any, *rest: Any) -> Any:
-        made.append(batch.num_rows)
+        rows_encoded.append(batch.num_rows)
         return good(batch, *rest)
 
     monkeypatch.setattr(csv_assembler, "csv_lines", counted)
     assert refresh_range(daily, DAYS[4], DAYS[4]).success
-    assert sum(made) == {None: 20, "a byte": 220, "the end": 220, "the record": 200, "all of it": 200}[damage]
+    assert sum(rows_encoded) == {None: 20, "a byte": 220, "the end": 220, "the record": 200, "all of it": 200}[damage]
     published = csv.read_bytes()
     csv.unlink()
     record.unlink()
@@ -175,9 +177,9 @@ def test_of_a_range_only_the_named_partitions_are_read(daily: Settings, collecti
     assert result.success
     changed = {name.rsplit("/", 1)[1] for name, content in files(daily).items() if before.get(name) != content}
     assert {name for name in changed if name.endswith(".bson.zst")} == {f"{DAYS[1]}.bson.zst", f"{DAYS[8]}.bson.zst"}
-    kept = [e.materialization for e in result.get_asset_materialization_events()
+    unchanged = [e.materialization for e in result.get_asset_materialization_events()
             if e.materialization.partition == DAYS[4]]  # fmt: skip
-    assert "nothing in it had changed" in str(kept[0].metadata["refreshed"].value)
+    assert "nothing in it had changed" in str(unchanged[0].metadata["refreshed"].value)
 
 
 def test_documents_that_no_partition_covers_are_counted_so_that_the_sum_is_the_collection(
@@ -196,11 +198,11 @@ def test_documents_that_no_partition_covers_are_counted_so_that_the_sum_is_the_c
     assert result.success
     check = checks(result)["documents_covered"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    told = check.description or ""
-    assert "56 documents = 50 in partitions + 6 in none" in told
-    assert "3 whose start time is missing or no date" in told
-    assert "2 before the first partition; set CALLVIZ_PARTITIONS_START to an earlier date" in told
-    assert "1 in the future" in told
+    description = check.description or ""
+    assert "56 documents = 50 in partitions + 6 in none" in description
+    assert "3 whose start time is missing or no date" in description
+    assert "2 before the first partition; set CALLVIZ_PARTITIONS_START to an earlier date" in description
+    assert "1 in the future" in description
     for identifier in ("text", "none", "list", "old", "ancient", "prefetch"):
         assert identifier in str(check.metadata["examples"].value)
     accounted = checks(result)["collection_accounted_for"]
@@ -314,10 +316,10 @@ def test_what_changed_since_the_last_refresh_is_told(daily: Settings, collection
     collection.delete_one({"_id": "0-0"})
     collection.update_one({"_id": "2-2"}, {"$set": {"status": "failed"}})
     collection.update_one({"_id": "1-1"}, {"$set": {"start_time": FIRST + dt.timedelta(8)}})
-    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
-    assert (told["rows added"], told["rows changed"], told["rows removed"]) == (3, 2, 1)
-    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
-    assert (told["rows added"], told["rows changed"], told["rows removed"]) == (0, 0, 0)
+    shown = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
+    assert (shown["rows added"], shown["rows changed"], shown["rows removed"]) == (3, 2, 1)
+    shown = metadata(refresh_range(daily, DAYS[0], DAYS[-1]), "calls_csv")
+    assert (shown["rows added"], shown["rows changed"], shown["rows removed"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("days", [[0], [9], [3, 6], [0, 9], []])
@@ -333,7 +335,7 @@ def test_copied_lines_are_known_to_be_the_same(
         collection.update_one({"_id": f"{day}-2"}, {"$set": {"status": "no-answer"}})
         collection.insert_one({"_id": f"{day}-9", "start_time": FIRST + dt.timedelta(day)})
         collection.delete_one({"_id": f"{day}-0"})
-    good, seen = csv_changes.count_changes, []
+    good, calls_made = csv_changes.count_changes, []
 
     def both(old: Path, new: Path, *, longest: int, copied: Sequence[csv_changes.CopiedLines]) -> csv_changes.Changes:
         first, last = old.read_bytes(), new.read_bytes()
@@ -341,16 +343,18 @@ def test_copied_lines_are_known_to_be_the_same(
             lines = first[part.old_start : part.old_start + part.bytes]
             assert lines == last[part.new_start : part.new_start + part.bytes]
             assert lines.endswith(b"\n")
-        seen.append(len(copied))
-        found = good(old, new, longest=longest, copied=copied)
-        assert found == good(old, new, longest=longest)
-        return found
+        calls_made.append(len(copied))
+        changes = good(old, new, longest=longest, copied=copied)
+        assert changes == good(old, new, longest=longest)
+        return changes
 
     monkeypatch.setattr(csv_publish, "count_changes", both)
     only = ", ".join(DAYS[day] for day in days or [4])
-    told = metadata(refresh_range(daily, DAYS[0], DAYS[-1], only=only), "calls_csv")
-    assert [told[f"rows {what}"] for what in ("added", "changed", "removed")] == [len(days)] * 3
-    assert seen == [len(DAYS) - len(days)] or not days, "with no call changed, a file can be the same, byte for byte"
+    shown = metadata(refresh_range(daily, DAYS[0], DAYS[-1], only=only), "calls_csv")
+    assert [shown[f"rows {what}"] for what in ("added", "changed", "removed")] == [len(days)] * 3
+    assert calls_made == [len(DAYS) - len(days)] or not days, (
+        "with no call changed, a file can be the same, byte for byte"
+    )
 
 
 def test_freshness_is_watched_where_the_setting_says() -> None:

@@ -119,11 +119,11 @@ def test_the_start_is_moved_back_to_a_whole_partition() -> None:
 
 
 def test_partitions_are_told_as_stretches_and_read_back() -> None:
-    every = partitioning().partitions(NOW)
-    some = [every[0], every[1], every[2], every[9]]
-    assert format_keys(some, every) == "2024-03-20...2024-03-22, 2024-03-29"
-    assert parse_keys(format_keys(some, every), every) == some
-    assert [len(part) for part in contiguous_runs(some, every)] == [3, 1]
+    all_partitions = partitioning().partitions(NOW)
+    some = [all_partitions[0], all_partitions[1], all_partitions[2], all_partitions[9]]
+    assert format_keys(some, all_partitions) == "2024-03-20...2024-03-22, 2024-03-29"
+    assert parse_keys(format_keys(some, all_partitions), all_partitions) == some
+    assert [len(part) for part in contiguous_runs(some, all_partitions)] == [3, 1]
 
 
 def test_filters_give_every_document_to_one_partition_or_to_none(collection: Collection[dict[str, Any]]) -> None:
@@ -142,11 +142,11 @@ def test_filters_give_every_document_to_one_partition_or_to_none(collection: Col
     collection.insert_one({"_id": "none"})
     scheme = Partitioning("daily", dt.date(2024, 3, 20), "Europe/Berlin", "t.start")
     partitions = scheme.partitions(dt.datetime(2024, 4, 1, tzinfo=dt.UTC))
-    found = [document["_id"] for partition in partitions for document in collection.find(partition.filter())]
-    assert sorted(found) == list(range(30))
+    identifiers = [document["_id"] for partition in partitions for document in collection.find(partition.filter())]
+    assert sorted(identifiers) == list(range(30))
     assert [d["_id"] for d in collection.find(between("t.start", None, partitions[0].start))] == [34]
     assert [d["_id"] for d in collection.find(between("t.start", partitions[-1].end, None))] == [35]
-    for document in collection.find({"_id": {"$in": found}}):
+    for document in collection.find({"_id": {"$in": identifiers}}):
         (partition,) = [w for w in partitions if w.key == scheme.key_of(document["t"]["start"])]
         assert collection.count_documents({"_id": document["_id"], **partition.filter()}) == 1
 
@@ -158,8 +158,15 @@ def test_files_of_another_partitioning_are_left_over(tmp_path: Path) -> None:
             path.parent.mkdir(exist_ok=True)
             path.touch()
     (tmp_path / "raw_calls" / "coverage.json").touch()
-    left = {path.name for path in leftovers(tmp_path, days.partitions(NOW))}
-    assert left == {"all.bson.zst", "all.json", "all.parquet", "2024-03.bson.zst", "2024-03.json", "2024-03.parquet"}
+    leftover_names = {path.name for path in leftovers(tmp_path, days.partitions(NOW))}
+    assert leftover_names == {
+        "all.bson.zst",
+        "all.json",
+        "all.parquet",
+        "2024-03.bson.zst",
+        "2024-03.json",
+        "2024-03.parquet",
+    }
 
 
 def test_partitions_without_a_start_or_a_field_are_refused() -> None:

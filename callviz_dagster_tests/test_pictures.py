@@ -66,9 +66,9 @@ def test_pictures_are_small_and_in_the_charts_colours(counts: Counts) -> None:
         assert 300 <= width <= 420
         assert tall >= height
         assert len(markdown) < 60_000
-        found = palette(picture)
+        colours = palette(picture)
         for colour in charts.colours(counts.types):
-            assert tuple(bytes.fromhex(colour[1:])) in found
+            assert tuple(bytes.fromhex(colour[1:])) in colours
     assert "Daily Calls" in pictures.daily_calls_picture(counts)
 
 
@@ -94,16 +94,16 @@ def test_a_picture_that_is_written_otherwise_stays_as_it_is() -> None:
 def test_pictures_of_no_calls_of_one_and_of_any_labels() -> None:
     assert pictures.five_pictures(counted(table([]))) == "No calls to draw."
     hostile = ["</script>", "__proto__", "'; datum", '"', "\u2028", "a\nb", "x" * 300]
-    made: list[Call] = [(label, label, DAY, 9, 5.0) for label in hostile]
-    for calls in (made[:1], made):
+    hostile_calls: list[Call] = [(label, label, DAY, 9, 5.0) for label in hostile]
+    for calls in (hostile_calls[:1], hostile_calls):
         assert png(pictures.five_pictures(counted(table(calls)))).startswith(b"\x89PNG")
 
 
 def test_no_character_in_a_label_ends_the_process() -> None:
     """XML forbids these; the library that draws would abort, which no exception handler sees."""
-    made: list[Call] = [(f"type{character}", f"{character}status", DAY, 9, 5.0) for character in FORBIDDEN]
-    for at in range(0, len(made), 10):
-        assert png(pictures.five_pictures(counted(table(made[at : at + 10])))).startswith(b"\x89PNG")
+    calls: list[Call] = [(f"type{character}", f"{character}status", DAY, 9, 5.0) for character in FORBIDDEN]
+    for at in range(0, len(calls), 10):
+        assert png(pictures.five_pictures(counted(table(calls[at : at + 10])))).startswith(b"\x89PNG")
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_sentence(

@@ -27,8 +27,8 @@ def materialize(settings: Settings, *assets: str) -> dg.ExecuteInProcessResult:
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    found = [one for one in result.get_asset_check_evaluations() if one.check_name == NAME]
-    return {one.asset_key.to_user_string(): one for one in found}
+    of_this_check = [one for one in result.get_asset_check_evaluations() if one.check_name == NAME]
+    return {one.asset_key.to_user_string(): one for one in of_this_check}
 
 
 def test_a_refresh_ends_with_the_check_on_every_published_asset(
@@ -37,9 +37,9 @@ def test_a_refresh_ends_with_the_check_on_every_published_asset(
     some_calls(collection)
     result = refresh_job(settings)
     assert result.success
-    found = evaluations(result)
-    assert found.keys() >= {"calls_csv", "call_dashboard", "callviz_workbook"}
-    for one in found.values():
+    by_asset = evaluations(result)
+    assert by_asset.keys() >= {"calls_csv", "call_dashboard", "callviz_workbook"}
+    for one in by_asset.values():
         assert (one.passed, one.severity) == (True, dg.AssetCheckSeverity.WARN)
     steps = [event.step_key for event in result.all_events if event.is_step_success]
     assert steps[-1] == NAME
@@ -64,10 +64,10 @@ def test_a_published_asset_that_is_materialized_alone_names_the_files_of_another
     collection.insert_one({"_id": "new", "start_time": START})
     result = materialize(settings, "raw_calls", "calls", "rejected_calls", "calls_csv")
     assert result.success
-    found = evaluations(result)
-    assert found.keys() == {"calls_csv"}
-    assert not found["calls_csv"].passed
-    description = found["calls_csv"].description or ""
+    by_asset = evaluations(result)
+    assert by_asset.keys() == {"calls_csv"}
+    assert not by_asset["calls_csv"].passed
+    description = by_asset["calls_csv"].description or ""
     assert f"{name} (of " in description
     assert f"calls.csv is of the snapshot of {_time(settings)}" in description
     assert before in description

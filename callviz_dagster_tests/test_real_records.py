@@ -144,7 +144,7 @@ def counted_by_mongodb(collection: Collection[Any], shape: Shape) -> dict[str, C
         return [{"$group": {"_id": by, "calls": {"$sum": 1}}}]
 
     seconds = {"$divide": [{"$subtract": ["$end", "$start"]}, 1000]}
-    (found,) = collection.aggregate(
+    (aggregated,) = collection.aggregate(
         [
             {
                 "$project": {
@@ -172,10 +172,10 @@ def counted_by_mongodb(collection: Collection[Any], shape: Shape) -> dict[str, C
     days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
     counts = {
         name: Counter({group["_id"]: group["calls"] for group in groups})
-        for name, groups in found.items()
+        for name, groups in aggregated.items()
         if name != "first and last"
     }
-    (span,) = found["first and last"]
+    (span,) = aggregated["first and last"]
     counts["status"] = Counter({LABELS.get(label, label): n for label, n in counts["status"].items()})
     counts["call_weekday"] = Counter({days[number - 1]: n for number, n in counts["call_weekday"].items()})
     counts["first and last"] = Counter([span["first"].isoformat(), span["last"].isoformat()])
@@ -218,11 +218,11 @@ def test_calls_of_a_fire_department_are_counted_as_mongodb_counts_them(
     assert {name for name, check in checks(result).items() if not check.passed} <= {"labels_known"}
 
     calls = settings.data_dir / "calls" / "all.parquet"
-    expected, found = counted_by_mongodb(collection, shape), counted_in_calls(calls)
+    expected, actual = counted_by_mongodb(collection, shape), counted_in_calls(calls)
     for name, counts in expected.items():
-        assert found[name] == counts, name
-    assert found["call_type"].total() == 7_704
-    assert found["minutes"][None] == 5  # calls without an end
+        assert actual[name] == counts, name
+    assert actual["call_type"].total() == 7_704
+    assert actual["minutes"][None] == 5  # calls without an end
     with (settings.publish_dir / "calls.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert Counter(row["start_time"][:10] for row in rows) == expected["call_date"]
@@ -276,7 +276,7 @@ def test_calls_of_students_are_counted_as_mongodb_counts_them(
         FROM read_parquet(?)
     """
     with duckdb.connect() as connection:
-        (found,) = connection.execute(query, [calls]).df().to_dict("records")
-    assert found == {**{key: n for key, n in expected.items() if key != "_id"}, "without": expected["missed"]}
+        (counts,) = connection.execute(query, [calls]).df().to_dict("records")
+    assert counts == {**{key: n for key, n in expected.items() if key != "_id"}, "without": expected["missed"]}
     assert expected["calls"] == 3_600
     assert expected["missed"] > 0

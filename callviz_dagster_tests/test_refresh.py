@@ -102,19 +102,19 @@ def test_materializations_tell_what_a_person_asks(settings: Settings, collection
     result = refresh(dataclasses.replace(settings, max_rejected=0.5))
     assert result.success
     for asset, rows in {"raw_calls": 11, "calls": 10, "rejected_calls": 1, "calls_csv": 10}.items():
-        told = metadata(result, asset)
-        assert told["dagster/row_count"] == rows
-        assert Path(told["path"]).is_absolute()
-        assert told["bytes"] == Path(told["path"]).stat().st_size
-        assert len(told["sha256"]) == 64
-        assert told["seconds"] >= 0
-        assert told["documents per second"] > 0
-        assert told["snapshot time"] > 1_700_000_000
-        assert collection.database.name in told["source"]
-    told = metadata(result, "calls")
-    assert [column.name for column in told["dagster/column_schema"].columns][-2:] == ["caller", "repairs"]
-    assert told["rejected"] == 1
-    lineage = told["dagster/column_lineage"].deps_by_column
+        shown = metadata(result, asset)
+        assert shown["dagster/row_count"] == rows
+        assert Path(shown["path"]).is_absolute()
+        assert shown["bytes"] == Path(shown["path"]).stat().st_size
+        assert len(shown["sha256"]) == 64
+        assert shown["seconds"] >= 0
+        assert shown["documents per second"] > 0
+        assert shown["snapshot time"] > 1_700_000_000
+        assert collection.database.name in shown["source"]
+    shown = metadata(result, "calls")
+    assert [column.name for column in shown["dagster/column_schema"].columns][-2:] == ["caller", "repairs"]
+    assert shown["rejected"] == 1
+    lineage = shown["dagster/column_lineage"].deps_by_column
     assert {dep.column_name for dep in lineage["duration_sec"]} == {"duration_sec", "start_time", "end_time"}
     csv_lineage = metadata(result, "calls_csv")["dagster/column_lineage"].deps_by_column
     assert csv_lineage["caller"][0].asset_key == dg.AssetKey("calls")

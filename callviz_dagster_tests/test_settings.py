@@ -47,7 +47,7 @@ def test_misspelt_name_is_told_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "message"),
     [
         ("CALLVIZ_TIMEZONE", "Europe/Berlinn", "'Europe/Berlinn' is not allowed; it takes an IANA time zone"),
         ("CALLVIZ_TIMEZONE", "../etc/passwd", "an IANA time zone"),
@@ -69,10 +69,10 @@ def test_misspelt_name_is_told_with_the_nearest() -> None:
         ("CALLVIZ_FIELD_DURATION_UNIT", "min", "one of s, ms"),
     ],
 )
-def test_bad_value_is_told_with_what_is_allowed(name: str, value: str, words: str) -> None:
+def test_bad_value_is_told_with_what_is_allowed(name: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=name) as caught:
         Settings.load({name: value})
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_bad_connection_string_is_not_repeated() -> None:

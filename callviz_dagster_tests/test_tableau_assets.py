@@ -74,12 +74,12 @@ def test_packs_the_workbook_with_the_current_calls(settings: Settings) -> None:
     snapshot = "2024-10-29T06:00:00+00:00, cluster time 1730181600.3"
     assert packed_snapshot(inside) == snapshot
     assert inside == prepare_workbook(workbook_xml(), KINDS, snapshot=snapshot)
-    told = metadata(result, "callviz_workbook")
-    assert told["sheets"] == ", ".join(SHEETS)
-    assert told["dashboards"] == "Calls Overview"
-    assert told["sha256"] == hashlib.sha256(twbx(settings).read_bytes()).hexdigest()
-    assert told["bytes"] == twbx(settings).stat().st_size
-    assert told["path"] == str(twbx(settings))
+    shown = metadata(result, "callviz_workbook")
+    assert shown["sheets"] == ", ".join(SHEETS)
+    assert shown["dashboards"] == "Calls Overview"
+    assert shown["sha256"] == hashlib.sha256(twbx(settings).read_bytes()).hexdigest()
+    assert shown["bytes"] == twbx(settings).stat().st_size
+    assert shown["path"] == str(twbx(settings))
 
 
 @pytest.mark.parametrize("version", SCHEMA_VERSIONS)
@@ -127,9 +127,11 @@ def test_a_column_that_is_gone_keeps_the_last_good_file(settings: Settings, colu
     assert not result.success
     assert passed(result) == {"workbook_fits_calls_csv": False}
     assert not result.asset_materializations_for_node("callviz_workbook")
-    told = failure(result)
-    assert f"sheet Calls by Status: uses {column}, " in told or f"sheet Duration Histogram: uses {column}, " in told
-    assert told.endswith(f"The last good file was left as it was: {twbx(settings)}.")
+    message = failure(result)
+    assert (
+        f"sheet Calls by Status: uses {column}, " in message or f"sheet Duration Histogram: uses {column}, " in message
+    )
+    assert message.endswith(f"The last good file was left as it was: {twbx(settings)}.")
     assert twbx(settings).read_bytes() == before
     names = {path.name for path in settings.publish_dir.iterdir()}
     assert names == {"calls.csv", "callviz.twbx", "published.json"}
@@ -222,7 +224,7 @@ def test_a_users_own_workbook_is_packed_instead(settings: Settings, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "CALLVIZ_WORKBOOK names "),
         (b"not a workbook", "is not well-formed XML"),
@@ -230,14 +232,14 @@ def test_a_users_own_workbook_is_packed_instead(settings: Settings, tmp_path: Pa
     ],
 )
 def test_a_users_workbook_that_cannot_be_used_is_told(
-    settings: Settings, tmp_path: Path, content: bytes | None, told: str
+    settings: Settings, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     own = tmp_path / "mine.twb"
     if content is not None:
         own.write_bytes(content)
     result = run(dataclasses.replace(settings, workbook=own), build_callviz_workbook())
     assert passed(result) == {"workbook_fits_calls_csv": False}
-    assert told in failure(result)
+    assert message in failure(result)
 
 
 @pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")

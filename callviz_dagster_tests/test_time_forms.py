@@ -32,7 +32,7 @@ AS_DOCUMENT = "document read as a time"
 KATHMANDU = "Asia/Kathmandu"
 
 _moments = st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(2099, 12, 30), timezones=st.just(dt.UTC))
-_whole_seconds = _moments.map(lambda found: found.replace(microsecond=0))
+_whole_seconds = _moments.map(lambda local_time: local_time.replace(microsecond=0))
 
 WITH_ZONE: dict[str, Callable[[dt.datetime], str]] = {
     "Go": lambda m: m.astimezone(ZoneInfo(BERLIN)).strftime("%Y-%m-%d %H:%M:%S.%f %z %Z"),
@@ -64,8 +64,8 @@ LOCAL: dict[str, Callable[[dt.datetime], str]] = {
 def test_an_instant_with_its_offset_or_zone_is_read_back(form: str) -> None:
     @examples(60)
     @given(_moments, st.sampled_from(["UTC", BERLIN, KATHMANDU]))
-    def check(found: dt.datetime, zone: str) -> None:
-        assert moment(read_text(WITH_ZONE[form](found), zone=zone).instant or 0) == found
+    def check(local_time: dt.datetime, zone: str) -> None:
+        assert moment(read_text(WITH_ZONE[form](local_time), zone=zone).instant or 0) == local_time
 
     check()
 
@@ -77,9 +77,9 @@ def test_a_local_time_is_read_back(form: str, zone: str) -> None:
 
     @examples(60)
     @given(st.datetimes(dt.datetime(1987, 1, 1), dt.datetime(2099, 12, 30)))
-    def check(found: dt.datetime) -> None:
-        reading = read_text(LOCAL[form](found), zone=zone)
-        assert moment(reading.instant or 0) == found.replace(tzinfo=ZoneInfo(zone))
+    def check(local_time: dt.datetime) -> None:
+        reading = read_text(LOCAL[form](local_time), zone=zone)
+        assert moment(reading.instant or 0) == local_time.replace(tzinfo=ZoneInfo(zone))
         assert zone in reading.note
 
     check()
@@ -87,8 +87,8 @@ def test_a_local_time_is_read_back(form: str, zone: str) -> None:
 
 @examples(100)
 @given(_moments, st.sampled_from(["+0100", "-1130", ""]), st.booleans())
-def test_milliseconds_of_asp_net_are_read_back(found: dt.datetime, offset: str, escaped: bool) -> None:
-    milliseconds = micros(found.isoformat()) // 1000
+def test_milliseconds_of_asp_net_are_read_back(moment: dt.datetime, offset: str, escaped: bool) -> None:
+    milliseconds = micros(moment.isoformat()) // 1000
     text = f"/Date({milliseconds}{offset})/"
     reading = read_text(text.replace("/", "\\/") if escaped else text, zone=BERLIN)
     assert reading.instant == milliseconds * 1000
@@ -96,8 +96,8 @@ def test_milliseconds_of_asp_net_are_read_back(found: dt.datetime, offset: str, 
 
 @examples(100)
 @given(_moments)
-def test_nanoseconds_are_read_back(found: dt.datetime) -> None:
-    instant = micros(found.isoformat())
+def test_nanoseconds_are_read_back(moment: dt.datetime) -> None:
+    instant = micros(moment.isoformat())
     near = [instant + 1_000_000]
     if instant >= 100_000_000_000_000:
         assert read_number(instant * 1000, near=near).instant == instant
@@ -108,27 +108,27 @@ def test_nanoseconds_are_read_back(found: dt.datetime) -> None:
 def test_twelve_digits_are_read_back_where_the_document_has_another_time(form: str) -> None:
     @examples(100)
     @given(_whole_seconds, st.integers(-300, 300))
-    def check(found: dt.datetime, days: int) -> None:
+    def check(local_time: dt.datetime, days: int) -> None:
         if form.startswith("%y"):
-            found = found.replace(year=min(found.year, 2068), day=min(found.day, 28))
+            local_time = local_time.replace(year=min(local_time.year, 2068), day=min(local_time.day, 28))
         else:
-            found = found.replace(second=0)
-        near = [micros((found + dt.timedelta(days=days)).isoformat())]
-        reading = read_text(found.strftime(form), zone="UTC", near=near)
-        assert reading is AMBIGUOUS or moment(reading.instant or 0) == found
-        assert reading is not AMBIGUOUS or found.year < 1980 or found.year in range(2019, 2022)
+            local_time = local_time.replace(second=0)
+        near = [micros((local_time + dt.timedelta(days=days)).isoformat())]
+        reading = read_text(local_time.strftime(form), zone="UTC", near=near)
+        assert reading is AMBIGUOUS or moment(reading.instant or 0) == local_time
+        assert reading is not AMBIGUOUS or local_time.year < 1980 or local_time.year in range(2019, 2022)
 
     check()
 
 
 @examples(100)
 @given(_moments)
-def test_an_hour_of_24_is_the_next_midnight_and_a_second_of_60_the_next_minute(found: dt.datetime) -> None:
-    before = (found - dt.timedelta(days=1)).date()
-    midnight = dt.datetime.combine(found.date(), dt.time(), dt.UTC)
+def test_an_hour_of_24_is_the_next_midnight_and_a_second_of_60_the_next_minute(local_time: dt.datetime) -> None:
+    before = (local_time - dt.timedelta(days=1)).date()
+    midnight = dt.datetime.combine(local_time.date(), dt.time(), dt.UTC)
     for text in (f"{before}T24:00:00Z", f"{before:%d %b %Y} 24:00 UTC", f"{before:%Y/%m/%d} 24:00:00.000 GMT"):
         assert moment(read_text(text, zone=BERLIN).instant or 0) == midnight
-    minute = found.replace(second=0, microsecond=0)
+    minute = local_time.replace(second=0, microsecond=0)
     earlier = minute - dt.timedelta(minutes=1)
     assert moment(read_text(f"{earlier:%Y-%m-%dT%H:%M}:60Z", zone=BERLIN).instant or 0) == minute
 
@@ -197,10 +197,10 @@ def test_the_order_of_a_joined_date_is_not_guessed() -> None:
 @given(
     _moments, st.sampled_from(["%Y-%m-%d", "%d-%b-%Y", "%Y%m%d"]), st.sampled_from(["%H:%M:%S.%f", "%I:%M:%S.%f %p"])
 )
-def test_a_joined_time_is_read_back(found: dt.datetime, day: str, clock: str) -> None:
-    local = found.replace(tzinfo=None)
+def test_a_joined_time_is_read_back(local_time: dt.datetime, day: str, clock: str) -> None:
+    local = local_time.replace(tzinfo=None)
     reading = join_date_and_clock(local.strftime(day), local.strftime(clock), zone="UTC")
-    assert moment(reading.instant or 0) == found
+    assert moment(reading.instant or 0) == local_time
     stands_for_no_date = micros(f"1970-01-01T{local:%H:%M:%S.%f}Z")
     midnight = micros(f"{local:%Y-%m-%d}T00:00:00Z")
     assert join_date_and_clock(midnight, stands_for_no_date, zone="UTC") == reading

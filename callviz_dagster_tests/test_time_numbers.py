@@ -163,8 +163,8 @@ def test_the_range_is_that_of_the_contract() -> None:
 
 
 _calendar_digits = st.datetimes(dt.datetime(1960, 1, 1), dt.datetime(2080, 1, 1)).flatmap(
-    lambda found: st.sampled_from(["%Y%m%d%H%M%S", "%Y%m%d%H%M", "%y%m%d%H%M%S", "%Y%m%d%H%M%S000"]).map(
-        lambda form: int(found.strftime(form))
+    lambda moment: st.sampled_from(["%Y%m%d%H%M%S", "%Y%m%d%H%M", "%y%m%d%H%M%S", "%Y%m%d%H%M%S000"]).map(
+        lambda form: int(moment.strftime(form))
     )
 )
 _hundred_nanoseconds = instants().flatmap(
@@ -187,13 +187,13 @@ _numbers = st.one_of(
 @examples(300)
 @given(st.lists(_numbers, max_size=20))
 def test_many_numbers_are_read_as_each_of_them(numbers: list[int]) -> None:
-    found = {
+    moment = {
         place: Reading(instant, note)
         for note, places, some in read_numbers(np.array(numbers, np.int64))
         for place, instant in zip(places.tolist(), some.tolist(), strict=True)
     }
     for place, number in enumerate(numbers):
         alone = read_number(number)
-        assert found.get(place, alone) == alone
+        assert moment.get(place, alone) == alone
         counted = alone.note.startswith("read as ") and "confirmed" not in alone.note
-        assert place in found or not counted or 10**11 <= number < 10**12, "a number since 1970 is read at once"
+        assert place in moment or not counted or 10**11 <= number < 10**12, "a number since 1970 is read at once"

@@ -90,8 +90,8 @@ def test_local_clocks_agree_with_zoneinfo_in_every_half_hour_of_a_year(zone: str
     first, info, half = dt.datetime(year, 1, 1, tzinfo=dt.UTC), zoneinfo.ZoneInfo(zone), dt.timedelta(minutes=30)
     moments = [first + place * half for place in range(366 * 48)]
     local = [moment.astimezone(info).replace(tzinfo=dt.UTC) - EPOCH for moment in moments]
-    found = times.local_clock(np.array([(moment - EPOCH) // half for moment in moments]) * 1_800_000_000, zone)
-    assert found.tolist() == [span // dt.timedelta(microseconds=1) for span in local]
+    actual = times.local_clock(np.array([(moment - EPOCH) // half for moment in moments]) * 1_800_000_000, zone)
+    assert actual.tolist() == [span // dt.timedelta(microseconds=1) for span in local]
 
 
 @examples(40)
@@ -111,8 +111,8 @@ def test_a_local_clock_read_back_is_the_same_instant_but_for_the_hour_that_comes
     there = times.local_clock(np.array(some), zone)
     back, doubts = times.from_local_clock(there, zone)
     doubtful = {place for places in doubts.values() for place in places}
-    for place, (instant, found) in enumerate(zip(some, back.tolist(), strict=True)):
-        assert found == instant or (place in doubtful and found < instant)
+    for place, (instant, actual) in enumerate(zip(some, back.tolist(), strict=True)):
+        assert actual == instant or (place in doubtful and actual < instant)
 
 
 @pytest.mark.parametrize(

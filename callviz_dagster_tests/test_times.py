@@ -314,12 +314,12 @@ _around_changes = st.builds(
 @examples(300)
 @given(st.lists(_iso | _around_changes | st.text(max_size=5), max_size=12), st.sampled_from(ZONES))
 def test_many_texts_are_read_as_each_of_them(texts: list[str], zone: str) -> None:
-    seen: set[int] = set()
+    places_read: set[int] = set()
     for note, places, some in times.read_texts(pa.array(texts, pa.string()), zone=zone):
         for place, instant in zip(places.tolist(), some.tolist(), strict=True):
             assert read_text(texts[place], zone=zone) == Reading(instant, note)
-            assert place not in seen
-            seen.add(place)
+            assert place not in places_read
+            places_read.add(place)
 
 
 def test_texts_of_the_usual_forms_are_read_at_once() -> None:
@@ -331,6 +331,6 @@ def test_texts_of_the_usual_forms_are_read_at_once() -> None:
     ]
     others = [" 2024-03-01T10:00:00Z", "2024-03-01T10:00:00.1234567Z", "1677-12-31T23:00:00Z", "x"]
     others += ["2024-03-01T24:00:00Z", "2024-03-01T23:59:60Z"]
-    found = [places for _, places, _ in times.read_texts(pa.array(texts + others), zone=BERLIN)]
-    assert sorted(place for places in found for place in places) == [0, 1, 2, 3]
+    places_by_form = [places for _, places, _ in times.read_texts(pa.array(texts + others), zone=BERLIN)]
+    assert sorted(place for places in places_by_form for place in places) == [0, 1, 2, 3]
     assert not list(times.read_texts(pa.array(["2024-02-30 10:00:00", "2024-02-28 10:00:00"]), zone=BERLIN))

@@ -190,10 +190,12 @@ TABLE: list[tuple[str, Value, str | None, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("found", "plain", "relaxed", "canonical"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
+    ("raw_value", "plain", "relaxed", "canonical"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE]
 )
-def test_every_type_as_text_and_as_extended_json(found: Value, plain: str | None, relaxed: str, canonical: str) -> None:
-    kind, content = found
+def test_every_type_as_text_and_as_extended_json(
+    raw_value: Value, plain: str | None, relaxed: str, canonical: str
+) -> None:
+    kind, content = raw_value
     renderer = Renderer(content)
     assert renderer.text(kind, 0) == plain
     if relaxed:
@@ -219,15 +221,15 @@ _names = st.sampled_from(["a", "b", "", "$x", "名"])
 
 @examples(300)
 @given(raw.values(_names))
-def test_canonical_json_is_what_the_driver_reads_back(found: Value) -> None:
+def test_canonical_json_is_what_the_driver_reads_back(raw_value: Value) -> None:
     """Types that the driver has no class for, and what it cannot hold, are in the table above."""
-    document = raw.raw_document([("v", found)])
+    document = raw.raw_document([("v", raw_value)])
     try:
         expected = bson.decode(document, _OPTIONS)
     except (bson.errors.InvalidBSON, UnicodeDecodeError):
         return  # text that is not UTF-8, and binaries of a wrong size
-    raw_kinds = {kind for kind, _ in _all_within(found)}
-    if raw_kinds & {raw.SYMBOL, raw.DB_POINTER, raw.UNDEFINED, raw.REGEX} or _repeats_a_name(found):
+    raw_kinds = {kind for kind, _ in _all_within(raw_value)}
+    if raw_kinds & {raw.SYMBOL, raw.DB_POINTER, raw.UNDEFINED, raw.REGEX} or _repeats_a_name(raw_value):
         return
     options = json_util.JSONOptions(
         json_mode=json_util.JSONMode.CANONICAL, datetime_conversion=DatetimeConversion.DATETIME_MS
@@ -236,19 +238,19 @@ def test_canonical_json_is_what_the_driver_reads_back(found: Value) -> None:
     assert json.loads(rendered) == json.loads(json_util.dumps(expected, json_options=options))
 
 
-def _all_within(found: Value) -> list[Value]:
-    kind, content = found
+def _all_within(raw_value: Value) -> list[Value]:
+    kind, content = raw_value
     if kind not in (raw.DOCUMENT, raw.ARRAY, raw.CODE_WITH_SCOPE):
-        return [found]
+        return [raw_value]
     start = 0
     if kind == raw.CODE_WITH_SCOPE:
         start = 8 + struct.unpack_from("<i", content, 4)[0]
     inner = [(e.kind, content[e.start : e.end]) for e in raw.read_elements(content, start)]
-    return [found, *(deep for one in inner for deep in _all_within(one))]
+    return [raw_value, *(deep for one in inner for deep in _all_within(one))]
 
 
-def _repeats_a_name(found: Value) -> bool:
-    for kind, content in _all_within(found):
+def _repeats_a_name(raw_value: Value) -> bool:
+    for kind, content in _all_within(raw_value):
         if kind in (raw.DOCUMENT, raw.CODE_WITH_SCOPE):
             start = 0 if kind == raw.DOCUMENT else 8 + struct.unpack_from("<i", content, 4)[0]
             names = [e.name for e in raw.read_elements(content, start)]
@@ -259,8 +261,8 @@ def _repeats_a_name(found: Value) -> bool:
 
 @examples(300)
 @given(raw.values(st.sampled_from([b"a", b"$id", b"\xff", b""])), st.sampled_from(["", "x"]))
-def test_no_value_raises_and_all_json_can_be_parsed(found: Value, path: str) -> None:
-    kind, content = found
+def test_no_value_raises_and_all_json_can_be_parsed(raw_value: Value, path: str) -> None:
+    kind, content = raw_value
     for secrets in (Secrets(), Secrets(["x.a"], ["x.b"], KEY), Secrets([], ["x"], KEY)):
         renderer = Renderer(content, secrets=secrets)
         for canonical in (False, True):
@@ -353,10 +355,10 @@ def test_dropped_fields_are_left_out_at_every_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [row[1] for row in TABLE if row[1][0] not in (raw.NULL, raw.UNDEFINED)], ids=lambda v: str(v)[:20]
+    "raw_value", [row[1] for row in TABLE if row[1][0] not in (raw.NULL, raw.UNDEFINED)], ids=lambda v: str(v)[:20]
 )
-def test_a_hidden_value_of_any_type_leaves_only_tokens(found: Value) -> None:
-    kind, content = found
+def test_a_hidden_value_of_any_type_leaves_only_tokens(raw_value: Value) -> None:
+    kind, content = raw_value
     renderer = Renderer(content, secrets=Secrets((), ("v",), KEY), date_text=lambda _: "local")
     for rendered in (renderer.json(kind, 0, "v"), renderer.json(kind, 0, "v", canonical=True)):
         leaves: list[Any] = []

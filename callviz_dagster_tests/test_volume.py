@@ -56,33 +56,33 @@ def test_only_a_number_is_accepted() -> None:
     assert [accepted_documents(tag) for tag in ("3", "0", "", None, "all", "-1")] == [3, 0, None, None, None, None]
 
 
-@pytest.mark.parametrize("left", [3, 0])
+@pytest.mark.parametrize("remaining", [3, 0])
 def test_a_drop_is_refused_and_nothing_is_replaced_until_it_is_accepted_once(
-    left: int, settings: Settings, collection: Collection[Document]
+    remaining: int, settings: Settings, collection: Collection[Document]
 ) -> None:
     some_calls(collection, 10)
     assert refresh_job(settings).success
     assert checks(refresh(settings))["volume_stable"].description == ("10 documents; 10 in the last published refresh.")
     before = files(settings)
-    collection.delete_many({"_id": {"$gte": left}})
+    collection.delete_many({"_id": {"$gte": remaining}})
 
     result = refresh_job(settings)
     assert not result.success
     check = checks(result)["volume_stable"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert (check.metadata["documents before"].value, check.metadata["documents"].value) == (10, left)
-    assert f"{left} documents; 10 in the last published refresh: " in failure(result)
-    assert f"{ACCEPT_DROP_TAG}={left}" in failure(result)
+    assert (check.metadata["documents before"].value, check.metadata["documents"].value) == (10, remaining)
+    assert f"{remaining} documents; 10 in the last published refresh: " in failure(result)
+    assert f"{ACCEPT_DROP_TAG}={remaining}" in failure(result)
     after = files(settings)
     refused = str(settings.data_dir / RECORD)
     assert {name: after[name] for name in before} == before, "the archive stays, too"
     assert after.keys() - before.keys() == {refused}
-    assert refused_drop(settings.data_dir) == RefusedDrop(10, left)
+    assert refused_drop(settings.data_dir) == RefusedDrop(10, remaining)
 
-    assert not refresh_job(settings, tags={ACCEPT_DROP_TAG: str(left + 1)}).success, "another number was accepted"
-    assert refresh_job(settings, tags={ACCEPT_DROP_TAG: str(left)}).success
+    assert not refresh_job(settings, tags={ACCEPT_DROP_TAG: str(remaining + 1)}).success, "another number was accepted"
+    assert refresh_job(settings, tags={ACCEPT_DROP_TAG: str(remaining)}).success
     assert refused_drop(settings.data_dir) is None
-    assert (settings.publish_dir / "calls.csv").read_bytes().count(b"\n") == 1 + left
+    assert (settings.publish_dir / "calls.csv").read_bytes().count(b"\n") == 1 + remaining
     assert refresh_job(settings).success, "it is what was published last now"
 
 

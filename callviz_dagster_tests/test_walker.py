@@ -36,7 +36,7 @@ _NAMES = st.sampled_from([b"", b"a", b"b", b"a.b", b"$x", b"exactly8", b"longer 
 
 def walked_plainly(documents: Sequence[bytes]) -> Elements:
     """Walk the documents one after the other; what the vectorized walk must find."""
-    found: Elements = {}
+    elements: Elements = {}
     raw = b"".join(documents)
     position = 0
 
@@ -48,22 +48,23 @@ def walked_plainly(documents: Sequence[bytes]) -> Elements:
             path = (*prefix, name + repeat)
             inner = read_elements(raw, begin) if kind == DOCUMENT else []
             if inner and inner[0].name != b"$ref" and len(path) < MAX_DEPTH:
-                found.setdefault((path, FLATTENED), []).append((row, begin))
+                elements.setdefault((path, FLATTENED), []).append((row, begin))
                 walk(row, begin, path)
             else:
-                found.setdefault((path, kind), []).append((row, begin))
+                elements.setdefault((path, kind), []).append((row, begin))
             assert end > begin or kind in (NULL, 0x06, 0xFF, MAX_KEY)
 
     for row, document in enumerate(documents):
         walk(row, position, ())
         position += len(document)
-    return found
+    return elements
 
 
 def found_by(batch: Batch) -> Elements:
     """Return a batch's elements as `walked_plainly` does; the rows must come in order."""
     return {
-        key: list(zip(found.rows.tolist(), found.starts.tolist(), strict=True)) for key, found in batch.elements.items()
+        key: list(zip(elements.rows.tolist(), elements.starts.tolist(), strict=True))
+        for key, elements in batch.elements.items()
     }
 
 

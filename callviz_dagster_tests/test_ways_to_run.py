@@ -176,8 +176,8 @@ def test_a_look_at_the_collection_loads_no_heavy_library(environment: dict[str, 
         "print(look(first.cursor).skip_message)\n" + HEAVY
     )
     done = in_a_fresh_interpreter(script, environment)
-    said, loaded = done.stdout.splitlines() or ("", done.stderr)
-    assert said.startswith("no changes since "), done.stderr
+    reason, loaded = done.stdout.splitlines() or ("", done.stderr)
+    assert reason.startswith("no changes since "), done.stderr
     assert loaded == "[]"
 
 

@@ -62,8 +62,8 @@ def test_reads_the_sheets_the_dashboard_and_the_data_source() -> None:
 )
 def test_finds_the_columns_behind_each_sheet(sheet: str, columns: set[str]) -> None:
     workbook = read(XML)
-    (found,) = [one for one in workbook.sheets if one.name == sheet]
-    assert {name for field in found.fields for name in workbook.columns(field)} == columns
+    (only_sheet,) = [one for one in workbook.sheets if one.name == sheet]
+    assert {name for field in only_sheet.fields for name in workbook.columns(field)} == columns
 
 
 def test_titles_are_sentences_with_the_values_of_parameters() -> None:
@@ -107,9 +107,9 @@ def test_a_missing_column_is_told_with_every_sheet_that_needs_it(column: str) ->
     using = [
         sheet.name for sheet in workbook.sheets if any(column in workbook.columns(field) for field in sheet.fields)
     ]
-    found = messages(XML, kinds, own=True)
+    differences = messages(XML, kinds, own=True)
     for sheet in using:
-        assert f"sheet {sheet}: uses {column}, which calls.csv does not have" in found
+        assert f"sheet {sheet}: uses {column}, which calls.csv does not have" in differences
     assert {problem.field for problem in audit(XML, kinds)} == {column}
 
 
@@ -120,15 +120,15 @@ def test_a_missing_column_that_no_sheet_uses_is_no_matter_to_a_users_workbook(co
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "told"),
+    ("column", "kind", "problem"),
     [
         ("duration_sec", Kind.TEXT, "sheet Duration Histogram: reads duration_sec as real, but calls.csv holds text"),
         ("call_date", Kind.DATETIME, "sheet Daily Calls: reads call_date as date, but calls.csv holds datetime"),
         ("call_date", Kind.TEXT, "filters on all sheets: reads call_date as date, but calls.csv holds text"),
     ],
 )
-def test_a_wrong_type_in_the_csv_is_told(column: str, kind: Kind, told: str) -> None:
-    assert any(message.startswith(told) for message in messages(XML, KINDS | {column: kind}))
+def test_a_wrong_type_in_the_csv_is_told(column: str, kind: Kind, problem: str) -> None:
+    assert any(message.startswith(problem) for message in messages(XML, KINDS | {column: kind}))
 
 
 def test_whole_numbers_and_any_kind_of_text_are_readable() -> None:
@@ -136,7 +136,7 @@ def test_whole_numbers_and_any_kind_of_text_are_readable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "problem"),
     [
         (
             "<column datatype='real' name='duration_sec' ordinal='5' />",
@@ -233,18 +233,18 @@ def test_whole_numbers_and_any_kind_of_text_are_readable() -> None:
         ("</workbook>", "", "workbook: The workbook is not well-formed XML (no element found: "),
     ],
 )
-def test_a_broken_workbook_is_told_by_name(old: str, new: str, told: str) -> None:
+def test_a_broken_workbook_is_told_by_name(old: str, new: str, problem: str) -> None:
     calls = read(XML).calls
     assert calls is not None
     xml = changed(old.replace("{calls}", calls.name), new.replace("{calls}", calls.name))
-    assert any(message.startswith(told) for message in messages(xml)), messages(xml)
+    assert any(message.startswith(problem) for message in messages(xml)), messages(xml)
 
 
 def test_a_missing_sheet_is_told() -> None:
     text = re.sub(r"    <worksheet name='Daily Calls'>.*?</worksheet>\n", "", XML.decode(), flags=re.DOTALL)
-    found = messages(text.encode())
-    assert "workbook: the sheet Daily Calls is missing" in found
-    assert "dashboard Calls Overview: shows the sheet Daily Calls, which the workbook does not have" in found
+    differences = messages(text.encode())
+    assert "workbook: the sheet Daily Calls is missing" in differences
+    assert "dashboard Calls Overview: shows the sheet Daily Calls, which the workbook does not have" in differences
 
 
 def test_a_sheet_that_the_dashboard_does_not_show_is_told() -> None:

@@ -37,7 +37,7 @@ def documents(seed: int) -> list[Document]:
     changes = [(3, 10), (3, 31), (10, 27), (11, 3)]
     days = [dt.datetime(2024, 3, 8, tzinfo=dt.UTC) + dt.timedelta(days=n) for n in range(250)]
     days = [day for day in days if some.random() < 0.35 or (day.month, day.day) in changes]
-    made: list[Document] = []
+    calls_made: list[Document] = []
     for number in range(CALLS):
         start = some.choice(days) + dt.timedelta(milliseconds=some.randrange(86_400_000))
         seconds = round(some.expovariate(1 / 500), some.choice((0, 0, 1)))
@@ -55,12 +55,12 @@ def documents(seed: int) -> list[Document]:
         for field in ("call_type", "status"):
             if some.random() < 0.03:
                 del call[field]
-        made.append(call)
-    made[0] |= {"duration_sec": 1799.5}
-    made[1] |= {"duration_sec": 1800}
-    made[2] |= {"duration_sec": 60}
-    made[3] |= {"duration_sec": 0}
-    return made
+        calls_made.append(call)
+    calls_made[0] |= {"duration_sec": 1799.5}
+    calls_made[1] |= {"duration_sec": 1800}
+    calls_made[2] |= {"duration_sec": 60}
+    calls_made[3] |= {"duration_sec": 0}
+    return calls_made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,8 +178,8 @@ MEASURES: dict[str, Callable[[list[str]], str]] = {
 
 
 def over(aggregate: str, groups: list[str], excluded: set[str]) -> str:
-    kept = [group for group in groups if group not in excluded]
-    return f"{aggregate} OVER (PARTITION BY {', '.join(kept)})" if kept else f"{aggregate} OVER ()"
+    dimensions = [group for group in groups if group not in excluded]
+    return f"{aggregate} OVER (PARTITION BY {', '.join(dimensions)})" if dimensions else f"{aggregate} OVER ()"
 
 
 def measure(number: int, groups: list[str]) -> str:
@@ -292,12 +292,12 @@ def test_every_sheet_shows_what_mongodb_counts(
     )
     expected = {(day["day"].date(), day["call_type"]): day.get("calls", 0) for day in days}
     assert formula(1006) == "ZN(LOOKUP([Calculation_1001], 0))"
-    found = sheet_rows(calls, "Daily Calls", (1001,), filters)
-    first, last = min(day for day, _ in found), max(day for day, _ in found)
+    actual = sheet_rows(calls, "Daily Calls", (1001,), filters)
+    first, last = min(day for day, _ in actual), max(day for day, _ in actual)
     shown = {
-        (first + dt.timedelta(days=n), call_type): found.get((first + dt.timedelta(days=n), call_type), (0,))[0]
+        (first + dt.timedelta(days=n), call_type): actual.get((first + dt.timedelta(days=n), call_type), (0,))[0]
         for n in range((last - first).days + 1)
-        for call_type in {call_type for _, call_type in found}
+        for call_type in {call_type for _, call_type in actual}
     }
     assert shown == expected
     assert 0 in shown.values()

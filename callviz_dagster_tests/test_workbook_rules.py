@@ -58,13 +58,13 @@ def declared(view: etree._Element, source: str = DS) -> dict[str, etree._Element
 
 def pills(view: etree._Element) -> list[tuple[str, str]]:
     """Return the (data source, pill) pairs that a view names anywhere, outside its declarations."""
-    found = []
+    pills_of_shelf = []
     for element in view.iter():
         if element.xpath("ancestor-or-self::datasource-dependencies"):
             continue
         for text in (element.text or "", *element.attrib.values()):
-            found += REFERENCE.findall(text)
-    return found
+            pills_of_shelf += REFERENCE.findall(text)
+    return pills_of_shelf
 
 
 def formula_names(formula: str) -> set[str]:
@@ -389,8 +389,8 @@ def test_w8_tooltips_show_what_is_on_the_sheet_in_words() -> None:
         shown = {run.text[1:-1] for run in runs if run.text.startswith("<")}
         assert shown, name
         assert shown <= on_marks | on_shelves, name
-        words = "".join(run.text for run in runs if not run.text.startswith("<"))
-        assert "calls" in words, name
+        tooltip_text = "".join(run.text for run in runs if not run.text.startswith("<"))
+        assert "calls" in tooltip_text, name
 
 
 # F: filters
@@ -486,9 +486,9 @@ def test_n1_a_window_for_each_sheet_and_the_dashboard() -> None:
 
 
 def test_n1_identifiers_are_unique_guids() -> None:
-    found = [one.get("uuid") for one in ROOT.iter("simple-id")]
-    assert all(GUID.fullmatch(one) for one in found)
-    assert len(set(found)) == len(found) == 2 * (len(ALL_SHEETS) + 1)
+    identifiers = [one.get("uuid") for one in ROOT.iter("simple-id")]
+    assert all(GUID.fullmatch(one) for one in identifiers)
+    assert len(set(identifiers)) == len(identifiers) == 2 * (len(ALL_SHEETS) + 1)
 
 
 # A: actions
@@ -686,9 +686,9 @@ _SEEN = {
 }
 
 
-def _lab(colour: str, seen: str) -> tuple[float, float, float]:
+def _lab(colour: str, vision: str) -> tuple[float, float, float]:
     rgb = _linear(colour)
-    r, g, b = (min(1.0, max(0.0, sum(m * c for m, c in zip(row, rgb, strict=True)))) for row in _SEEN[seen])
+    r, g, b = (min(1.0, max(0.0, sum(m * c for m, c in zip(row, rgb, strict=True)))) for row in _SEEN[vision])
     xyz = (
         (0.4124564 * r + 0.3575761 * g + 0.1804375 * b) / 0.95047,
         0.2126729 * r + 0.7151522 * g + 0.0721750 * b,
@@ -702,7 +702,7 @@ def colours() -> dict[str, str]:
     return {one.findtext("bucket").strip('"'): one.get("to") for one in SOURCE.iter("map")}
 
 
-@pytest.mark.parametrize("seen", _SEEN)
+@pytest.mark.parametrize("vision", _SEEN)
 @pytest.mark.parametrize(
     "together",
     [
@@ -711,14 +711,14 @@ def colours() -> dict[str, str]:
         ("voice", "video", "missed", "unknown"),
     ],
 )
-def test_types_that_occur_together_are_told_apart_by_everyone(together: tuple[str, ...], seen: str) -> None:
-    labs = {label: _lab(colours()[label], seen) for label in together}
+def test_types_that_occur_together_are_told_apart_by_everyone(together: tuple[str, ...], vision: str) -> None:
+    labs = {label: _lab(colours()[label], vision) for label in together}
     for one in together:
         for other in together:
             if one < other:
                 assert math.dist(labs[one], labs[other]) > 12, (one, other)
         # And from the white ground.
-        assert math.dist(labs[one], _lab("#ffffff", seen)) > 25, one
+        assert math.dist(labs[one], _lab("#ffffff", vision)) > 25, one
 
 
 def test_types_without_a_colour_of_their_own_get_one_of_the_palette() -> None:

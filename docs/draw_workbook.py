@@ -79,8 +79,8 @@ class Calls:
 
     def cells(self, group: str, where: str = "true") -> dict[tuple[object, str], int]:
         """Count calls by a group and their type."""
-        found = self.rows(f"SELECT {group}, call_type, count(*) FROM calls WHERE {where} GROUP BY ALL ORDER BY ALL")
-        return {(key, str(call_type)): int(str(number)) for key, call_type, number in found}
+        rows = self.rows(f"SELECT {group}, call_type, count(*) FROM calls WHERE {where} GROUP BY ALL ORDER BY ALL")
+        return {(key, str(call_type)): int(str(number)) for key, call_type, number in rows}
 
     def paint(self, call_type: str) -> dict[str, object]:
         """Return the fill of a call type's marks."""
@@ -201,11 +201,11 @@ def headline(canvas: Canvas, calls: Calls, area: tuple[float, float, float, floa
         (f"{without:,}", "calls without duration"),
     )
     at = x + w * 0.12
-    for figure, words in figures:
+    for figure, caption in figures:
         canvas.text(at, y + h * 0.65, figure, font_size=19, font_weight="bold")
         at += 10.6 * len(figure) + 6
-        canvas.text(at, y + h * 0.65, words, font_size=12, fill=QUIET)
-        at += 6.2 * len(words) + 26
+        canvas.text(at, y + h * 0.65, caption, font_size=12, fill=QUIET)
+        at += 6.2 * len(caption) + 26
 
 
 def card(canvas: Canvas, title: str, value: str, area: tuple[float, float, float, float]) -> None:

@@ -96,10 +96,14 @@ def calls(
             ]
     mark_unchanged(context, selection, "calls", "rejected_calls")
     results = _combined(done)
-    published = [(partition, _calls_metadata(made, made.calls)) for partition, made in done if made.calls]
-    for partition, made in done:
-        add_partition_metadata(context, "rejected_calls", partition, _rejected_metadata(made))
-    refused = [partition.calls(settings.data_dir) for partition, made in done if not made.calls]
+    published = [
+        (partition, _calls_metadata(partition_result, partition_result.calls))
+        for partition, partition_result in done
+        if partition_result.calls
+    ]
+    for partition, partition_result in done:
+        add_partition_metadata(context, "rejected_calls", partition, _rejected_metadata(partition_result))
+    refused = [partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls]
     if refused:
         yield from results
         yield dg.MaterializeResult(asset_key="rejected_calls")
@@ -120,7 +124,9 @@ def _combined(done: "Sequence[tuple[Partition, PartitionResult]]") -> list[dg.As
     if not done:
         return [nothing_to_do("calls", spec.name) for spec in checks.CALLS_CHECKS]
     return [
-        combine_partitions([(partition.key, made.result(spec.name)) for partition, made in done])
+        combine_partitions(
+            [(partition.key, partition_result.result(spec.name)) for partition, partition_result in done]
+        )
         for spec in checks.CALLS_CHECKS
     ]
 
@@ -273,21 +279,21 @@ def audit(
     ]
 
 
-def _calls_metadata(made: PartitionResult, file: PublishedFile) -> dict[str, Any]:
-    tally, plan = made.written.tally, made.plan
+def _calls_metadata(partition_result: PartitionResult, file: PublishedFile) -> dict[str, Any]:
+    tally, plan = partition_result.written.tally, partition_result.plan
     return {
-        **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=made.written.seconds),
-        **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
+        **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=partition_result.written.seconds),
+        **snapshot_metadata(partition_result.manifest.snapshot_time, partition_result.manifest.source),
         "rejected": tally.rejected,
         "time zone": plan.options.timezone,
         "repaired rows": tally.repaired_rows,
-        "repairs": rows_table({"repair": words, "rows": n} for words, n in tally.repairs.most_common(50)),
+        "repairs": rows_table({"repair": repair, "rows": n} for repair, n in tally.repairs.most_common(50)),
         "fields used": rows_table(
             {"column": role, "field": name, "documents": n}
             for role, used in tally.fields_used.items()
             for name, n in used.most_common()
         ),
-        "preview": preview(made.written.first_calls),
+        "preview": preview(partition_result.written.first_calls),
         "dagster/column_schema": table_schema(plan.columns),
         "dagster/column_lineage": column_lineage(lineage(plan)),
     }
@@ -311,11 +317,16 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     return {name: sources for name, sources in deps.items() if sources}
 
 
-def _rejected_metadata(made: PartitionResult) -> dict[str, Any]:
-    tally = made.written.tally
+def _rejected_metadata(partition_result: PartitionResult) -> dict[str, Any]:
+    tally = partition_result.written.tally
     return {
-        **file_metadata(made.rejected, rows=tally.rejected, documents=tally.documents, seconds=made.written.seconds),
-        **snapshot_metadata(made.manifest.snapshot_time, made.manifest.source),
+        **file_metadata(
+            partition_result.rejected,
+            rows=tally.rejected,
+            documents=tally.documents,
+            seconds=partition_result.written.seconds,
+        ),
+        **snapshot_metadata(partition_result.manifest.snapshot_time, partition_result.manifest.source),
         "reasons": rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
-        "preview": preview(made.written.first_rejected),
+        "preview": preview(partition_result.written.first_rejected),
     }

@@ -49,11 +49,11 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
     def failure(self, *paths: Path) -> dg.Failure:
         """Return the failure that says which checks forbid to publish, and which of the files of before were kept."""
         failed = blocking(self.results)
-        kept = ", ".join(str(path.absolute()) for path in paths if path.is_file())
+        paths_kept = ", ".join(str(path.absolute()) for path in paths if path.is_file())
         descriptions = [result.description or "" for result in failed]
         return dg.Failure(
             description=" ".join(
-                [*descriptions, *([f"The last good file was left as it was: {kept}."] if kept else [])]
+                [*descriptions, *([f"The last good file was left as it was: {paths_kept}."] if paths_kept else [])]
             ),
             metadata={"failed checks": ", ".join(str(result.check_name) for result in failed)},
         )
@@ -110,7 +110,7 @@ class PartitionSelection:
     partitioning: Partitioning
     all_partitions: list[Partition]
     partitions: list[Partition]
-    kept: tuple[Partition, ...] = ()
+    unchanged: tuple[Partition, ...] = ()
     """Partitions of the run's range that are left as they are."""
 
 
@@ -161,16 +161,18 @@ def add_partition_metadata(
 
 def mark_unchanged(context: dg.AssetExecutionContext, selection: PartitionSelection, *assets: str) -> None:
     """Say on the partitions of a run's range that are left as they are that they were."""
-    for partition in selection.kept:
+    for partition in selection.unchanged:
         for asset in assets:
             add_partition_metadata(
                 context, asset, partition, {"refreshed": "left as it was: nothing in it had changed"}
             )
 
 
-def record(context: dg.AssetExecutionContext, asset: str, made: Sequence[tuple[Partition, Mapping[str, Any]]]) -> None:
+def record(
+    context: dg.AssetExecutionContext, asset: str, partitions: Sequence[tuple[Partition, Mapping[str, Any]]]
+) -> None:
     """Record partitions that a run has published before it fails, for a failed step records nothing by itself."""
-    for partition, metadata in made:
+    for partition, metadata in partitions:
         context.log_event(dg.AssetMaterialization(asset, partition=partition.key or None, metadata=metadata))
 
 

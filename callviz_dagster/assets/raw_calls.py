@@ -76,18 +76,24 @@ def raw_calls(
             volume = VolumeGuard.of(settings, context.run.tags)
             coverage = check_coverage(mongo, selection, settings, context.log, volume.require)
             on_read = None if coverage else volume.require
-            for made in archive_partitions(mongo, selection.partitions, settings.data_dir, context.log, on_read):
-                archived.append(made)
-                add_partition_metadata(context, "raw_calls", made.partition, _metadata(made))
+            for partition_archive in archive_partitions(
+                mongo, selection.partitions, settings.data_dir, context.log, on_read
+            ):
+                archived.append(partition_archive)
+                add_partition_metadata(context, "raw_calls", partition_archive.partition, _metadata(partition_archive))
         except AuditFailed as refused:
             yield from refused.results
-            record(context, "raw_calls", [(made.partition, _metadata(made)) for made in archived])
+            record(
+                context,
+                "raw_calls",
+                [(partition_archive.partition, _metadata(partition_archive)) for partition_archive in archived],
+            )
             raise refused.failure(
                 *(partition.archive(settings.data_dir) for partition in selection.partitions[:1])
             ) from None
     mark_unchanged(context, selection, "raw_calls")
     if archived:
-        documents = sum(made.manifest.documents for made in archived)
+        documents = sum(partition_archive.manifest.documents for partition_archive in archived)
         context.log_event(
             dg.AssetObservation(
                 asset_key="mongodb_calls",
@@ -107,17 +113,28 @@ def _results(
 ) -> list[dg.AssetCheckResult]:
     """Return the results of all checks, once every archive is in its place."""
     return [
-        combine_partitions([(made.partition.key, checks.archive_complete(**made.counts)) for made in archived])
+        combine_partitions(
+            [
+                (partition_archive.partition.key, checks.archive_complete(**partition_archive.counts))
+                for partition_archive in archived
+            ]
+        )
         if archived
         else nothing_to_do("raw_calls", "archive_complete"),
         checks.collection_not_empty(
-            coverage.documents if coverage else sum(made.manifest.documents for made in archived),
+            coverage.documents
+            if coverage
+            else sum(partition_archive.manifest.documents for partition_archive in archived),
             archived[-1].manifest.source if archived else "The collection",
         ),
         checks.documents_covered(coverage, volume.settings.max_rejected),
         checks.start_time_indexed(coverage),
-        volume.result(coverage.documents if coverage else sum(made.manifest.documents for made in archived)),
-        checks.one_instant([made.manifest for made in archived]),
+        volume.result(
+            coverage.documents
+            if coverage
+            else sum(partition_archive.manifest.documents for partition_archive in archived)
+        ),
+        checks.one_instant([partition_archive.manifest for partition_archive in archived]),
     ]
 
 
@@ -173,16 +190,21 @@ class Archived:
         }
 
 
-def _metadata(made: Archived) -> dict[str, Any]:
+def _metadata(partition_archive: Archived) -> dict[str, Any]:
     from callviz_dagster.documents.values import dotted
     from callviz_dagster.documents.walker import FLATTENED, NULL, TYPE_NAMES
 
-    manifest = made.manifest
+    manifest = partition_archive.manifest
     fields = [
         (dotted(path), known) for path, known in manifest.profile.ordered() if set(known.types) - {FLATTENED, NULL}
     ][:_MOST_FIELDS_SHOWN]
     return {
-        **file_metadata(made.file, rows=manifest.documents, documents=manifest.documents, seconds=made.seconds),
+        **file_metadata(
+            partition_archive.file,
+            rows=manifest.documents,
+            documents=manifest.documents,
+            seconds=partition_archive.seconds,
+        ),
         **snapshot_metadata(manifest.snapshot_time, manifest.source),
         "server": manifest.server,
         "all documents of one instant": manifest.point_in_time,
@@ -219,10 +241,10 @@ def check_coverage(
     """
     if not selection.partitioning.partitioned:
         return None
-    made = set(existing_partitions(selection.all_partitions, settings.data_dir))
+    partition_archive = set(existing_partitions(selection.all_partitions, settings.data_dir))
     with mongo.snapshot_session(log) as session:
         coverage = count_coverage(
-            session, selection.partitioning, selection.all_partitions, made | {*selection.partitions}
+            session, selection.partitioning, selection.all_partitions, partition_archive | {*selection.partitions}
         )
     coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
     if coverage.create_index:

@@ -78,7 +78,7 @@ class CsvAssembler:
         file.write(header)
         parts: list[Part] = []
         copied: dict[int, Part] = {}
-        differences = [found] if (found := header_difference(header, self._columns)) else []
+        differences = [wrong_header] if (wrong_header := header_difference(header, self._columns)) else []
         start, rows = len(header), 0
         for path, digest in sources.items():
             if digest in reusable:
@@ -114,12 +114,14 @@ class CsvAssembler:
         def encoded(item: tuple[int, pa.RecordBatch]) -> tuple[int, EncodedRows, str | None]:
             before, batch = item
             lines = csv_lines(batch, self._columns, self._zone)
-            words = difference(lines.text, batch, self._columns, self._zone, before=before, longest=lines.longest)
-            return batch.num_rows, lines, words
+            line_difference = difference(
+                lines.text, batch, self._columns, self._zone, before=before, longest=lines.longest
+            )
+            return batch.num_rows, lines, line_difference
 
-        for number, lines, words in parallel_map(encoded, numbered()):
-            if words:
-                differences.append(words)
+        for number, lines, line_difference in parallel_map(encoded, numbered()):
+            if line_difference:
+                differences.append(line_difference)
             file.write(lines.text)
             digest.update(lines.text)
             size += len(lines.text)

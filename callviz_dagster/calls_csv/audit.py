@@ -157,16 +157,16 @@ def _wrong_times(ours: pa.Array, cells: pa.Array, column: Column, zone: str) -> 
         return np.flatnonzero(valid != cells.is_valid().to_numpy(zero_copy_only=False))
     unit = 1_000_000 if column.name in _WHOLE_SECONDS else 1_000
     instants = ours.cast(pa.int64()).fill_null(0).to_numpy()[valid]
-    found = cells.cast(pa.int64()).fill_null(0).to_numpy()[valid]
+    written_times = cells.cast(pa.int64()).fill_null(0).to_numpy()[valid]
     seconds, known = _offsets(instants, 86_400, zone)
     if not known.all():
         seconds[~known], known[~known] = _offsets(instants[~known], 900, zone)
-    wrong = known & ((instants + seconds * 1_000_000) // unit != found)
+    wrong = known & ((instants + seconds * 1_000_000) // unit != written_times)
     for place in np.flatnonzero(~known).tolist():
         with contextlib.suppress(OverflowError):
             instant = _EPOCH + dt.timedelta(microseconds=int(instants[place]))
             local = rules.clock(instant, zone).replace(tzinfo=dt.UTC) - _EPOCH
-            wrong[place] = local // dt.timedelta(microseconds=unit) != found[place]
+            wrong[place] = local // dt.timedelta(microseconds=unit) != written_times[place]
     return np.flatnonzero(valid)[wrong]
 
 

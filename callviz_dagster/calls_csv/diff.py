@@ -152,13 +152,13 @@ def _unread(path: Path, header: _Header, known: Sequence[tuple[int, int]]) -> li
 
 def _without_start(ranges: Sequence[Range], size: int) -> list[Range]:
     """Return ranges without so many bytes at their start."""
-    left: list[Range] = []
+    remaining: list[Range] = []
     for start, end in ranges:
         skipped = min(size, end - start)
         size -= skipped
         if start + skipped < end:
-            left.append((start + skipped, end))
-    return left
+            remaining.append((start + skipped, end))
+    return remaining
 
 
 def _common_lines(first: BinaryIO | FileRanges, second: BinaryIO | FileRanges) -> int:

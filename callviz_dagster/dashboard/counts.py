@@ -316,20 +316,20 @@ def _axes(read: Read, limit: int) -> dict[str, _Axis]:
     """Return the axis of each label column: its most frequent labels."""
     import pyarrow.compute as pc
 
-    seen: dict[str, Counter[str]] = {"call_type": Counter(), "status": Counter()}
-    pruned = dict.fromkeys(seen, False)
-    for table in read(tuple(seen)):
-        for name, counter in seen.items():
+    counters: dict[str, Counter[str]] = {"call_type": Counter(), "status": Counter()}
+    pruned = dict.fromkeys(counters, False)
+    for table in read(tuple(counters)):
+        for name, counter in counters.items():
             for entry in pc.value_counts(table[name].combine_chunks()).to_pylist():
                 counter[entry["values"]] += entry["counts"]
             if len(counter) > _MAX_DISTINCT:
                 # Labels that are all different are no labels; only the frequent ones are worth the memory.
-                seen[name] = Counter(dict(counter.most_common(_MAX_DISTINCT // 2)))
+                counters[name] = Counter(dict(counter.most_common(_MAX_DISTINCT // 2)))
                 pruned[name] = True
     plurals = {"call_type": "types", "status": "statuses"}
     return {
         name: _axis(counter, limit, plurals[name], more=pruned[name], keep={COMPLETED} if name == "status" else set())
-        for name, counter in seen.items()
+        for name, counter in counters.items()
     }
 
 

@@ -252,11 +252,11 @@ def _accepts(port: int) -> bool:
 
 
 def _why_not_started(data_dir: Path, code: int | None, log: Path) -> str:
-    words = log.read_text(encoding="utf-8", errors="replace")
-    if "mongod.lock" in words and "lock file" in words:
+    log_text = log.read_text(encoding="utf-8", errors="replace")
+    if "mongod.lock" in log_text and "lock file" in log_text:
         return f"Another mongod is running on {data_dir}: stop it first (a `make dev` in another terminal?)."
-    if "error while loading shared libraries" in words:
-        library = words.split("error while loading shared libraries: ")[1].split(":")[0]
+    if "error while loading shared libraries" in log_text:
+        library = log_text.split("error while loading shared libraries: ")[1].split(":")[0]
         remedy = (
             "install it with `apt-get install libcurl4` (Debian, Ubuntu) or `dnf install libcurl` (Fedora, RHEL)"
             if library.startswith("libcurl")
@@ -267,7 +267,7 @@ def _why_not_started(data_dir: Path, code: int | None, log: Path) -> str:
             "set CALLVIZ_MONGO_URI to a MongoDB that runs."
         )
     happened = f"ended with exit code {code}" if code is not None else f"did not answer in {_START_SECONDS:.0f} s"
-    last = "\n".join(words.splitlines()[-5:]) or "(it said nothing)"
+    last = "\n".join(log_text.splitlines()[-5:]) or "(it said nothing)"
     return f"mongod {happened}; its log is {log}, and ends with:\n{last}"
 
 

@@ -55,10 +55,10 @@ class Profile:
 
     def add(self, batch: Batch) -> None:
         """Count the fields of one more batch."""
-        for (path, kind), found in batch.elements.items():
-            known = self._field(path, self.bytes + int(found.starts[0]))
-            known.types[kind] = known.types.get(kind, 0) + len(found.rows)
-            known.inexact += _inexact(batch, kind, found)
+        for (path, kind), elements in batch.elements.items():
+            known = self._field(path, self.bytes + int(elements.starts[0]))
+            known.types[kind] = known.types.get(kind, 0) + len(elements.rows)
+            known.inexact += _inexact(batch, kind, elements)
         self.documents += len(batch)
         self.bytes += int(batch.starts[-1])
         self._forget()
@@ -152,10 +152,10 @@ def path_from_json(path: Iterable[str]) -> Path:
     return tuple(name.encode(errors="surrogateescape") for name in path)
 
 
-def _inexact(batch: Batch, kind: int, found: Elements) -> int:
+def _inexact(batch: Batch, kind: int, elements: Elements) -> int:
     if kind not in (el.INT64, el.DATE):
         return 0
-    values = batch.int64(found.starts)
+    values = batch.int64(elements.starts)
     if kind == el.INT64:
         return int(np.count_nonzero((values > _EXACT) | (values < -_EXACT)))
     return int(np.count_nonzero((values < EARLIEST_DATE) | (values >= LATEST_DATE)))

@@ -1,9 +1,9 @@
 """Raw BSON documents → their elements, by field path and BSON type.
 
-A batch of documents is walked all documents at a time with NumPy: where the current element of many documents
-has the same name, they step over it together. Documents with little in common are walked element by element, all
-of them at once, and odd ones one by one. All ways give the same elements, as positions in the raw bytes, so nothing
-is decoded, changed or left out here.
+NumPy walks all documents of a batch at once: where the current element of many documents has the same name, they
+step over it together. Documents with little in common are walked element by element, all of them at once, and odd
+documents one by one. Each way gives the same elements, as positions in the raw bytes: nothing is decoded, changed or
+left out here.
 What belongs elsewhere: what a value means (`documents/values.py`, `documents/times/`) and what becomes of it
 (`table/normalize.py`).
 
@@ -78,7 +78,7 @@ _FIXED = {
     MAX_KEY: 0,
 }
 _COUNTED = {STRING: 4, DOCUMENT: 0, ARRAY: 0, BINARY: 5, CODE: 4, SYMBOL: 4, DB_POINTER: 16, CODE_WITH_SCOPE: 0}
-"""Types whose size is an int32 at their start plus so many bytes."""
+"""Types whose size is an int32 at their start plus this many bytes."""
 
 _SMALLEST = 5
 """Bytes of the empty document."""
@@ -87,7 +87,7 @@ _MIN_DOCUMENTS_PER_SWEEP = 24
 _MIN_DOCUMENTS_PER_LEVEL = 256
 """Levels of fewer documents than this are walked together."""
 _DOCUMENTS_PER_BLOCK = 4096
-"""Of documents with little in common, and of small levels, so many are walked together."""
+"""How many documents with little in common, or small levels, are walked together."""
 _NAME = 32
 """Bytes of a name that are compared at once; a document with a longer one is walked alone."""
 _MOST_NAMES = 512
@@ -138,7 +138,7 @@ class Batch:
         return unaligned_view(self.data, "<f8")[starts]
 
 
-Found = dict[tuple[Path, int], list[tuple[Ints, Ints]]]
+ElementParts = dict[tuple[Path, int], list[tuple[Ints, Ints]]]
 Levels = list[tuple[Path, Ints, Ints]]
 """Nested documents by path: their rows, and where their first elements start."""
 
@@ -154,23 +154,26 @@ class Walker:
 
         Args:
             documents: the documents; where `starts` is given, other bytes may follow them.
-            starts: the offset of each document and, last, the end of the last one; found out where not given.
+            starts: the offset of each document and, last, the end of the last one; by default, read from the
+                documents.
 
         Raises:
             ElementError: the bytes are not whole BSON documents.
         """
         starts = document_starts(documents) if starts is None else starts
         data = _Bytes(documents, int(starts[-1]))
-        found: Found = {}
+        element_parts: ElementParts = {}
         small: Levels = []
-        self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, found, small)
+        self._walk_level(data, (), np.arange(len(starts) - 1, dtype=np.int64), starts[:-1] + 4, element_parts, small)
         while small:
             levels = small[-_DOCUMENTS_PER_BLOCK:]
             del small[-_DOCUMENTS_PER_BLOCK:]
-            self._walk_small(data, levels, found, small)
-        return Batch(documents, data.bytes, starts, {key: _joined(parts) for key, parts in found.items()})
+            self._walk_small(data, levels, element_parts, small)
+        return Batch(documents, data.bytes, starts, {key: _joined(parts) for key, parts in element_parts.items()})
 
-    def _walk_level(self, data: _Bytes, prefix: Path, rows: Ints, position: Ints, found: Found, small: Levels) -> None:
+    def _walk_level(
+        self, data: _Bytes, prefix: Path, rows: Ints, position: Ints, element_parts: ElementParts, small: Levels
+    ) -> None:
         """Walk one level of (sub)documents, whose first elements start at `position`, and the levels below it.
 
         Levels of few documents are not walked but added to `small`.
@@ -189,9 +192,9 @@ class Walker:
                 break
         for one in level.walk_mixed(active):
             level.walk_alone(int(one))
-        self._keep(data, prefix, level, found, small)
+        self._keep(data, prefix, level, element_parts, small)
 
-    def _walk_small(self, data: _Bytes, levels: Levels, found: Found, small: Levels) -> None:
+    def _walk_small(self, data: _Bytes, levels: Levels, element_parts: ElementParts, small: Levels) -> None:
         """Walk levels that have few documents each, all at once."""
         rows = np.concatenate([level[1] for level in levels])
         position = np.concatenate([level[2] for level in levels])
@@ -200,34 +203,34 @@ class Walker:
         by_level: dict[int, _Level] = {}
         for place, name, kind, some, starts in groups:
             level = by_level.setdefault(place, _Level(data, rows, position))
-            level.found.setdefault((name, kind), []).append((rows[some], starts))
+            level.element_parts.setdefault((name, kind), []).append((rows[some], starts))
         for one in odd.tolist():
             by_level.setdefault(int(owner[one]), _Level(data, rows, position)).walk_alone(one)
         for place, level in by_level.items():
-            self._keep(data, levels[place][0], level, found, small)
+            self._keep(data, levels[place][0], level, element_parts, small)
 
-    def _keep(self, data: _Bytes, prefix: Path, level: _Level, found: Found, small: Levels) -> None:
-        """Add what was found on a level, and walk the levels below it."""
-        for (name, kind), parts in level.found.items():
+    def _keep(self, data: _Bytes, prefix: Path, level: _Level, element_parts: ElementParts, small: Levels) -> None:
+        """Add the elements of a level, and walk the levels below it."""
+        for (name, kind), parts in level.element_parts.items():
             elements = _joined(parts)
             path, here, starts = (*prefix, name), elements.rows, elements.starts
             if kind == DOCUMENT and len(path) < MAX_DEPTH:
                 flat = data.flattens(starts)
                 if flat.any():
                     nested, first = here[flat], starts[flat] + 4
-                    found.setdefault((path, FLATTENED), []).append((nested, starts[flat]))
+                    element_parts.setdefault((path, FLATTENED), []).append((nested, starts[flat]))
                     if len(nested) < _MIN_DOCUMENTS_PER_LEVEL:
                         small.append((path, nested, first))
                     else:
-                        self._walk_level(data, path, nested, first, found, small)
+                        self._walk_level(data, path, nested, first, element_parts, small)
                 here, starts = here[~flat], starts[~flat]
             if len(here):
-                found.setdefault((path, kind), []).append((here, starts))
+                element_parts.setdefault((path, kind), []).append((here, starts))
 
 
 @dataclass
 class _Level:
-    """(Sub)documents on their way: for each the position of its current element, and what was found so far.
+    """(Sub)documents on their way: for each the position of its current element, and the elements so far.
 
     Some of the documents are given as their numbers, in rising order; all of them need no selecting.
     """
@@ -235,7 +238,7 @@ class _Level:
     data: _Bytes
     rows: Ints
     position: Ints
-    found: dict[tuple[bytes, int], list[tuple[Ints, Ints]]] = field(default_factory=dict)
+    element_parts: dict[tuple[bytes, int], list[tuple[Ints, Ints]]] = field(default_factory=dict)
     times: dict[bytes, NDArray[np.int16]] = field(default_factory=dict)
     """For each name that was stepped over before, how often each document has had it; see `had`."""
     uncounted: dict[bytes, list[Ints]] = field(default_factory=dict)
@@ -311,7 +314,7 @@ class _Level:
         return count
 
     def walk_mixed(self, some: Ints) -> Ints:
-        """Record all elements that are left of documents with little in common; return those that must be alone."""
+        """Record the remaining elements of documents with little in common; return the documents to walk alone."""
         alone = [some] if len(some) < _MIN_DOCUMENTS_PER_SWEEP else []
         for first in range(0, 0 if alone else len(some), _DOCUMENTS_PER_BLOCK):
             part = some[first : first + _DOCUMENTS_PER_BLOCK]
@@ -322,19 +325,19 @@ class _Level:
         return np.concatenate(alone)
 
     def walk_alone(self, one: int) -> None:
-        """Record all elements that are left of one document."""
-        seen: dict[bytes, int] = {}
+        """Record the remaining elements of one document."""
+        repeats: dict[bytes, int] = {}
         row = self.rows[one : one + 1]
         for name, kind, start in iterate(self.data.raw, int(self.position[one])):
-            repeat = seen.get(name)
+            repeat = repeats.get(name)
             if repeat is None:
                 had = self.had(name)
                 repeat = 0 if had is None else int(had[one])
-            seen[name] = repeat + 1
+            repeats[name] = repeat + 1
             self._add(name, repeat, kind, row, np.array([start], np.int64))
 
     def _add_all(self, name: bytes, had: NDArray[np.int16] | None, kind: int, here: Ints, starts: Ints) -> None:
-        """Record elements of documents that have had their name so often before; see `had`."""
+        """Record elements whose name occurred in their document as often as `had` says; see `had`."""
         rows = self.rows if len(here) == len(self.rows) else self.rows[here]
         if had is None:
             self._add(name, 0, kind, rows, starts)
@@ -346,7 +349,7 @@ class _Level:
 
     def _add(self, name: bytes, repeat: int, kind: int, rows: Ints, starts: Ints) -> None:
         key = name + REPEAT + b"%d" % (repeat + 1) if repeat else name
-        self.found.setdefault((key, kind), []).append((rows, starts))
+        self.element_parts.setdefault((key, kind), []).append((rows, starts))
 
 
 def _mixed(data: _Bytes, position: Ints, owner: Ints) -> tuple[list[tuple[int, bytes, int, Ints, Ints]], Ints]:
@@ -363,7 +366,7 @@ def _mixed(data: _Bytes, position: Ints, owner: Ints) -> tuple[list[tuple[int, b
     """
     odd = np.zeros(len(position), np.bool_)
     some, at = np.arange(len(position)), position
-    found: list[tuple[Ints, NDArray[np.bytes_], NDArray[np.uint8], Ints]] = []
+    steps: list[tuple[Ints, NDArray[np.bytes_], NDArray[np.uint8], Ints]] = []
     for _ in range(_MOST_SWEEPS):
         going = data.bytes[at] != 0
         some, at = some[going], at[going]
@@ -373,15 +376,15 @@ def _mixed(data: _Bytes, position: Ints, owner: Ints) -> tuple[list[tuple[int, b
         usable = lengths >= 0
         odd[some[~usable]] = True
         some, names, kinds, starts = some[usable], names[usable], data.bytes[at[usable]], (at + lengths + 2)[usable]
-        found.append((some, names, kinds, starts))
+        steps.append((some, names, kinds, starts))
         at = starts.copy()
         for kind in _distinct(kinds) if len(kinds) else ():
             same = kinds == kind
             at[same] += data.sizes(kind, starts[same])
     odd[some] = True
-    if not found:
+    if not steps:
         return [], np.flatnonzero(odd)
-    documents, names, kinds, starts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    documents, names, kinds, starts = (np.concatenate(parts) for parts in zip(*steps, strict=True))
     different, codes = np.unique(names, return_inverse=True)
     pairs = np.sort(codes * len(position) + documents)
     odd[pairs[1:][pairs[1:] == pairs[:-1]] % len(position)] = True
@@ -442,13 +445,13 @@ class _Bytes:
         return self._int32[at].astype(np.int64)
 
     def named(self, at: Ints, name: bytes) -> NDArray[np.bool_]:
-        """Tell whether the element at each position has this name."""
+        """Return, for each position, whether the element there has this name."""
         wanted = name + b"\x00"
         hit = np.ones(len(at), np.bool_)
         for offset in range(0, len(wanted), 8):
             part = wanted[offset : offset + 8]
             places = at + (1 + offset)
-            if offset:  # the name may be longer than what is left of the bytes
+            if offset:  # the name may be longer than the rest of the bytes
                 np.minimum(places, len(self._words) - 1, out=places)
             words = self._words[places]
             if len(part) < 8:

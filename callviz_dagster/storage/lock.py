@@ -42,7 +42,7 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise _explained(error, path) from error
-    began = told = time.monotonic()
+    began = logged = time.monotonic()
     limit = WAIT_SECONDS if wait_seconds is None else wait_seconds
     try:
         while not try_lock(handle):
@@ -52,8 +52,8 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
                     f"Process {_owner(path)} is refreshing the files in {data_dir.absolute()} and was not done after "
                     f"{limit:.0f} s. Refresh again when it has ended."
                 )
-            if now - told >= _TELL_SECONDS or now - began < _PAUSE_SECONDS:
-                told = now
+            if now - logged >= _TELL_SECONDS or now - began < _PAUSE_SECONDS:
+                logged = now
                 log.info(f"Waiting for process {_owner(path)}, which is refreshing the same files.")
             time.sleep(_PAUSE_SECONDS)
         os.lseek(handle, 0, os.SEEK_SET)

@@ -113,13 +113,13 @@ class PublishedRecord:
 
         A published file that has been replaced since another one was made from it stands for its own sources.
         """
-        found: set[tuple[str, str]] = set()
+        calls_files: set[tuple[str, str]] = set()
         for source, known in self.inputs(name).items():
             if source in self.files and self.files[source].sha256 == known.sha256:
-                found |= self.sources(source)
+                calls_files |= self.sources(source)
             else:
-                found.add((source, known.sha256))
-        return found
+                calls_files.add((source, known.sha256))
+        return calls_files
 
     def differing(self) -> list[str]:
         """Return the files that were made from other `calls` than `calls.csv`; none where that one is not there."""

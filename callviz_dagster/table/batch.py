@@ -47,11 +47,11 @@ class Repairs:
                 texts[row] = f"{texts[row]}; {text}" if texts[row] else text
         return texts
 
-    def counts(self, kept: Mask) -> Counter[str]:
+    def counts(self, rows_kept: Mask) -> Counter[str]:
         """Return how many kept rows have each kind of repair."""
         counts: Counter[str] = Counter()
         for rows, _, kind in self._chunks:
-            counts[kind] += int(np.count_nonzero(kept[rows]))
+            counts[kind] += int(np.count_nonzero(rows_kept[rows]))
         return +counts
 
     def __bool__(self) -> bool:

@@ -230,8 +230,8 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
             if column.kind is not None and before.kind is not column.kind:
                 kind = widen(before.kind, column.kind) if before.kind else column.kind
                 columns[column.name] = dataclasses.replace(before, kind=kind)
-        for role, seen in footer.labels.items():
-            labels[role] = sorted({*labels.get(role, []), *seen})
+        for role, role_labels in footer.labels.items():
+            labels[role] = sorted({*labels.get(role, []), *role_labels})
         present |= dict.fromkeys(footer.present)
     return dataclasses.replace(
         known[-1],

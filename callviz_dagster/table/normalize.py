@@ -83,11 +83,11 @@ def _repairs(context: BatchContext) -> pa.Array:
     return pa.array(context.repairs.texts(), pa.string())
 
 
-def _kept_rows(columns: list[pa.Array], plan: Plan, kept: Mask) -> pa.Table:
+def _kept_rows(columns: list[pa.Array], plan: Plan, rows_kept: Mask) -> pa.Table:
     """Return the table without the rows that are rejected; until these are taken out, their cells may be null."""
     schema = arrow_schema(plan.columns)
     table = pa.Table.from_arrays(columns, schema=pa.schema([field.with_nullable(True) for field in schema]))
-    return (table if kept.all() else table.filter(pa.array(kept))).cast(schema)
+    return (table if rows_kept.all() else table.filter(pa.array(rows_kept))).cast(schema)
 
 
 def _count(tally: Tally, calls: pa.Table, rejected: pa.Table, repairs: Counter[str]) -> None:

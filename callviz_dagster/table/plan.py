@@ -118,13 +118,13 @@ def make_plan(
 def _unseen(profile: Profile, paths: Iterable[str]) -> tuple[str, ...]:
     if not profile.documents or profile.forgotten:
         return ()
-    seen = {plain_path(path) for path in profile.fields}
+    field_paths = {plain_path(path) for path in profile.fields}
     # What is below these is not in the profile.
     whole = {plain_path(path) for path, field in profile.fields.items() if {el.ARRAY, el.DOCUMENT} & set(field.types)}
     return tuple(
         path
         for path in paths
-        if not any(other == path or other.startswith(path + ".") for other in seen)
+        if not any(other == path or other.startswith(path + ".") for other in field_paths)
         and not any(path.startswith(other + ".") for other in whole)
     )
 

@@ -115,17 +115,17 @@ class Workbook:
 
     def behind(self, field: tuple[str, str]) -> set[tuple[str, str]]:
         """Return a field and every field that its formula needs, directly or through others."""
-        seen: set[tuple[str, str]] = set()
+        fields: set[tuple[str, str]] = set()
         waiting = [field]
         while waiting:
             current = waiting.pop()
-            if current in seen:
+            if current in fields:
                 continue
-            seen.add(current)
+            fields.add(current)
             source = self.sources.get(current[0])
             names = source.formulas.get(current[1], ()) if source else ()
             waiting += [(owner or current[0], name) for owner, name in names]
-        return seen
+        return fields
 
 
 def read(workbook_xml: bytes) -> Workbook:

@@ -69,53 +69,56 @@ class Case:
 def call(*extra: tuple[str | bytes, Value], without: str = "", **changed: Value) -> Elements:
     """Return the elements of a tidy call with some changed, left out or added."""
     elements: Elements = [
-        (name, changed.pop(name, found)) for name, found in CLEAN.items() if name not in without.split()
+        (name, changed.pop(name, raw_value)) for name, raw_value in CLEAN.items() if name not in without.split()
     ]
     return [*elements, *changed.items(), *extra]
 
 
-def start_case(name: str, stored: str, found: Value, note: str = "", start: str = "", **more: Any) -> Case:
+def start_case(name: str, stored: str, raw_value: Value, note: str = "", start: str = "", **more: Any) -> Case:
     """Return a case of a start time that is read as `start` (ISO, UTC), 10:00 where it is not given."""
     moment = dt.datetime.fromisoformat(start or "2024-03-01T10:00:00+00:00")
     row: dict[str, Any] = {"start_time": moment, "repairs": f"start_time: {note}" if note else ""}
     if start:
         row |= {"call_date": moment.date(), "call_weekday": f"{moment:%A}", "call_hour": moment.hour}
-    return Case(name, f"start_time: {stored}", call(start_time=found), row | more)
+    return Case(name, f"start_time: {stored}", call(start_time=raw_value), row | more)
 
 
-def no_start_case(name: str, stored: str, found: Value | None, reason: str, shown: str | None) -> Case:
-    elements = call(without="start_time") if found is None else call(start_time=found)
+def no_start_case(name: str, stored: str, raw_value: Value | None, reason: str, shown: str | None) -> Case:
+    elements = call(without="start_time") if raw_value is None else call(start_time=raw_value)
     return Case(name, f"start_time: {stored}", elements, rejected=(f"start_{reason}", "start_time", shown))
 
 
 def end_case(
-    name: str, stored: str, found: Value | None, end: dt.datetime | None, repairs: str = "", **more: Any
+    name: str, stored: str, raw_value: Value | None, end: dt.datetime | None, repairs: str = "", **more: Any
 ) -> Case:
-    elements = call(without="end_time") if found is None else call(end_time=found)
+    elements = call(without="end_time") if raw_value is None else call(end_time=raw_value)
     return Case(name, f"end_time: {stored}", elements, {"end_time": end, "repairs": repairs} | more)
 
 
-def duration_case(name: str, stored: str, found: Value | None, seconds: float | None, repairs: str = "") -> Case:
+def duration_case(name: str, stored: str, raw_value: Value | None, seconds: float | None, repairs: str = "") -> Case:
     """Return a case of a duration; where it cannot be used, the 120 seconds from start to end stand in."""
-    elements = call(without="duration_sec") if found is None else call(duration_sec=found)
+    elements = call(without="duration_sec") if raw_value is None else call(duration_sec=raw_value)
     return Case(name, f"duration_sec: {stored}", elements, {"duration_sec": seconds, "repairs": repairs})
 
 
-def label_case(role: str, name: str, stored: str, found: Value | None, label: str, repairs: str = "") -> Case:
+def label_case(role: str, name: str, stored: str, raw_value: Value | None, label: str, repairs: str = "") -> Case:
     elements = [
-        (key, found or tidy) if key == role else (key, tidy) for key, tidy in call(without="" if found else role)
+        (key, raw_value or tidy) if key == role else (key, tidy)
+        for key, tidy in call(without="" if raw_value else role)
     ]
     return Case(name, f"{role}: {stored}", elements, {role: label, "repairs": repairs})
 
 
-def queue_case(name: str, stored: str, found: Value | None, cell: str | None, repairs: str = "", **more: Any) -> Case:
-    elements = call(without="queue") if found is None else call(queue=found)
+def queue_case(
+    name: str, stored: str, raw_value: Value | None, cell: str | None, repairs: str = "", **more: Any
+) -> Case:
+    elements = call(without="queue") if raw_value is None else call(queue=raw_value)
     return Case(name, f"queue: {stored}", elements, {"queue": cell, "repairs": repairs} | more)
 
 
-def typed_case(name: str, stored: str, found: Value, cell: str, type_name: str) -> Case:
+def typed_case(name: str, stored: str, raw_value: Value, cell: str, type_name: str) -> Case:
     """Return a case of a value of another type in a field that is text elsewhere."""
-    return queue_case(name, stored, found, cell, f"queue: {type_name} kept as text")
+    return queue_case(name, stored, raw_value, cell, f"queue: {type_name} kept as text")
 
 
 def extra_case(name: str, stored: str, *extra: tuple[str | bytes, Value], **cells: Any) -> Case:
@@ -126,8 +129,8 @@ def named_case(name: str, stored: str, extra: Elements, cells: Cells) -> Case:
     return Case(name, stored, call(*extra), cells)
 
 
-def id_case(name: str, stored: str, found: Value, identifier: str, repairs: str = "") -> Case:
-    return Case(name, f"_id: {stored}", call(_id=found), {"_id": identifier, "repairs": repairs})
+def id_case(name: str, stored: str, raw_value: Value, identifier: str, repairs: str = "") -> Case:
+    return Case(name, f"_id: {stored}", call(_id=raw_value), {"_id": identifier, "repairs": repairs})
 
 
 def binary(content: bytes, subtype: int) -> Value:
@@ -140,10 +143,10 @@ def code_with_scope(code: str, scope: Elements) -> Value:
 
 
 def deep(levels: int) -> Value:
-    found = value(1)
+    raw_value = value(1)
     for level in range(levels, 0, -1):
-        found = nested([(f"level{level}", found)])
-    return found
+        raw_value = nested([(f"level{level}", raw_value)])
+    return raw_value
 
 
 READ_UTC = "text read as a time in UTC"

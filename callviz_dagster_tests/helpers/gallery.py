@@ -844,16 +844,16 @@ def _one_line(shown: str) -> str:
     return shown.replace("|", "\\|")
 
 
-def _cell(found: Any) -> str:
-    if found is None:
+def _cell(cell: Any) -> str:
+    if cell is None:
         return "empty"
-    if isinstance(found, dt.datetime):
-        found = f"{found:%Y-%m-%d %H:%M:%S}" + (f".{found.microsecond:06}".rstrip("0") if found.microsecond else "")
-    if found == "":
+    if isinstance(cell, dt.datetime):
+        cell = f"{cell:%Y-%m-%d %H:%M:%S}" + (f".{cell.microsecond:06}".rstrip("0") if cell.microsecond else "")
+    if cell == "":
         return '`""`'
-    if isinstance(found, float):
-        found = f"{found:g}".replace("inf", "Infinity") if found in (float("-inf"), found // 1) else repr(found)
-    return _code(str(found))
+    if isinstance(cell, float):
+        cell = f"{cell:g}".replace("inf", "Infinity") if cell in (float("-inf"), cell // 1) else repr(cell)
+    return _code(str(cell))
 
 
 def _same(row: Cells, column: str) -> bool:
@@ -863,10 +863,10 @@ def _same(row: Cells, column: str) -> bool:
 def became(case: Case) -> str:
     """Return what a case becomes, in words."""
     if case.rejected:
-        reason, name, found = case.rejected
-        return f"rejected: `{reason}`, {name} {_cell(found) if found is not None else 'empty'}"
+        reason, name, cell = case.rejected
+        return f"rejected: `{reason}`, {name} {_cell(cell) if cell is not None else 'empty'}"
     same = {"repairs"} | {name for name in ("call_date", "call_weekday", "call_hour") if _same(case.row, name)}
-    columns = [f"{_one_line(column)} {_cell(found)}" for column, found in case.row.items() if column not in same]
+    columns = [f"{_one_line(column)} {_cell(cell)}" for column, cell in case.row.items() if column not in same]
     repairs = case.row.get("repairs", "")
     return "; ".join(columns) + (f"<br>*repairs:* {_code(repairs)}" if repairs else "")
 
@@ -884,11 +884,16 @@ def table() -> str:
 def names() -> str:
     """Return the names and labels that are known as a Markdown table."""
     labels = {"call_type": known_labels.TYPES, "status": known_labels.STATUSES}
-    rows = [(f"field of the {role.replace('_', ' ')}", found) for role, found in vocabulary.FIELD_NAMES.items()]
+    rows = [
+        (f"field of the {role.replace('_', ' ')}", names_of_kind)
+        for role, names_of_kind in vocabulary.FIELD_NAMES.items()
+    ]
     rows.append(("nested documents that are looked into", tuple(sorted(vocabulary.WRAPPERS))))
-    rows += [(f"label of the {role.replace('_', ' ')}", found) for role, found in labels.items()]
+    rows += [(f"label of the {role.replace('_', ' ')}", names_of_kind) for role, names_of_kind in labels.items()]
     lines = ["| | known names |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {what} | {', '.join(map(_code, found))} |" for what, found in rows)])
+    return "\n".join(
+        [*lines, *(f"| {what} | {', '.join(map(_code, names_of_kind))} |" for what, names_of_kind in rows)]
+    )
 
 
 def with_tables(document: str) -> str:

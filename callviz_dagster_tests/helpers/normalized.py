@@ -28,10 +28,10 @@ def normalized(
 ) -> tuple[Plan, pa.Table, pa.Table, Tally]:
     """Normalize documents in batches of these sizes, the rest in one."""
     profile, batches, walker = Profile(), [], Walker()
-    left = list(documents)
-    for size in (*sizes, len(left)):
-        batches.append(walker.walk(b"".join(left[:size])))
-        left = left[size:]
+    remaining = list(documents)
+    for size in (*sizes, len(remaining)):
+        batches.append(walker.walk(b"".join(remaining[:size])))
+        remaining = remaining[size:]
         profile.add(batches[-1])
     plan = make_plan(profile, table_options(settings))
     parts = [normalize(batch, plan, now=NOW) for batch in batches]
@@ -47,9 +47,9 @@ def csv_of(plan: Plan, calls: pa.Table, zone: str = ZONE) -> bytes:
     return header_line(plan.columns) + b"".join(lines)
 
 
-def assert_same_cell(column: str, found: Any, expected: Any) -> None:
-    if isinstance(expected, float) and isinstance(found, float):
-        same = struct.pack("<d", expected) == struct.pack("<d", found) or (math.isnan(expected) and math.isnan(found))
+def assert_same_cell(column: str, actual: Any, expected: Any) -> None:
+    if isinstance(expected, float) and isinstance(actual, float):
+        same = struct.pack("<d", expected) == struct.pack("<d", actual) or (math.isnan(expected) and math.isnan(actual))
     else:
-        same = type(found) is type(expected) and found == expected
-    assert same, f"{column}: {found!r}, not {expected!r}"
+        same = type(actual) is type(expected) and actual == expected
+    assert same, f"{column}: {actual!r}, not {expected!r}"

@@ -114,8 +114,8 @@ def scalars() -> st.SearchStrategy[Value]:
         st.integers(-(2**63), 2**63 - 1).map(date),
         st.sampled_from([(REGEX, b"^a.*\x00i\x00"), (REGEX, b"\xff\x00\x00"), (REGEX, b"\x00msx\x00")]),
         st.tuples(_texts(), st.binary(min_size=12, max_size=12)).map(lambda p: (DB_POINTER, p[0][1] + p[1])),
-        _texts().map(lambda found: (CODE, found[1])),
-        _texts().map(lambda found: (SYMBOL, found[1])),
+        _texts().map(lambda raw_value: (CODE, raw_value[1])),
+        _texts().map(lambda raw_value: (SYMBOL, raw_value[1])),
         st.integers(-(2**31), 2**31 - 1).map(lambda number: (INT32, struct.pack("<i", number))),
         st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)).map(
             lambda pair: (TIMESTAMP, struct.pack("<II", *pair))
@@ -143,7 +143,7 @@ def values(names: st.SearchStrategy[str | bytes]) -> st.SearchStrategy[Value]:
             elements.map(nested),
             st.lists(inner, max_size=3).map(array),
             st.tuples(_texts(), elements).map(_code_with_scope),
-            inner.map(lambda found: nested([("$ref", text("calls")), ("$id", found)])),
+            inner.map(lambda raw_value: nested([("$ref", text("calls")), ("$id", raw_value)])),
         )
 
     return st.recursive(scalars(), around, max_leaves=6)
@@ -199,15 +199,15 @@ class Element(NamedTuple):
 
 def read_elements(raw: bytes, start: int) -> list[Element]:
     """Return the elements of the document that starts there, read one after the other."""
-    found = []
+    elements = []
     position = start + 4
     while raw[position]:
         kind = raw[position]
         end_of_name = raw.index(b"\x00", position + 1)
         begin = end_of_name + 1
-        found.append(Element(raw[position + 1 : end_of_name], kind, begin, begin + _size(raw, kind, begin)))
-        position = found[-1].end
-    return found
+        elements.append(Element(raw[position + 1 : end_of_name], kind, begin, begin + _size(raw, kind, begin)))
+        position = elements[-1].end
+    return elements
 
 
 def _size(raw: bytes, kind: int, start: int) -> int:

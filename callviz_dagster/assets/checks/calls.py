@@ -42,28 +42,34 @@ def every_document_accounted_for(
     `archived` is the number of documents in the archive; None where they are not those that the manifest describes.
     """
     passed = documents == archived == calls + rejected
-    words = f"{documents:,} documents = {calls:,} calls + {rejected:,} rejected."
+    description = f"{documents:,} documents = {calls:,} calls + {rejected:,} rejected."
     if archived is None:
-        words = "The documents in the archive are not those that its manifest describes; materialize raw_calls again."
+        description = (
+            "The documents in the archive are not those that its manifest describes; materialize raw_calls again."
+        )
     elif not passed:
-        words = (
+        description = (
             f"{documents:,} documents in the snapshot and {archived:,} in the archive are not "
             f"{calls:,} calls + {rejected:,} rejected; materialize raw_calls again."
         )
     counts = {"documents": documents, "calls": calls, "rejected": rejected}
     if archived is not None:
         counts["archived"] = archived
-    return result("calls", "every_document_accounted_for", passed, words, counts)
+    return result("calls", "every_document_accounted_for", passed, description, counts)
 
 
 def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
     """Compare the share of rejected documents with the limit."""
     share = tally.rejected / tally.documents if tally.documents else 0.0
     passed = share <= limit
-    words = f"{tally.rejected:,} of {tally.documents:,} documents rejected ({share:.2%}; the limit is {limit:.2%})."
+    description = (
+        f"{tally.rejected:,} of {tally.documents:,} documents rejected ({share:.2%}; the limit is {limit:.2%})."
+    )
     if not passed:
         most, count = tally.reasons.most_common(1)[0]
-        words += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls, or raise CALLVIZ_MAX_REJECTED."
+        description += (
+            f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls, or raise CALLVIZ_MAX_REJECTED."
+        )
     metadata = {
         "share": share,
         "limit": limit,
@@ -72,15 +78,15 @@ def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
             for reason, count in tally.reasons.most_common()
         ),
     }
-    return result("calls", "rejected_within_limit", passed, words, metadata)
+    return result("calls", "rejected_within_limit", passed, description, metadata)
 
 
 def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -> dg.AssetCheckResult:
     """Tell whether pandera found rows that break the contract; `failures` are examples of all `total`."""
-    words = f"All {rows:,} rows hold to the contract."
+    description = f"All {rows:,} rows hold to the contract."
     if total:
-        words = f"{total:,} values break the contract."
-    return result("calls", "schema_holds", not total, words, {"failures": rows_table(failures)})
+        description = f"{total:,} values break the contract."
+    return result("calls", "schema_holds", not total, description, {"failures": rows_table(failures)})
 
 
 def columns_stable(
@@ -88,8 +94,10 @@ def columns_stable(
 ) -> dg.AssetCheckResult:
     """Compare the documents' columns with those published before."""
     if before is None:
-        words = f"First refresh: {len(plan.columns)} columns, {len(plan.fields)} of them the documents' other fields."
-        return result("calls", "columns_stable", True, words + _grouped(plan), warn=True)
+        description = (
+            f"First refresh: {len(plan.columns)} columns, {len(plan.fields)} of them the documents' other fields."
+        )
+        return result("calls", "columns_stable", True, description + _grouped(plan), warn=True)
     kinds = {column.name: column.kind for column in before}
     now = {column.name: column.kind for column in plan.fields}
     changes = [
@@ -111,8 +119,8 @@ def columns_stable(
             if kinds.get(name) and kind != kinds[name]
         ),
     ]
-    words = f"Columns: {'; '.join(changes)}." if changes else f"The same {len(plan.columns)} columns as before."
-    return result("calls", "columns_stable", not changes, words + _grouped(plan), {"changes": changes}, warn=True)
+    description = f"Columns: {'; '.join(changes)}." if changes else f"The same {len(plan.columns)} columns as before."
+    return result("calls", "columns_stable", not changes, description + _grouped(plan), {"changes": changes}, warn=True)
 
 
 def _grouped(plan: Plan) -> str:
@@ -131,38 +139,40 @@ def labels_known(tally: Tally, before: Mapping[str, Collection[str]]) -> dg.Asse
         role: {label: count for label, count in labels.items() if label not in known[role] | set(before.get(role, ()))}
         for role, labels in tally.labels.items()
     }
-    found = [f"{role} {label!r} ({count:,} calls)" for role, labels in new.items() for label, count in labels.items()]
-    words = "All types and statuses are known."
-    if found:
-        words = (
+    new_labels = [
+        f"{role} {label!r} ({count:,} calls)" for role, labels in new.items() for label, count in labels.items()
+    ]
+    description = "All types and statuses are known."
+    if new_labels:
+        description = (
             "New labels: "
-            + ", ".join(found[:EXAMPLES])
-            + (f" and {len(found) - EXAMPLES} more." if len(found) > EXAMPLES else ".")
+            + ", ".join(new_labels[:EXAMPLES])
+            + (f" and {len(new_labels) - EXAMPLES} more." if len(new_labels) > EXAMPLES else ".")
         )
     tables = {
         f"{role} labels": rows_table({"label": label, "calls": count} for label, count in labels.most_common(50))
         for role, labels in tally.labels.items()
     }
-    return result("calls", "labels_known", not found, words, tables, warn=True)
+    return result("calls", "labels_known", not new_labels, description, tables, warn=True)
 
 
 def times_plausible(tally: Tally) -> dg.AssetCheckResult:
-    """Tell how many calls have times or durations that are possible but hard to believe."""
-    found = [
-        f"{count:,} {words} (for example _id {', '.join(tally.implausible_examples.get(words, []))})"
-        for words, count in tally.implausible.most_common()
+    """Count the calls whose times or durations are possible but implausible."""
+    implausible = [
+        f"{count:,} {doubt} (for example _id {', '.join(tally.implausible_examples.get(doubt, []))})"
+        for doubt, count in tally.implausible.most_common()
     ]
-    words = (
-        f"Calls that are hard to believe: {'; '.join(found)}." if found else "All times and durations are plausible."
+    description = (
+        f"Implausible calls: {'; '.join(implausible)}." if implausible else "All times and durations are plausible."
     )
-    return result("calls", "times_plausible", not found, words, dict(tally.implausible), warn=True)
+    return result("calls", "times_plausible", not implausible, description, dict(tally.implausible), warn=True)
 
 
 def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool) -> dg.AssetCheckResult:
     """Tell whether an `_id` occurs twice; a warning where identifiers of two BSON types may read alike."""
-    words = f"All {rows:,} rows have an _id of their own."
+    description = f"All {rows:,} rows have an _id of their own."
     if total:
-        words = f"{total:,} rows repeat the _id of another, for example {', '.join(repeated[:EXAMPLES])}."
+        description = f"{total:,} rows repeat the _id of another, for example {', '.join(repeated[:EXAMPLES])}."
         if not one_type:
-            words += " The collection has identifiers of several BSON types, which may read alike as text."
-    return result("calls", "ids_unique", not total, words, {"repeated": total}, warn=not one_type)
+            description += " The collection has identifiers of several BSON types, which may read alike as text."
+    return result("calls", "ids_unique", not total, description, {"repeated": total}, warn=not one_type)

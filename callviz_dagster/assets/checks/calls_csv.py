@@ -27,18 +27,18 @@ CALLS_CSV_CHECKS = (
 
 def calls_in_one_partition(partitions_by_id: Mapping[str, Sequence[str]], *, one_type: bool) -> dg.AssetCheckResult:
     """Refuse an `_id` that several partitions have; only warn where identifiers of two BSON types may read alike."""
-    words = "No call is in two partitions."
+    description = "No call is in two partitions."
     if partitions_by_id:
         names = sorted({name for names in partitions_by_id.values() for name in names})
-        words = (
+        description = (
             f"{len(partitions_by_id):,} calls are in several partitions, for example _id "
             f"{', '.join([*partitions_by_id][:3])}: their start time changed after one of the partitions was read. "
             f"Refresh the partitions {', '.join(names[:EXAMPLES])}{' and more' if len(names) > EXAMPLES else ''}."
         )
         if not one_type:
-            words += " The collection has identifiers of several BSON types, which may read alike as text."
+            description += " The collection has identifiers of several BSON types, which may read alike as text."
     counts = {"calls in several partitions": len(partitions_by_id)}
-    return result("calls_csv", "calls_in_one_partition", not partitions_by_id, words, counts, warn=not one_type)
+    return result("calls_csv", "calls_in_one_partition", not partitions_by_id, description, counts, warn=not one_type)
 
 
 def collection_accounted_for(
@@ -46,24 +46,24 @@ def collection_accounted_for(
 ) -> dg.AssetCheckResult:
     """Compare what all files hold with what the collection held."""
     uncovered = coverage.uncovered if coverage else 0
-    there = coverage.documents if coverage else documents
-    difference = there - calls - rejected - uncovered
-    words = f"{there:,} documents = {calls:,} calls + {rejected:,} rejected"
-    words += f" + {uncovered:,} that no partition covers." if coverage else "."
+    total = coverage.documents if coverage else documents
+    difference = total - calls - rejected - uncovered
+    description = f"{total:,} documents = {calls:,} calls + {rejected:,} rejected"
+    description += f" + {uncovered:,} that no partition covers." if coverage else "."
     if difference:
-        words = (
-            f"{there:,} documents in the collection, but {calls:,} calls + {rejected:,} rejected + {uncovered:,} that "
+        description = (
+            f"{total:,} documents in the collection, but {calls:,} calls + {rejected:,} rejected + {uncovered:,} that "
             f"no partition covers in the files: {abs(difference):,} came or went since their partitions were read. The "
             "sensor calls_changed or a refresh of all partitions catches up."
         )
-    counts = {"documents": there, "calls": calls, "rejected": rejected, "uncovered": uncovered}
-    return result("calls_csv", "collection_accounted_for", not difference, words, counts, warn=True)
+    counts = {"documents": total, "calls": calls, "rejected": rejected, "uncovered": uncovered}
+    return result("calls_csv", "collection_accounted_for", not difference, description, counts, warn=True)
 
 
 def csv_reads_back(rows: int, differences: Sequence[str], sha256: str) -> dg.AssetCheckResult:
     """Tell whether the CSV, parsed again, equals the table."""
-    words = f"All {rows:,} rows read back as they are in calls."
+    description = f"All {rows:,} rows read back as they are in calls."
     if differences:
-        words = f"calls.csv does not read back as it was written: {differences[0]}."
+        description = f"calls.csv does not read back as it was written: {differences[0]}."
     metadata = {"rows": rows, "sha256": sha256, "differences": list(differences[:EXAMPLES])}
-    return result("calls_csv", "csv_reads_back", not differences, words, metadata)
+    return result("calls_csv", "csv_reads_back", not differences, description, metadata)

@@ -40,19 +40,19 @@ def archive_complete(*, counted: int, archived: int, same_bytes: bool, no_snapsh
     Without a snapshot, whose reason `no_snapshot` is, documents may come and go between counting and reading.
     """
     passed = same_bytes and (archived == counted or bool(no_snapshot))
-    words = f"{archived:,} documents archived, {counted:,} counted by the server"
+    description = f"{archived:,} documents archived, {counted:,} counted by the server"
     if no_snapshot:
-        words += f"; read without a snapshot ({no_snapshot}), so documents may have come or gone during the read"
+        description += f"; read without a snapshot ({no_snapshot}), so documents may have come or gone during the read"
     if not same_bytes:
-        words += "; the archive does not read back as it was written"
+        description += "; the archive does not read back as it was written"
     counts = {"documents counted": counted, "documents archived": archived}
-    return result("raw_calls", "archive_complete", passed, words + ".", counts)
+    return result("raw_calls", "archive_complete", passed, description + ".", counts)
 
 
 def collection_not_empty(documents: int, source: str) -> dg.AssetCheckResult:
     """Warn of an empty collection."""
-    words = f"{documents:,} documents." if documents else f"{source} is empty: tables without rows are published."
-    return result("raw_calls", "collection_not_empty", documents > 0, words, warn=True)
+    description = f"{documents:,} documents." if documents else f"{source} is empty: tables without rows are published."
+    return result("raw_calls", "collection_not_empty", documents > 0, description, warn=True)
 
 
 def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckResult:
@@ -68,7 +68,7 @@ def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckR
         ("before", coverage.before, "before the first partition; set CALLVIZ_PARTITIONS_START to an earlier date"),
         ("ahead", coverage.ahead, "in the future, which are covered when their day comes"),
     ]
-    words = "; ".join(
+    uncovered_text = "; ".join(
         f"{count:,} {why} (for example _id {', '.join(coverage.examples.get(kind, [])[:3])})"
         for kind, count, why in kinds
         if count
@@ -86,12 +86,14 @@ def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckR
         ),
     }
     if share > limit:
-        words += f". That is {share:.2%} without a usable start time; the limit CALLVIZ_MAX_REJECTED is {limit:.2%}"
+        uncovered_text += (
+            f". That is {share:.2%} without a usable start time; the limit CALLVIZ_MAX_REJECTED is {limit:.2%}"
+        )
     return result(
         "raw_calls",
         "documents_covered",
         not coverage.uncovered,
-        f"{total} {'In none: ' + words + '.' if words else ''}".strip(),
+        f"{total} {'In none: ' + uncovered_text + '.' if uncovered_text else ''}".strip(),
         metadata,
         warn=share <= limit,
     )
@@ -100,29 +102,29 @@ def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckR
 def volume_stable(before: int, documents: int, *, max_drop: float, accepted: int | None = None) -> dg.AssetCheckResult:
     """Compare the documents of the whole collection with those at the last published refresh, see `is_refused`."""
     refused = is_refused(before, documents, max_drop=max_drop, accepted=accepted)
-    words = f"{documents:,} documents; "
-    words += f"{before:,} in the last published refresh" if before else "nothing was published before"
+    description = f"{documents:,} documents; "
+    description += f"{before:,} in the last published refresh" if before else "nothing was published before"
     if refused:
         limit = "all are gone" if not documents else f"more than {max_drop:.0%} are gone"
-        words += f": {limit}, so nothing is replaced. {how_to_accept(documents)}"
+        description += f": {limit}, so nothing is replaced. {how_to_accept(documents)}"
     else:
-        words += "."
+        description += "."
     metadata = {"documents before": before, "documents": documents, "limit": max_drop}
-    return result("raw_calls", "volume_stable", not refused, words, metadata)
+    return result("raw_calls", "volume_stable", not refused, description, metadata)
 
 
 def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
     """Warn where no index finds the documents of a partition."""
     if coverage is None:
-        words = "No partitions: no index is needed."
+        description = "No partitions: no index is needed."
     elif coverage.create_index:
-        words = (
+        description = (
             f"No index finds the start times, so each partition is searched for in the whole collection. Create "
             f"one in mongosh: {coverage.create_index}"
         )
     else:
-        words = "An index finds the documents of each partition."
-    return result("raw_calls", "start_time_indexed", not (coverage and coverage.create_index), words, warn=True)
+        description = "An index finds the documents of each partition."
+    return result("raw_calls", "start_time_indexed", not (coverage and coverage.create_index), description, warn=True)
 
 
 def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
@@ -130,16 +132,16 @@ def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
     # Snapshot times are whole seconds; two instants of one second differ in their cluster times.
     times = {manifest.cluster_time or manifest.snapshot_time: manifest.snapshot_time for manifest in manifests}
     if not all(manifest.point_in_time for manifest in manifests):
-        words = "The server has no snapshots: the documents were read one after the other, not as of one instant."
-        return result("raw_calls", "one_instant", True, words, warn=True)
+        description = "The server has no snapshots: the documents were read one after the other, not as of one instant."
+        return result("raw_calls", "one_instant", True, description, warn=True)
     first, last = min(times.values(), default=""), max(times.values(), default="")
-    words = f"All documents are as they were at {first}." if times else "Nothing was read."
+    description = f"All documents are as they were at {first}." if times else "Nothing was read."
     if len(times) > 1:
-        words = (
+        description = (
             f"The partitions are of {len(times)} instants, from {first} to {last}, for the server did not keep the "
             "first snapshot long enough: a call that moved from one partition to another in between is in both or in "
             "none. Refresh fewer partitions at a time, or let the server keep its history for longer "
             "(minSnapshotHistoryWindowInSeconds)."
         )
     counts = {"instants": len(times)}
-    return result("raw_calls", "one_instant", len(times) <= 1, words, counts, warn=True)
+    return result("raw_calls", "one_instant", len(times) <= 1, description, counts, warn=True)

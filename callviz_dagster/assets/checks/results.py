@@ -55,8 +55,10 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
     failed = [(key, one) for key, one in results if not one.passed]
     worst = next((one for _, one in failed if one.severity is dg.AssetCheckSeverity.ERROR), None)
     shown = failed[:EXAMPLES] or results[-1:]
-    words = f"{len(failed):,} of {len(results):,} partitions: " if failed else f"All {len(results):,} partitions; "
-    words += " ".join(f"{key}: {one.description}" for key, one in shown)
+    description = (
+        f"{len(failed):,} of {len(results):,} partitions: " if failed else f"All {len(results):,} partitions; "
+    )
+    description += " ".join(f"{key}: {one.description}" for key, one in shown)
     totals: dict[str, Any] = {}
     for _, one in results:
         for name, value in one.metadata.items():
@@ -69,7 +71,7 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
         check_name=base.check_name,
         passed=not failed,
         severity=(worst or (failed or results)[0][1]).severity,
-        description=words,
+        description=description,
         metadata={**first, **totals},
     )
 

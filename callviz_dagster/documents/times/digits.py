@@ -27,8 +27,8 @@ def read_calendar_digits(digits: str, zone: str) -> Reading | None:
     match = _FULL.fullmatch(digits)
     if match is None:
         return None
-    found = moment_of(int(digits[:4]), *_pairs(digits[4:14]), fraction=match[2] or match[3] or "")
-    return reading_of_moment(found[0], zone, READ, found[1]) if found else UNREADABLE
+    moment = moment_of(int(digits[:4]), *_pairs(digits[4:14]), fraction=match[2] or match[3] or "")
+    return reading_of_moment(moment[0], zone, READ, moment[1]) if moment else UNREADABLE
 
 
 def twelve_digit_readings(digits: str, zone: str) -> Iterator[Reading]:
@@ -44,9 +44,9 @@ def twelve_digit_readings(digits: str, zone: str) -> Iterator[Reading]:
     if short in (19, 20) and not fraction:
         readings.append(("year to minute", int(digits[:4]), digits[4:]))
     for form, year, rest in readings:
-        found = moment_of(year, *_pairs(rest), fraction=fraction)
-        if found and found[1] in ("", DIGITS_LOST):
-            yield reading_of_moment(found[0], zone, f"12 digits read as {form}", found[1])
+        moment = moment_of(year, *_pairs(rest), fraction=fraction)
+        if moment and moment[1] in ("", DIGITS_LOST):
+            yield reading_of_moment(moment[0], zone, f"12 digits read as {form}", moment[1])
 
 
 def _pairs(digits: str) -> list[int]:

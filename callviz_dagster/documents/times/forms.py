@@ -111,10 +111,10 @@ def parse_time(text: str, date_order: str | None) -> WrittenTime | Reading:
 def with_clock(year: int, month: int, day: int, clock: Clock | None) -> WrittenTime | Reading:
     """Return a date with a time of day, or without one; `UNREADABLE` where the calendar has no such time."""
     shown = clock or Clock()
-    found = moment_of(year, month, day, shown.hour, shown.minute, shown.second, fraction=shown.fraction)
-    if found is None:
+    moment = moment_of(year, month, day, shown.hour, shown.minute, shown.second, fraction=shown.fraction)
+    if moment is None:
         return UNREADABLE
-    return WrittenTime(found[0], shown.zone, found[1], date_only=clock is None)
+    return WrittenTime(moment[0], shown.zone, moment[1], date_only=clock is None)
 
 
 def _in_region(time: WrittenTime | Reading, name: str) -> WrittenTime | Reading:

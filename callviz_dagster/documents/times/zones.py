@@ -78,9 +78,9 @@ def from_local_clock(wall: Ints, zone: str) -> tuple[Ints, dict[str, list[int]]]
     instants: Ints = wall - seconds.astype(np.int64) * 1_000_000
     doubts: dict[str, list[int]] = {}
     for place in np.flatnonzero(~sure).tolist():
-        instants[place], words = _instant_of_wall(int(wall[place]), zone)
-        if words:
-            doubts.setdefault(words, []).append(place)
+        instants[place], doubt = _instant_of_wall(int(wall[place]), zone)
+        if doubt:
+            doubts.setdefault(doubt, []).append(place)
     return instants, doubts
 
 
@@ -108,8 +108,8 @@ class _Offsets:
         if (unknown := seconds == _UNKNOWN).any():
             for place in np.unique(places[unknown]).tolist():
                 start = (place + _FIRST_DAY) * DAY
-                seen = {self.at(start + part * DAY // 8) for part in range(8)} | {self.at(start + DAY - 1)}
-                self._seconds[place] = seen.pop() if len(seen) == 1 else _CHANGES
+                day_offsets = {self.at(start + part * DAY // 8) for part in range(8)} | {self.at(start + DAY - 1)}
+                self._seconds[place] = day_offsets.pop() if len(day_offsets) == 1 else _CHANGES
             seconds = self._seconds[places]
         return seconds
 

@@ -86,8 +86,8 @@ def _label_in_value(context: BatchContext, role: str, path: Path, kind: int, sta
         label = label_of_boolean(field_name(path[-1]), bool(context.batch.data[start]))
         value, change = context.text_of(kind, start, path), "a yes or no written as a label"
     elif kind in (el.DOCUMENT, el.FLATTENED):
-        found = label_in_document(context.document_of(start, path))
-        field, text = found or ("", "")
+        field_and_text = label_in_document(context.document_of(start, path))
+        field, text = field_and_text or ("", "")
         label = label_of_text(role, text).text or None
         value, change = f"{field} {quoted(truncate(text))}", f"taken from {field} of a document"
     else:
