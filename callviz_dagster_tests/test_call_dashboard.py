@@ -16,6 +16,7 @@ from callviz_dagster.dashboard import vega
 from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
+from callviz_dagster_tests.helpers.refresh import empty_instance
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def refresh(settings: Settings) -> dg.ExecuteInProcessResult:
         [dg.AssetSpec("calls"), dg.AssetSpec("calls_csv"), asset.call_dashboard],
         resources={"settings": settings},
         raise_on_error=False,
+        instance=empty_instance(),
     )
 
 

@@ -20,6 +20,7 @@ from callviz_dagster.documents.display import display_text
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.forbidden import FORBIDDEN, SURROGATES, allowed_in_xml
 from callviz_dagster_tests.helpers.raw_bson import raw_document, text, value
+from callviz_dagster_tests.helpers.refresh import empty_instance
 
 START = dt.datetime(2024, 3, 1, 9, tzinfo=dt.UTC)
 IN_NAMES = FORBIDDEN[1:]
@@ -52,7 +53,7 @@ def published(settings: Settings, collection: Collection[Any]) -> Settings:
     collection.insert_many(documents())
     settings = dataclasses.replace(settings, dashboard_labels=100)
     job = build_definitions(settings).resolve_job_def("refresh_calls")
-    result = job.execute_in_process(raise_on_error=False)
+    result = job.execute_in_process(raise_on_error=False, instance=empty_instance())
     assert result.success
     for event in result.get_asset_materialization_events():
         for name, shown in event.materialization.metadata.items():

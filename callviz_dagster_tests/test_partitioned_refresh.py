@@ -25,7 +25,7 @@ from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.helpers.refresh import checks, failure, files, metadata, refresh
+from callviz_dagster_tests.helpers.refresh import checks, empty_instance, failure, files, metadata, refresh
 
 Document = dict[str, Any]
 FIRST = dt.datetime.combine(dt.datetime.now(dt.UTC).date() - dt.timedelta(9), dt.time(), dt.UTC)
@@ -60,7 +60,7 @@ def refresh_range(settings: Settings, first: str, last: str, *, only: str = "") 
     return resolved.execute_in_process(
         raise_on_error=False,
         tags=tags | ({PARTITIONS_TAG: only} if only else {}),
-        instance=dg.DagsterInstance.ephemeral(),
+        instance=empty_instance(),
     )
 
 

@@ -14,7 +14,7 @@ from callviz_dagster.assets.checks.published_together import NAME, together
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import PublishedRecord, changed_files, read_record
-from callviz_dagster_tests.helpers.refresh import START, failure, refresh_job, some_calls
+from callviz_dagster_tests.helpers.refresh import START, empty_instance, failure, refresh_job, some_calls
 
 Document = dict[str, Any]
 
@@ -23,7 +23,11 @@ def materialize(settings: Settings, *assets: str) -> dg.ExecuteInProcessResult:
     """Materialize assets as the UI does, with the checks on them."""
     definitions = build_definitions(settings)
     job = definitions.resolve_implicit_global_asset_job_def()
-    return job.execute_in_process(raise_on_error=False, asset_selection=[dg.AssetKey(name) for name in assets])
+    return job.execute_in_process(
+        raise_on_error=False,
+        asset_selection=[dg.AssetKey(name) for name in assets],
+        instance=empty_instance(),
+    )
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:

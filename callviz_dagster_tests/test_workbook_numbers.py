@@ -21,6 +21,7 @@ from callviz_dagster.contract import LEADING, WEEKDAYS, Kind
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau.model import HEADLINE
+from callviz_dagster_tests.helpers.refresh import empty_instance
 from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, fields, sheet, shelf
 
 Document = dict[str, Any]
@@ -110,7 +111,7 @@ def published(request: pytest.FixtureRequest, settings: Settings, collection: Co
     collection.insert_many(documents(ZONES.index(request.param)))
     local = dataclasses.replace(settings, timezone=request.param)
     job = build_definitions(local).resolve_job_def("refresh_calls")
-    assert job.execute_in_process().success
+    assert job.execute_in_process(instance=empty_instance()).success
     return local
 
 

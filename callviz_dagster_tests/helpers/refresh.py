@@ -1,8 +1,9 @@
-"""Shared by tests: checks, failure, files, metadata, refresh, some_calls."""
+"""Shared by tests: an instance, checks, failure, files, metadata, refresh, some_calls."""
 
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,17 @@ from callviz_dagster.settings import Settings
 Document = dict[str, Any]
 START = dt.datetime(2024, 3, 30, 23, 30, tzinfo=dt.UTC)
 
+_of_thread = threading.local()
+
+
+def empty_instance() -> dg.DagsterInstance:
+    """Return an instance without runs: one a thread, wiped, because making its tables takes longer than a small run."""
+    if not hasattr(_of_thread, "instance"):
+        _of_thread.instance = dg.DagsterInstance.ephemeral()
+    instance: dg.DagsterInstance = _of_thread.instance
+    instance.wipe()
+    return instance
+
 
 def refresh(settings: Settings, *assets: str, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
     definitions = build_definitions(settings)
@@ -23,13 +35,13 @@ def refresh(settings: Settings, *assets: str, tags: Mapping[str, str] | None = N
     resolved = dg.Definitions(
         assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
     ).resolve_job_def("test")
-    return resolved.execute_in_process(tags=dict(tags or {}), raise_on_error=False)
+    return resolved.execute_in_process(tags=dict(tags or {}), raise_on_error=False, instance=empty_instance())
 
 
 def refresh_job(settings: Settings, *, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
     """Run the job refresh_calls, with the checks that come after the assets."""
     job = build_definitions(settings).resolve_job_def("refresh_calls")
-    return job.execute_in_process(raise_on_error=False, tags=tags)
+    return job.execute_in_process(raise_on_error=False, tags=tags, instance=empty_instance())
 
 
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

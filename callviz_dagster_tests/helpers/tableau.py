@@ -21,7 +21,7 @@ from callviz_dagster.storage.published import InputFile, Snapshot, record_file
 from callviz_dagster.table.manifest import FOOTER_KEY, TableFooter
 from callviz_dagster.table.plan import FieldColumn
 from callviz_dagster.tableau.model import locate
-from callviz_dagster_tests.helpers.refresh import checks
+from callviz_dagster_tests.helpers.refresh import checks, empty_instance
 
 ZONE = "Europe/Berlin"
 EXTRA = (Column("agent", Kind.TEXT, ""), Column("cost_usd", Kind.NUMBER, ""), Column("answered", Kind.BOOLEAN, ""))
@@ -162,6 +162,7 @@ def run(settings: Settings, *assets: dg.AssetsDefinition) -> dg.ExecuteInProcess
         selection=dg.AssetSelection.assets(*assets),
         resources={"settings": settings},
         raise_on_error=False,
+        instance=empty_instance(),
     )
 
 
