@@ -14,7 +14,7 @@ RELEASE := build/release
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 # What `pip install --editable` needs, since it is told not to fetch anything itself.
 BUILD := hatchling\neditables\n
@@ -32,12 +32,12 @@ dev: writable $(VENV)/.demo ## the same MongoDB, with calls coming in, and the D
 	@exec $(BIN)/python -m callviz_dagster.demo serve --documents $(DOCUMENTS) --port $(PORT)
 
 test-fast: $(VENV)/.dev ## run the tests that need neither a MongoDB server nor a browser
-	@$(PYTEST) -m "not server and not browser and not namespaces"
+	@$(PYTEST) -m "not server and not browser and not namespaces and not long"
 
-test: $(VENV)/.dev ## run all tests, with coverage
-	@$(PYTEST) --cov --cov-report=term
+test: $(VENV)/.dev ## run the tests, with coverage
+	@$(PYTEST) -m "not long" --cov --cov-report=term
 
-test-all: $(VENV)/.dev ## run all tests in random order with ten times as many generated examples, new ones (MORE=n, SEED=n)
+test-all: $(VENV)/.dev ## run all tests, also the long ones, in random order with ten times as many generated examples, new ones (MORE=n, SEED=n)
 	@CALLVIZ_TEST_MORE=$(MORE) $(PYTEST) --random-order --random-order-seed=$(SEED)
 
 soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster runs (SOAK_SECONDS=n)

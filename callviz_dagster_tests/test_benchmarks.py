@@ -120,6 +120,7 @@ def test_memory_is_that_of_all_processes_together() -> None:
     assert ran.seconds > 1
 
 
+@pytest.mark.long
 def test_start_up_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     startup.main(["--rounds", "1"])
     report = json.loads(capsys.readouterr().out.splitlines()[-1])

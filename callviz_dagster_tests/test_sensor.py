@@ -39,7 +39,6 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.run_file import RunState, run_state
 from callviz_dagster_tests.helpers.lock import holder
-from callviz_dagster_tests.helpers.refresh import empty_instance
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")
@@ -59,7 +58,7 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.instance = empty_instance()
+        self.instance = dg.DagsterInstance.ephemeral()
         self.cursor: str | None = None
         self.now = dt.datetime.now(dt.UTC)
         self.requested: list[dg.RunRequest] = []

@@ -181,6 +181,7 @@ def test_a_look_at_the_collection_loads_no_heavy_library(environment: dict[str, 
     assert loaded == "[]"
 
 
+@pytest.mark.long
 def test_killed_refresh_leaves_the_previous_csv(
     settings: Settings, collection: Collection[Document], environment: dict[str, str]
 ) -> None:
