@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrad
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
-# What `pip install --editable` needs, since it is told not to fetch anything itself.
+# Build requirements of `pip install --editable`, which runs without build isolation.
 BUILD := hatchling\neditables\n
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,6 @@
 """The collection that is measured, documents of 11 fields and about 216 bytes, and the options that say which.
 
-They are tidy, or partly untidy. Imports nothing heavy, for no process counts as smaller than the one that starts it.
+They are tidy, or partly untidy. Imports nothing heavy: no process counts as smaller than the one that starts it.
 
 What belongs elsewhere: the sample calls of the demo, which look like a business (`callviz_dagster/demo/`).
 """
@@ -63,12 +63,12 @@ def document(number: int, total: int, source: random.Random, untidy: float) -> d
 
 
 def name_of(documents: int, untidy: float = 0.0) -> str:
-    """Return the name of the collection of so many documents."""
+    """Return the name of the collection of this many documents."""
     return f"calls_{documents}" + (f"_untidy_{untidy:g}".replace(".", "_") if untidy else "")
 
 
 def fill(collection: Collection[Any], documents: int, untidy: float = 0.0) -> None:
-    """Fill a collection with so many documents, the same ones each time; leave it where it has them."""
+    """Fill a collection with this many documents, the same ones each time; leave one that has them as it is."""
     if collection.estimated_document_count() == documents:
         return
     source = random.Random(20240301)

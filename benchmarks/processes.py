@@ -34,7 +34,7 @@ class Ran:
     peak_mb: float
     """Of the largest process; never less than what the process that starts the command has itself."""
     together_mb: float | None
-    """Of all its processes at one moment; None where the system does not tell."""
+    """Of all its processes at one moment; None where the system does not report it."""
     output: str
 
 
@@ -63,7 +63,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, fo
 class Watch:
     """Watches the memory of a process and of the children that it starts from now on.
 
-    Where the system does not tell, both figures stay None.
+    Where the system does not report them, both figures stay None.
     """
 
     def __init__(self, pid: int) -> None:
@@ -77,7 +77,7 @@ class Watch:
     def look(self) -> None:
         """Look once."""
         pids = [self._pid, *(pid for pid in _descendants(self._pid) if pid not in self._others)]
-        # To tell shared pages apart takes the system some milliseconds; a single process shares none.
+        # Counting shared pages takes the system some milliseconds; a single process shares none.
         file, name = ("smaps_rollup", "Pss") if len(pids) > 1 else ("status", "VmRSS")
         parts = [size for pid in pids if (size := _memory_mb(pid, file, name)) is not None]
         peaks = [size for pid in pids if (size := _memory_mb(pid, "status", "VmHWM")) is not None]

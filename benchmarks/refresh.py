@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1)
         )
         if given.partitions:
-            # Libraries are loaded by whatever runs first; without them, one partition and all are compared fairly.
+            # The first run loads the libraries; without that, one partition and all are compared fairly.
             refresh(settings, all_partitions[:1], all_partitions[:1], Watch(os.getpid()))
         with watching(os.getpid()) as watch:
             steps = refresh(settings, all_partitions, all_partitions, watch)

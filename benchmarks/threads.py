@@ -66,10 +66,10 @@ def without_threads() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print; with `--cores`, refresh once on so many cores."""
+    """Measure and print; with `--cores`, refresh once on that number of cores."""
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=3, help="how often each runs")
-    options.add_argument("--cores", type=int, help="refresh once on so many cores, and print that")
+    options.add_argument("--cores", type=int, help="refresh once on this number of cores, and print that")
     options.add_argument("--no-threads", action="store_true", help="with --cores: without threads")
     given = options.parse_args(arguments)
     source = ["--database", given.database, "--documents", str(given.documents), "--untidy", str(given.untidy)]

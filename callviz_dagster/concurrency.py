@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-# What bounds memory. Peak memory does not grow with the number of documents: whatever is gathered stays below these.
+# What bounds memory. Peak memory does not grow with the number of documents: all buffers stay below these.
 WORKERS = 2
 """Threads of `parallel_map`. More make the same work wait for Python's lock, and each holds a batch of its own."""
 MAX_ROW_GROUP_ROWS = 65_536
@@ -35,7 +35,7 @@ def _cores() -> int:
 
 
 def prefetch(items: Iterable[T], most: int = 2) -> Iterator[T]:
-    """Yield the same items, made by a thread that stays at most so many ahead; its errors are raised here."""
+    """Yield the same items, made by a thread that stays a bounded number of items ahead; its errors are raised here."""
     iterator = iter(items)
     end = object()
     pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")

@@ -1,7 +1,7 @@
 """The connection string: what pymongo reads in it, and errors that show none of it.
 
-A part of a password that is taken for a host, a database or an option would be shown somewhere, so whatever can be
-read in two ways is refused. What belongs elsewhere: connecting (`mongodb/resource.py`).
+A part of a password that is taken for a host, a database or an option would be shown somewhere, so an ambiguous
+string is refused. What belongs elsewhere: connecting (`mongodb/resource.py`).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _check_option(option: str, *, shown: bool) -> None:
 
 
 def _parsed(uri: str) -> dict[str, Any] | None:
-    """Return what pymongo reads; None where it refuses, for its words show parts of the string."""
+    """Return what pymongo reads; None where it refuses: its messages show parts of the string."""
     from pymongo.errors import PyMongoError
     from pymongo.uri_parser import parse_uri
 

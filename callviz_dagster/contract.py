@@ -64,7 +64,7 @@ class Column:
     nullable: bool = True
     unit: str = ""
     source: str = ""
-    """Where the values come from, in words; for a field of the documents, its path."""
+    """Where the values come from; for a field of the documents, its path."""
 
 
 LEADING = (
@@ -149,7 +149,7 @@ OTHER_FIELDS = Column(
 REPAIRS = Column(
     "repairs",
     Kind.TEXT,
-    "What was changed to make the document fit, in words; empty for a row that was taken as it stands.",
+    "What was changed to make the document fit; empty for a row that was taken as it stands.",
     source="callviz",
 )
 
@@ -160,7 +160,7 @@ REJECTED = (
     Column("reason", Kind.TEXT, "Why the document is not in `calls`, as a code.", nullable=False),
     Column("field", Kind.TEXT, "The field that is the reason.", nullable=False),
     Column("value", Kind.TEXT, "That field's value as text; empty where it is missing."),
-    Column("explanation", Kind.TEXT, "The reason in words, with what would settle it.", nullable=False),
+    Column("explanation", Kind.TEXT, "The reason as a sentence, with the remedy.", nullable=False),
     Column("document", Kind.TEXT, "The whole document as canonical Extended JSON.", nullable=False),
 )
 """The columns of `rejected_calls`."""
@@ -215,10 +215,10 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 def pandera_schema(columns: Sequence[Column] = LEADING, zone: str | None = None) -> pandera.DataFrameSchema:
     """Return the pandera schema of `to_frame`'s DataFrame; strict about the columns named, in their order.
 
-    Beyond types and nullability it holds that labels are not blank, that times lie within `EARLIEST`–`LATEST`, that
+    Beyond types and nullability it requires that labels are not blank, that times lie within `EARLIEST`–`LATEST`, that
     durations are finite and not negative, that weekday and hour are possible, and that no `_id` is empty and no call
     ends before it starts, unless its repairs say so. Where a `zone` is given, date, weekday and hour must be
-    those of the start time in it. That each `_id` is unique is not among these rules, for it concerns all rows of all
+    those of the start time in it. Uniqueness of `_id` is not among these rules because it concerns all rows of all
     files: see the check `ids_unique`.
     """
     import pandas as pd
@@ -245,7 +245,7 @@ def pandera_schema(columns: Sequence[Column] = LEADING, zone: str | None = None)
         "call_hour": [pandera.Check.in_range(0, 23)],
     }
     names = {column.name for column in columns}
-    # The answer is one for all rows: pandera would take minutes to list the rows of a table, cell by cell.
+    # One answer for all rows: pandera would take minutes to list the rows of a table, cell by cell.
     row_checks = [
         pandera.Check(lambda calls, rule=rule: bool(rule(calls).all()), name=name)
         for name, rule in row_rules(zone).items()
@@ -268,7 +268,7 @@ def pandera_schema(columns: Sequence[Column] = LEADING, zone: str | None = None)
 
 
 def row_rules(zone: str | None) -> dict[str, Callable[[pd.DataFrame], pd.Series[bool]]]:
-    """Return the rules across the columns of a row, by name; each tells which rows of a DataFrame hold to it."""
+    """Return the rules across the columns of a row, by name; each returns which rows of a DataFrame keep it."""
     rules: dict[str, Callable[[pd.DataFrame], pd.Series[bool]]] = {
         "id_not_empty": lambda calls: _unless_repaired(calls, calls["_id"].str.len() == 0, "_id: "),
         "end_time_not_before_start_time": lambda calls: _unless_repaired(
@@ -281,7 +281,7 @@ def row_rules(zone: str | None) -> dict[str, Callable[[pd.DataFrame], pd.Series[
 
 
 def _unless_repaired(calls: pd.DataFrame, doubtful: pd.Series[bool], repair: str) -> pd.Series[bool]:
-    """Return which rows are not doubtful, or say so in `repairs`."""
+    """Return which rows are not doubtful, or name the doubt in `repairs`."""
     if doubtful.any():
         doubtful &= ~calls["repairs"].str.contains(repair, regex=False).fillna(False).astype(bool)
     return ~doubtful

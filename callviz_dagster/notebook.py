@@ -26,7 +26,7 @@ def load_calls(settings: Settings | None = None) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: calls has not been materialized yet.
-        pandera.errors.SchemaErrors: the file does not hold to the contract.
+        pandera.errors.SchemaErrors: the file does not keep the contract.
     """
     import pyarrow as pa
 

@@ -1,8 +1,8 @@
-"""A partition: the part of the collection that is kept in one file, with its partition, file name and MongoDB filter.
+"""A partition: the part of the collection that is kept in one file, with its key, file name and MongoDB filter.
 
-Partitions are spans of local dates, half open, or the whole collection. They share no document, for they are cut
-where the
-stored start time is a date (BSON); documents that have none are in no partition and are counted (`manifest.Coverage`).
+Partitions are half-open spans of local dates, or the whole collection. They share no document, because they are cut
+by the stored start time where it is a BSON date; documents without one are in no partition and are counted
+(`manifest.Coverage`).
 What belongs elsewhere: reading a partition (`mongodb/resource.py`).
 """
 
@@ -47,7 +47,7 @@ class Partition:
 
     @property
     def span(self) -> str:
-        """What documents are in it, as text that differs wherever the filter does; empty for the whole collection."""
+        """Its documents, as text that differs wherever the filter does; empty for the whole collection."""
         if self.start is None or self.end is None:
             return ""
         return f"{self.field} from {self.start.isoformat()} to {self.end.isoformat()}"
@@ -119,14 +119,14 @@ class Partitioning:
         return self.kind != "none"
 
     def __str__(self) -> str:
-        """Say it in words that change whenever a partition does."""
+        """Return a text that differs wherever one of the partitions does."""
         if not self.partitioned:
             return "none"
         stored = f", a clock in {self.source_zone}" if self.source_zone else ""
         return f"{self.kind} from {self.first} in {self.zone} by {self.field}{stored}"
 
     def definition(self) -> dg.TimeWindowPartitionsDefinition | None:
-        """Return Dagster's definition of the same partitions, the one that is not over yet among them."""
+        """Return Dagster's definition of the same partitions, including the current one."""
         import dagster as dg
 
         first = dt.datetime.combine(self.first, dt.time())
@@ -170,7 +170,7 @@ class Partitioning:
         moment = stored if stored.tzinfo else stored.replace(tzinfo=dt.UTC)
         try:
             day = (moment if self.source_zone else moment.astimezone(ZoneInfo(self.zone))).date()
-            # Clocks that are set back at midnight, or another source zone, may put it a day beside.
+            # Clocks that are set back at midnight, or another source zone, may move it by a day.
             for near in (day, day - dt.timedelta(1), day + dt.timedelta(1)):
                 partition = self.partition(_floor(self.kind, near).isoformat())
                 if partition.start and partition.end and partition.start <= moment < partition.end:
@@ -204,7 +204,7 @@ def _next(kind: str, day: dt.date) -> dt.date:
 
 
 def contiguous_runs(partitions: Iterable[Partition], all_partitions: Sequence[Partition]) -> list[list[Partition]]:
-    """Return some of the partitions as contiguous_runs of partitions that follow each other without a gap."""
+    """Return the partitions as runs that follow each other without a gap."""
     wanted = set(partitions)
     runs: list[list[Partition]] = []
     before = False
@@ -247,4 +247,4 @@ def leftovers(data_dir: Path, partitions: Iterable[Partition]) -> list[Path]:
 
 
 COVERAGE = "coverage.json"
-"""File beside the raw archives that tells how many documents are in no partition."""
+"""Name of the file beside the raw archives that records how many documents are in no partition."""

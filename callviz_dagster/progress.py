@@ -19,7 +19,7 @@ class Progress:
         self.done = 0
 
     def add(self, documents: int) -> None:
-        """Count documents; say so when it is time."""
+        """Count documents; log the progress when it is due."""
         self.done += documents
         now = time.monotonic()
         if now - self._told >= self.every_seconds:

@@ -402,7 +402,7 @@ class Settings:
         if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
             raise MissingSettingError(
                 "CALLVIZ_PSEUDONYMIZE needs CALLVIZ_PSEUDONYM_KEY, a secret of at least 32 bytes: make one with "
-                '`python -c "import secrets; print(secrets.token_hex(32))"` and keep it, for the same key '
+                '`python -c "import secrets; print(secrets.token_hex(32))"` and keep it: the same key '
                 "gives the same tokens."
             )
 

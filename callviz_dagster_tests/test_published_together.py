@@ -100,7 +100,7 @@ def test_a_file_that_could_not_be_made_anew_is_named_in_the_last_line(
     assert "No space left" in failure(result)
     lines = [line for line in capfd.readouterr().err.splitlines() if " - WARNING - " in line]
     assert "made from other calls: call_dashboard.html (of " in lines[-1]
-    assert "callviz.twbx (of" not in lines[-1], "it was made anew"
+    assert "callviz.twbx (of" not in lines[-1], "it was replaced"
 
 
 def _no_space(*arguments: Any, **options: Any) -> None:

@@ -304,5 +304,5 @@ def test_a_record_of_another_version_lets_all_lines_be_encoded_anew(
         record.write_text(text, encoding="utf-8")
         capfd.readouterr()
         assert refresh(settings, "calls_csv").success
-        assert f"{reason}, so all lines of calls.csv are encoded anew." in capfd.readouterr().err
+        assert f"{reason}, so all lines of calls.csv are encoded again." in capfd.readouterr().err
         assert (settings.publish_dir / "calls.csv").read_bytes() == good

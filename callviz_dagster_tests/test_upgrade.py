@@ -43,7 +43,7 @@ def test_a_refresh_keeps_columns_labels_and_values(
     assert read_manifest(WHOLE.manifest(settings.data_dir)) is None
     assert refresh(settings).success
     log = capfd.readouterr().err
-    assert "calls_csv.json is of another version, or damaged, so all lines of calls.csv are encoded anew." in log
+    assert "calls_csv.json is of another version, or damaged, so all lines of calls.csv are encoded again." in log
     assert "Traceback" not in log
     assert rows_without_repairs(settings.publish_dir / "calls.csv") == before
     assert "legacy_line" in before[0], "no document has it any more"

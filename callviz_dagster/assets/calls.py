@@ -225,7 +225,7 @@ def _archived(partition: Partition, data_dir: Path) -> tuple[Path, Manifest]:
     """Return the archive of a partition and its manifest.
 
     Raises:
-        dg.Failure: there is none.
+        dg.Failure: one of them is missing.
         FileError: it is of another partition, or its manifest cannot be read.
     """
     archive = require(partition.archive(data_dir), "raw_calls")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from callviz_dagster.calls_csv.diff import Changes
 
 _MOST_CELLS = 250_000
-"""Of durations only the median is shown, which is exact however few cells tell them apart."""
+"""Of durations only the median is shown, which is exact however few cells there are."""
 
 
 @dg.asset(

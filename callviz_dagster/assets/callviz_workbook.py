@@ -124,7 +124,7 @@ def _require_extract(settings: Settings, record: PublishedRecord) -> Path:
     """Return the extract, which must be of the same calls as `calls.csv`.
 
     Raises:
-        dg.Failure: there is none, or it is of others.
+        dg.Failure: there is no such file, or it was made from other calls.
     """
     path = require(settings.publish_dir / HYPER_NAME, "calls_hyper")
     if record.sources(HYPER_NAME) != record.sources(CSV_NAME):

@@ -1,4 +1,4 @@
-"""What the asset modules share: errors told in one sentence, and the metadata that every file carries.
+"""What the asset modules share: errors as one sentence, and the metadata that every file carries.
 
 What belongs elsewhere: anything that one asset alone needs.
 """
@@ -40,14 +40,14 @@ _MOST_PREVIEWED = 80
 
 
 class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the program
-    """The audit of a staged file forbids to publish it; carries the checks' results."""
+    """The audit of a staged file forbids publishing it; carries the checks' results."""
 
     def __init__(self, results: list[dg.AssetCheckResult]) -> None:
         super().__init__()
         self.results = results
 
     def failure(self, *paths: Path) -> dg.Failure:
-        """Return the failure that says which checks forbid to publish, and which of the files of before were kept."""
+        """Return the failure that names the checks that forbid publishing, and the previous files that were kept."""
         failed = blocking(self.results)
         paths_kept = ", ".join(str(path.absolute()) for path in paths if path.is_file())
         descriptions = [result.description or "" for result in failed]
@@ -61,7 +61,7 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
 
 @contextlib.contextmanager
 def user_errors_as_failures() -> Iterator[None]:
-    """Turn the errors that a user can mend into a failure whose description is the sentence that says how."""
+    """Turn errors that a user can fix into failures whose description says how."""
     from callviz_dagster.table.options import PlanError
 
     try:
@@ -75,7 +75,7 @@ def user_errors_as_failures() -> Iterator[None]:
 def publishing(settings: Settings, log: logging.Logger) -> Iterator[None]:
     """Hold the lock while a file is published; log at the end, whether it was or not, which files differ.
 
-    The last asset of a run that publishes something thereby says in its last line which file could not be made anew.
+    So the last publishing asset of a run names, in its last line, the files that could not be replaced.
     """
     try:
         with user_errors_as_failures(), one_at_a_time(settings.data_dir, log):
@@ -105,13 +105,13 @@ def table_options(settings: Settings) -> TableOptions:
 
 @dataclass(frozen=True)
 class PartitionSelection:
-    """What partitions there are, and which of them a run refreshes."""
+    """The partitions that exist, and those that a run refreshes."""
 
     partitioning: Partitioning
     all_partitions: list[Partition]
     partitions: list[Partition]
     unchanged: tuple[Partition, ...] = ()
-    """Partitions of the run's range that are left as they are."""
+    """Partitions of the run's range that stay as they are."""
 
 
 def run_time(context: dg.AssetExecutionContext) -> dt.datetime:
@@ -171,7 +171,7 @@ def mark_unchanged(context: dg.AssetExecutionContext, selection: PartitionSelect
 def record(
     context: dg.AssetExecutionContext, asset: str, partitions: Sequence[tuple[Partition, Mapping[str, Any]]]
 ) -> None:
-    """Record partitions that a run has published before it fails, for a failed step records nothing by itself."""
+    """Record the partitions that a run published before it failed; a failed step records nothing by itself."""
     for partition, metadata in partitions:
         context.log_event(dg.AssetMaterialization(asset, partition=partition.key or None, metadata=metadata))
 
@@ -255,7 +255,7 @@ def latest_snapshot(calls: Mapping[Path, TableFooter], coverage: Coverage | None
 
 
 def file_metadata(file: PublishedFile, *, rows: int, documents: int, seconds: float) -> dict[str, Any]:
-    """Return what every file's materialization tells."""
+    """Return the metadata that the materialization of every file carries."""
     return {
         "dagster/row_count": rows,
         "dagster/uri": file.path.as_uri(),

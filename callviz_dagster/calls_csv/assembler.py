@@ -37,7 +37,7 @@ class AssembledCsv:
     copied: Mapping[int, Part]
     """Of parts that were copied, by their number, the part of the last file."""
     differences: Sequence[str]
-    """How lines differ from the rows that they were made from, in words."""
+    """Sentences about how lines differ from the rows that they were made from."""
 
     @property
     def bytes(self) -> int:

@@ -29,7 +29,7 @@ _BLOCK = 1 << 20
 
 
 def header_difference(line: bytes, columns: Sequence[Column]) -> str | None:
-    """Return how the first line differs from the names of the columns, in words; None where it does not."""
+    """Describe how the first line differs from the names of the columns; None where it does not."""
     try:
         names = pa.csv.read_csv(pa.BufferReader(line), parse_options=_PARSE).column_names
     except pa.ArrowInvalid as error:
@@ -44,10 +44,10 @@ def header_difference(line: bytes, columns: Sequence[Column]) -> str | None:
 def difference(
     lines: memoryview, rows: pa.RecordBatch, columns: Sequence[Column], zone: str, *, before: int = 0, longest: int = 0
 ) -> str | None:
-    """Return the first difference between lines and the rows that they were made from, in words; None without one.
+    """Describe the first difference between lines and the rows that they were made from; None without one.
 
     Args:
-        lines: whole lines without the header, which mean the same whatever whole lines stand before them.
+        lines: whole lines without the header, which mean the same after any other whole lines.
         rows: the rows of `calls`.
         columns: the table's columns.
         zone: the time zone of the CSV.
@@ -89,7 +89,7 @@ def difference(
 
 
 _SAMPLE = 33
-"""Lines of each batch that are read once more, with another reader; one less, for the last may be cut."""
+"""Lines of each batch that another reader reads once more; one less, because the last may be cut."""
 _STARTS = np.isin(np.arange(256), [*b"=@\t\r+-"])
 _WHOLE_SECONDS = ("start_time", "end_time")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -179,7 +179,7 @@ def _offsets(instants: np.ndarray, span: int, zone: str) -> tuple[np.ndarray, np
 
 
 def _wanted(value: Any, column: Column, zone: str) -> Any:
-    """Return what a cell should read as, for a sentence."""
+    """Return the expected text of a cell, for use in a sentence."""
     if isinstance(value, str):
         return rules.text_cell(value)
     if isinstance(value, dt.datetime):

@@ -151,7 +151,7 @@ def _unread(path: Path, header: _Header, known: Sequence[tuple[int, int]]) -> li
 
 
 def _without_start(ranges: Sequence[Range], size: int) -> list[Range]:
-    """Return ranges without so many bytes at their start."""
+    """Return ranges without their first `size` bytes."""
     remaining: list[Range] = []
     for start, end in ranges:
         skipped = min(size, end - start)

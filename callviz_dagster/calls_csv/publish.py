@@ -25,7 +25,7 @@ from callviz_dagster.table.read import published_columns
 from callviz_dagster.table.read import rows as rows_of
 
 Audit = Callable[[int, Sequence[str], str], None]
-"""Given the rows, the differences in words and the digest of the file; raises where it is not to be published."""
+"""Called with the number of rows, the differences and the digest of the file; raises where it must not be published."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
             sha256, damaged = reading_back.result()
             if not damaged & assembled.copied.keys():
                 break
-            log.warning("The last calls.csv is not as it was written, so all its lines are encoded anew.")
+            log.warning("The last calls.csv is not as it was written, so all lines are encoded again.")
         differences = [*assembled.differences]
         if damaged:
             differences.append("the file, read back, has another digest than what was written")
@@ -98,7 +98,7 @@ def _reusable(record: Path, csv: Path, format_key: str, log: logging.Logger) -> 
     try:
         return reuse.from_json(record.read_text(encoding="utf-8", errors="replace"), format_key)
     except reuse.RecordError as error:
-        log.info(f"{error}, so all lines of calls.csv are encoded anew.")
+        log.info(f"{error}, so all lines of calls.csv are encoded again.")
         return {}
 
 

@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 
 
 class RecordError(Exception):
-    """The record cannot be used, so all lines are encoded anew. The message says why."""
+    """The record cannot be used, so all lines are encoded again. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ Range = tuple[int, int]
 
 
 class FileRanges(io.RawIOBase):
-    """Some ranges of a file, end to end, as a file of their own."""
+    """Ranges of a file, end to end, read as one file."""
 
     def __init__(self, path: Path, ranges: Sequence[Range]) -> None:
         self._file = path.open("rb")
@@ -91,7 +91,7 @@ class FileRanges(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most so many bytes, or all that are left; fewer at the end of a range."""
+        """Return at most `size` bytes, or all that remain; fewer at the end of a range."""
         if not self._ranges:
             return b""
         if size < 0:

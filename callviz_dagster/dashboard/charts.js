@@ -5,7 +5,7 @@
 "use strict";
 
 /**
- * Return what can be chosen: its name in words and in the link, and each value's name in both.
+ * Return what can be chosen: its name on the page and in the link, and each value's name in both.
  */
 function dimensionsOf({ types, statuses, bins, binSeconds }) {
   const { WEEKDAYS, clock } = Words;

@@ -53,7 +53,7 @@ COLOURS = {
     "voice": "#56b4e9",
     "voicemail": "#cc79a7",
 }
-"""Colours of common call types, as in the Tableau workbook: the palette by Okabe and Ito, for the colour-blind too."""
+"""Colours of common call types, as in the workbook: the palette by Okabe and Ito, made for all kinds of vision."""
 MORE_COLOURS = (
     *("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"),
     *("#999933", "#882255", "#44aa99", "#ddcc77", "#aa4499", "#88ccee", "#117733"),
@@ -74,7 +74,7 @@ CONFIG: Spec = {
 """How all charts look; the page adds its own font and, by its style sheet, its colours of text and lines."""
 
 MOST_POINTS = 31
-"""Up to so many days, Daily Calls marks each."""
+"""Up to this many days, Daily Calls marks each."""
 HEIGHT = 190
 _MILLISECONDS_PER_DAY = 86_400_000
 
@@ -127,7 +127,7 @@ _FADED: Spec = {"condition": {"test": "datum.chosen", "value": 1}, "value": 0.25
 
 
 _SHORT_LABEL = "length(datum.label) > 22 ? slice(datum.label, 0, 11) + '…' + slice(datum.label, -10) : datum.label"
-"""Long labels without their middle, for they often differ at their ends."""
+"""Long labels without their middle, because they often differ at their ends."""
 
 
 def _bars(labels: Sequence[str], title: str, colour: Spec) -> Spec:

@@ -62,9 +62,9 @@ class Cube:
     keys: Integers
     calls: Calls
     hours: bool = True
-    """Whether cells tell hours apart."""
+    """Whether cells distinguish hours."""
     durations: bool = True
-    """Whether cells tell durations apart."""
+    """Whether cells distinguish durations."""
 
     def _part(self, shift: int, bits: int) -> Integers:
         return (self.keys >> shift) & ((1 << bits) - 1)
@@ -148,7 +148,7 @@ class Counts:
     median: float | None
     """Median of all durations in seconds, exact; None where no call has one."""
     cubes: tuple[Cube, ...]
-    """One that tells both hours and durations apart, or one for each."""
+    """One that distinguishes both hours and durations, or one for each."""
 
     @property
     def calls(self) -> int:
@@ -217,7 +217,7 @@ def count_calls(read: Read, *, labels: int, max_cells: int = MAX_CELLS) -> Count
 
     Args:
         read: gives the calls; it is asked three times, each time for other columns.
-        labels: how many types and how many statuses are told apart; the rarer ones are grouped.
+        labels: how many types and how many statuses are distinguished; the rarer ones are grouped.
         max_cells: bound of the counts' size.
     """
     import numpy as np
@@ -293,7 +293,7 @@ def _widened(keys: Integers, factor: int) -> Integers:
 
 @dataclass(frozen=True)
 class _Axis:
-    """The labels of a column that are told apart, and the group of all others."""
+    """The labels of a column that are distinguished, and the group of all others."""
 
     labels: tuple[str, ...]
     grouped: bool

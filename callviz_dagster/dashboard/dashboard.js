@@ -190,7 +190,7 @@
       ? `${many(outside, "call")} ${where} ${outside === 1 ? "is" : "are"} not shown: probably a wrong date.` : "";
   }
 
-  /** Return what is chosen: the dimension, its name and its values in words. */
+  /** Return what is chosen: the dimension, its name and the names of its values. */
   function descriptions() {
     const span = chosenSpan();
     const described = span ? [["days", "Dates", spanText(span)]] : [];

@@ -1,5 +1,5 @@
 /*
- * The headline figures in words: calls, share completed, median duration, days covered, and whether calls go up or down.
+ * The headline figures as text: calls, share completed, median duration, days covered, and whether calls go up or down.
  * Nothing here knows the page.
  */
 "use strict";

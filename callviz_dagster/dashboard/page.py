@@ -1,7 +1,7 @@
 """The dashboard page: counts, charts, provenance, styles and scripts in one file that needs nothing else.
 
 The page loads nothing, sends nothing and runs no script but its own: its content security policy forbids the rest,
-whatever a label from a document may say. What belongs elsewhere: counting (`dashboard/counts.py`), the charts
+however hostile a label from a document may be. What belongs elsewhere: counting (`dashboard/counts.py`), the charts
 (`dashboard/charts.py`), and writing the file (`assets/call_dashboard.py`).
 """
 
@@ -54,7 +54,7 @@ def render(
         footers: what is known of the refreshes.
         library: what draws the charts; bundled where none is given. A page without calls holds none.
         uncovered: the number of documents that no partition covers.
-        snapshot: which snapshot of the collection the calls are of, in words.
+        snapshot: a sentence about the snapshot of the collection that the calls are of.
     """
     payload = to_payload(counts)
     while payload_bytes(payload) > MAX_COUNTS_BYTES and len(counts.cubes) == 1:
@@ -85,7 +85,7 @@ def render(
 
 
 def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0) -> dict[str, Any]:
-    """Return where the numbers come from, in words for the page."""
+    """Return where the numbers come from, as text for the page."""
     documents = sum(footer.documents for footer in footers) + uncovered
     rejected = sum(footer.rejected for footer in footers)
     reasons: Counter[str] = Counter()

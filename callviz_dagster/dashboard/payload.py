@@ -81,7 +81,7 @@ class Totals:
 
     calls: int
     without_duration: int | None
-    """None where the cube does not tell durations apart."""
+    """None where the cube does not distinguish durations."""
 
 
 def payload_totals(payload: Mapping[str, Any]) -> list[Totals]:

@@ -24,7 +24,7 @@ VEGA_LITE = "6.4"
 CACHE = "vega.json"
 """File name of the cache in the data folder."""
 _FORMAT_VERSION = 1
-"""Raised by hand whenever the JSON text changes its meaning; a cache of another version is made anew."""
+"""Raised by hand whenever the JSON text changes its meaning; a cache of another version is replaced."""
 _EXPORT = "window.vegaEmbed = vegaEmbed;"
 
 
@@ -82,7 +82,7 @@ def cached(path: Path) -> Library:
     try:
         library = Library.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
-        _log.warning(f"{path.absolute()} cannot be read, so the library of the charts is made anew: {error}")
+        _log.warning(f"{path.absolute()} cannot be read, so the library of the charts is built again: {error}")
         library = None
     if library is not None:
         return library

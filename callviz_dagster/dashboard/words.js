@@ -1,5 +1,5 @@
 /*
- * Numbers, days and durations in words, the same for every reader whatever their browser's language.
+ * Numbers, days and durations as text, the same for every reader whatever their browser's language.
  */
 "use strict";
 
@@ -27,7 +27,7 @@ const Words = (() => {
   const spanText = ([from, to]) => (from === to ? dayText(from) : `${dayText(from)} to ${dayText(to)}`);
   const isoDay = (day) => new Date(day * DAY).toISOString().slice(0, 10);
 
-  /** Return the day of an ISO date since 1970-01-01, or null where it is none. */
+  /** Return the day of an ISO date since 1970-01-01, or null where the text is not one. */
   function dayOf(text) {
     const time = /^\d{4}-\d{2}-\d{2}$/.test(text ?? "") ? Date.parse(text) : NaN;
     return Number.isNaN(time) ? null : time / DAY;

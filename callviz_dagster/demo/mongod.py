@@ -217,7 +217,7 @@ def _parameter_options(parameters: Mapping[str, str | int]) -> list[str]:
     """Return the options that set server parameters: some of our own, and the given ones."""
     own = {
         "diagnosticDataCollectionEnabled": "false",
-        # By default a server that is told to stop waits 15 seconds for clients to find another one.
+        # By default a server that is asked to stop waits 15 seconds for clients to find another one.
         "shutdownTimeoutMillisForSignaledShutdown": 100,
     }
     return [text for name, value in {**own, **parameters}.items() for text in ("--setParameter", f"{name}={value}")]
@@ -272,7 +272,7 @@ def _why_not_started(data_dir: Path, code: int | None, log: Path) -> str:
 
 
 def _key_file(data_dir: Path) -> Path:
-    """Return the file that members of a replica set know each other by, made where there is none."""
+    """Return the key file by which the members of a replica set authenticate each other; create it if missing."""
     path = data_dir / "keyfile"
     if not path.exists():
         path.touch(mode=0o600)

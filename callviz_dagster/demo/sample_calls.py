@@ -2,7 +2,7 @@
 
 A shop in Berlin: opening hours, quiet weekends, a summer low, a holiday dip, an overrun lunch hour. About one
 document in a thousand cannot be put on the time axis and one in five hundred needs a repair, as in collections that
-have grown over years. The phone numbers are those that Germany sets aside for films and belong to nobody.
+have grown over years. The phone numbers are from the ranges that Germany reserves for films and are not in use.
 What belongs elsewhere: the server (`mongod.py`) and everything that reads calls.
 """
 
@@ -118,17 +118,17 @@ def sample_batches(documents: int, *, seed: int = SEED, end: dt.date) -> Iterato
 
 
 def rejected_documents(documents: int) -> int:
-    """Return how many of so many sample calls cannot be put on the time axis."""
+    """Return how many of `documents` sample calls cannot be put on the time axis."""
     return len(range(_REJECT_EVERY // 2, documents, _REJECT_EVERY))
 
 
 def repaired_documents(documents: int) -> int:
-    """Return how many of so many sample calls need a repair."""
+    """Return how many of `documents` sample calls need a repair."""
     return len(range(_REPAIR_EVERY // 4, documents - running_documents(documents), _REPAIR_EVERY))
 
 
 def running_documents(documents: int) -> int:
-    """Return how many of so many sample calls still run at their end."""
+    """Return how many of `documents` sample calls still run at their end."""
     return min(documents, max(3, documents // 10_000))
 
 

@@ -136,7 +136,7 @@ def valid_mask(array: pa.Array) -> Mask:
 
 
 def int64_values(array: pa.Array) -> Ints:
-    """Return the 64-bit values of an array, without a copy; where it is null, whatever stands there."""
+    """Return the 64-bit values of an array, without a copy; undefined where it is null."""
     if not len(array):
         return np.zeros(0, np.int64)
     return np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array)]

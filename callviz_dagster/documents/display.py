@@ -1,4 +1,4 @@
-"""Text made fit to be shown: in a chart, XML, HTML, Markdown or a header, by whatever draws it.
+"""Text made fit for display: in a chart, XML, HTML, Markdown or a header.
 
 What belongs elsewhere: escaping, which each of those formats does for itself.
 """

@@ -112,7 +112,7 @@ def quoted(text: str) -> str:
 
 
 def label_in_document(document: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the field of a document that holds what it is called, and its text; None where there is none.
+    """Return the field of a document that holds its name, and the text of that field; None without one.
 
     Args:
         document: the decoded document, such as `{"id": 3, "name": "busy"}`.
@@ -125,7 +125,7 @@ def label_in_document(document: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def label_of_boolean(field_name: str, value: bool | int) -> str | None:
-    """Return the label that a yes or no in a field means: `answered: true` is answered, false is unanswered.
+    """Return the label that a boolean in a field means: `answered: true` is answered, false is unanswered.
 
     Args:
         field_name: a known label, also with a word such as `is` before it.

@@ -18,7 +18,7 @@ from callviz_dagster.documents.values import dotted
 from callviz_dagster.documents.walker import Batch, Elements, Path
 
 MOST_FIELDS = 20_000
-"""More fields than this are not told apart: where a document is used as a map, its rarest fields are forgotten."""
+"""The most fields that are distinguished: where a document is used as a map, its rarest fields are forgotten."""
 
 _EXACT = 2**53
 EARLIEST_DATE, LATEST_DATE = -62_135_510_400_000, 253_402_128_000_000
@@ -50,7 +50,7 @@ class Profile:
     documents: int = 0
     bytes: int = 0
     forgotten: dict[Path, int] = field(default_factory=dict)
-    """Nested documents (the empty path: the top level) of whose fields so many were forgotten."""
+    """How many fields were forgotten, by nested document; the empty path is the top level."""
     fields: dict[Path, Field] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:

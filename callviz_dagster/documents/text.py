@@ -75,7 +75,7 @@ def _formulas_marked(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 
 def _starts_dangerously(texts: pa.Array) -> np.ndarray:
-    """Tell which texts start with a character that can start a formula, by their first byte."""
+    """Return which texts start with a character that can start a formula, by their first byte."""
     characters, offsets = text_bytes(texts), text_offsets(texts)
     if not len(characters):
         return np.zeros(len(texts), np.bool_)
@@ -114,7 +114,7 @@ def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Arr
 
 
 def differs_from_arrow(numbers: pa.Array) -> np.ndarray:
-    """Tell which numbers Arrow writes otherwise than `number_text`."""
+    """Return which numbers Arrow writes differently from `number_text`."""
     values = np.abs(numbers.fill_null(0).to_numpy())
     return ~(values < 1e10) | ((values < 1e-4) & (values > 0))
 

@@ -234,7 +234,7 @@ def _covers(paths: Collection[str], path: str) -> bool:
 
 @dataclass
 class Renderer:
-    """Renders values of raw documents as text and as JSON; `path` is where a value stands, for the secrets."""
+    """Renders values of raw documents as text and as JSON; by its path a value is secret or not."""
 
     raw: bytes
     date_text: Callable[[int], str] = field(default=date_text)

@@ -476,7 +476,7 @@ class _Bytes:
         return np.array([value_size(self.raw, kind, int(start)) for start in starts], np.int64)
 
     def flattens(self, starts: Ints) -> NDArray[np.bool_]:
-        """Tell which nested documents are walked too: those that hold something and are no DBRef."""
+        """Return which nested documents are walked too: those that are neither empty nor a DBRef."""
         empty = self.int32(starts) <= 5
         reference = self.named(starts + 4, b"$ref")
         return ~(empty | reference)

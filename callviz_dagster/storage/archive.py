@@ -61,7 +61,7 @@ def read_archive(path: Path, *, chunk: int = 4 << 20) -> Iterator[tuple[bytes, I
     With each come the offsets of its documents and, last, the end of the last one, behind which other bytes may follow.
 
     Raises:
-        FileError: the archive ends within a document or holds something that is none.
+        FileError: the archive ends within a document or holds something else than documents.
     """
     import pyarrow as pa
 

@@ -88,7 +88,7 @@ def staged(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder where there is none, and try whether files can be written there.
+    """Create a folder if it is missing, and try whether files can be written there.
 
     Raises:
         FileError: they cannot.
@@ -124,8 +124,8 @@ def explained(error: OSError, path: Path) -> FileError:
         errno.EPERM: f"{full} cannot be replaced: the operating system does not permit it (an immutable file, or a "
         f"folder whose files only their owner may replace). Lift that, or {elsewhere}",
         errno.EROFS: f"{full.parent} is on a read-only file system: {elsewhere}",
-        errno.ENOTDIR: f"{full.parent} cannot be a folder, for a file stands in its path: {elsewhere}",
-        errno.EEXIST: f"{full.parent} cannot be a folder, for a file has that name: {elsewhere}",
+        errno.ENOTDIR: f"{full.parent} cannot be a folder because a file is in its path: {elsewhere}",
+        errno.EEXIST: f"{full.parent} cannot be a folder because a file has that name: {elsewhere}",
         errno.EISDIR: f"{full} is a folder, where a file is to be. Move it away, or {elsewhere}",
     }
     reason = reasons.get(error.errno or 0, f"{full} could not be written ({error.strerror or error})")

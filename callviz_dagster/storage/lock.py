@@ -30,7 +30,7 @@ class BusyError(RuntimeError):
 
 @contextlib.contextmanager
 def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock of a data folder; wait for whoever has it, and say so.
+    """Hold the lock of a data folder; wait for the process that holds it, and log that.
 
     Raises:
         BusyError: the other one is not done after `wait_seconds` (default: `WAIT_SECONDS`).
@@ -94,7 +94,7 @@ def _explained(error: OSError, path: Path) -> FileError:
 
 
 def try_lock(handle: int, *, shared: bool = False) -> bool:
-    """Try to take the lock of an open file; return whether it was taken. A shared one only tests that nobody holds it.
+    """Try to take the lock of an open file; return whether it was taken. A shared one only tests whether it is free.
 
     On Windows every lock is exclusive.
     """

@@ -141,7 +141,7 @@ def cluster_time(text: str) -> ClusterTime:
 
 
 def read_record(publish_dir: Path) -> PublishedRecord:
-    """Return what is published; an empty record where there is none, or none that can be read."""
+    """Return what is published; an empty record where there is no file, or no readable one."""
     try:
         return PublishedRecord.from_json((publish_dir / RECORD).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

@@ -33,7 +33,7 @@ def _read_json(text: str | bytes, versions: Collection[int | None]) -> dict[str,
     """Return the fields of a record.
 
     Raises:
-        RecordError: it is none, or has none of these format versions.
+        RecordError: the text is not a record, or of another format version.
     """
     try:
         data = json.loads(text)
@@ -46,7 +46,7 @@ def _read_json(text: str | bytes, versions: Collection[int | None]) -> dict[str,
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a raw archive holds, and of which instant."""
+    """What a raw archive holds, and the instant that it is of."""
 
     partition: str
     source: str
@@ -92,7 +92,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class TableFooter:
-    """What a `calls` file says of the refresh that made it; the next refresh keeps its columns and labels."""
+    """What a `calls` file records of the refresh that wrote it; the next refresh keeps its columns and labels."""
 
     source: str
     snapshot_time: str
@@ -150,7 +150,7 @@ class Coverage:
     ahead: int
     """Documents whose start time lies after the last partition, in the future."""
     waiting: Mapping[str, int] = field(default_factory=dict)
-    """Documents in partitions that were not made yet, by stretch of partitions."""
+    """Documents in partitions without files yet, by run of consecutive partitions."""
     examples: Mapping[str, list[str]] = field(default_factory=dict)
     """Some `_id` of each kind that is in no partition."""
     create_index: str = ""
@@ -181,7 +181,7 @@ class Coverage:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Return a manifest; None where there is none, or none that this version of callviz can read."""
+    """Return a manifest; None where there is no file, or no file that this version of callviz can read."""
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, RecordError, UnicodeDecodeError):
@@ -214,9 +214,9 @@ def is_complete(partition: Partition, data_dir: Path) -> bool:
 
 
 def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
-    """Return what the files of all partitions say together: every column with the kind that holds all its values.
+    """Return the footers of all partitions as one: every column with the kind that holds all its values.
 
-    Columns keep the places that they had first, for each refresh starts from the columns published before it.
+    Columns keep their first position, because each refresh starts from the columns published before it.
     """
     known = sorted(footers, key=lambda footer: footer.snapshot_time)
     if not known:

@@ -34,7 +34,7 @@ class FieldColumn:
     kind: Kind | None
     """None while no document has had a value."""
     usual_type: int | None = None
-    """The BSON type that most values have; another one in a text column is told in `repairs`."""
+    """The BSON type that most values have; another one in a text column is noted in `repairs`."""
 
     @property
     def column(self) -> Column:
@@ -61,7 +61,7 @@ class Plan:
     roles: Mapping[str, tuple[Path, ...]]
     """For each role the fields that may play it, in the order in which they are tried."""
     usual: Mapping[str, Path]
-    """For each role the field that plays it in most documents; taking another is told in `repairs`."""
+    """For each role the field that plays it in most documents; taking another is noted in `repairs`."""
     fields: tuple[FieldColumn, ...]
     grouped: tuple[str, ...] = ()
     """Fields that go into `other_fields` together, as dotted paths; the first hundred of them."""
@@ -172,7 +172,7 @@ def _usual_type(field: Field | None) -> int | None:
 
 
 def _is_value(field: Field) -> bool:
-    """Tell whether a field holds more than nested documents, whose own fields are columns."""
+    """Return whether a field holds more than nested documents, whose own fields are columns."""
     return any(kind != el.FLATTENED for kind in field.types)
 
 

@@ -1,4 +1,4 @@
-"""Whether the collection has lost so many documents that its refresh is refused, and the record of a refused one.
+"""Whether a refresh is refused because the collection lost too many documents, and the record of a refused one.
 
 Pure but for reading and writing the record. What belongs elsewhere: counting the documents (`mongodb/`), the check
 `volume_stable` (`assets/checks/raw_calls.py`).
@@ -36,8 +36,8 @@ def is_refused(before: int, documents: int, *, max_drop: float, accepted: int | 
     Args:
         before: documents of the whole collection at the last published refresh.
         documents: documents now.
-        max_drop: the share of `before` that may be missing; a drop to zero is refused whatever it is.
-        accepted: the number of documents that somebody has accepted; fewer are refused all the same.
+        max_drop: the share of `before` that may be missing; a drop to zero is always refused.
+        accepted: the number of documents that a user has accepted; fewer are refused nevertheless.
     """
     if documents >= before or (accepted is not None and documents >= accepted):
         return False

@@ -1,7 +1,7 @@
 """A partition's archive → its `calls` and `rejected_calls` files, written in row groups and validated on the way.
 
 What belongs elsewhere: where the files go and whether they may be published (`assets/calls.py`), what the documents
-become (`table/normalize.py`), what rows must hold to (`contract.py`).
+become (`table/normalize.py`), the contract of the rows (`contract.py`).
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ def _undeclared(place: str, element: ET.Element, workbook: Workbook) -> Iterator
 
 
 def _is_own_field(field: str) -> bool:
-    """Tell whether a field is one of the workbook's, and not one that Tableau makes itself."""
+    """Return whether a field is the workbook's own, and not one that Tableau generates."""
     return OBJECTS not in field and not field.startswith(":")
 
 

@@ -21,7 +21,7 @@ TABLE = ("Extract", "Extract")
 
 
 def installed() -> bool:
-    """Tell whether the extra `hyper` is installed."""
+    """Return whether the extra `hyper` is installed."""
     return importlib.util.find_spec("pantab") is not None
 
 

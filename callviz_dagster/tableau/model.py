@@ -76,7 +76,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A worksheet: its title in words and the (data source, field) names that stand on it."""
+    """A worksheet: its title and the (data source, field) names on it."""
 
     name: str
     title: str
@@ -217,7 +217,7 @@ def sheet_zones(dashboard: ET.Element, types: tuple[str | None, ...]) -> Iterato
 
 
 def name_of(element: ET.Element) -> str:
-    """Return the attribute `name`; an empty text where there is none."""
+    """Return the attribute `name`; an empty text where it is missing."""
     return element.get("name", "")
 
 
@@ -238,7 +238,7 @@ def field_of(pill: str) -> str:
 
 
 def reads_calls(tag: str) -> bool:
-    """Tell whether the start tag of a connection names the text file `calls.csv`."""
+    """Return whether the start tag of a connection names the text file `calls.csv`."""
     return bool(re.search(r"class=['\"]textscan['\"]", tag) and re.search(rf"filename=['\"]{CSV_NAME}['\"]", tag))
 
 

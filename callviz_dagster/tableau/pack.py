@@ -63,7 +63,7 @@ def prepare_workbook(
         workbook_xml: a workbook that `audit` finds nothing wrong with.
         csv_columns: the columns of `calls.csv`, in order, and what they hold.
         source: `csv` or `hyper`, whichever is packed with it.
-        snapshot: which snapshot of the collection the data is of, in words; empty where that is not known.
+        snapshot: a sentence about the snapshot of the collection that the data is of; empty where it is not known.
 
     Raises:
         WorkbookError: it cannot be packed in this way; says why.

@@ -82,8 +82,8 @@ def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
 
 
 def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -> dg.AssetCheckResult:
-    """Tell whether pandera found rows that break the contract; `failures` are examples of all `total`."""
-    description = f"All {rows:,} rows hold to the contract."
+    """Report the values that break the contract, found by pandera; `failures` are examples of all `total`."""
+    description = f"All {rows:,} rows keep the contract."
     if total:
         description = f"{total:,} values break the contract."
     return result("calls", "schema_holds", not total, description, {"failures": rows_table(failures)})
@@ -133,7 +133,7 @@ def _grouped(plan: Plan) -> str:
 
 
 def labels_known(tally: Tally, before: Mapping[str, Collection[str]]) -> dg.AssetCheckResult:
-    """Tell which types and statuses are neither well known nor seen in an earlier refresh."""
+    """Warn of types and statuses that are neither well known nor published before."""
     known = {"call_type": set(TYPES), "status": set(STATUSES)}
     new = {
         role: {label: count for label, count in labels.items() if label not in known[role] | set(before.get(role, ()))}
@@ -169,7 +169,7 @@ def times_plausible(tally: Tally) -> dg.AssetCheckResult:
 
 
 def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool) -> dg.AssetCheckResult:
-    """Tell whether an `_id` occurs twice; a warning where identifiers of two BSON types may read alike."""
+    """Refuse an `_id` that occurs twice; only warn where identifiers of two BSON types may read alike."""
     description = f"All {rows:,} rows have an _id of their own."
     if total:
         description = f"{total:,} rows repeat the _id of another, for example {', '.join(repeated[:EXAMPLES])}."

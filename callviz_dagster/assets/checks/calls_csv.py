@@ -61,7 +61,7 @@ def collection_accounted_for(
 
 
 def csv_reads_back(rows: int, differences: Sequence[str], sha256: str) -> dg.AssetCheckResult:
-    """Tell whether the CSV, parsed again, equals the table."""
+    """Report whether the CSV, parsed again, equals the table."""
     description = f"All {rows:,} rows read back as they are in calls."
     if differences:
         description = f"calls.csv does not read back as it was written: {differences[0]}."

@@ -11,12 +11,12 @@ from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
 NAME = "published_together"
 DESCRIPTION = (
     "All published files are those that published.json names, and were made from the same calls as calls.csv. A file "
-    "that could not be made anew is named."
+    "that could not be replaced is named."
 )
 
 
 def together(record: PublishedRecord, changed: Collection[str] = ()) -> tuple[bool, str]:
-    """Return whether the published files belong together, and the sentence that says it.
+    """Return whether the published files belong together, and that as a sentence.
 
     Args:
         record: what is published.

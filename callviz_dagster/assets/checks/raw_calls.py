@@ -138,7 +138,7 @@ def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
     description = f"All documents are as they were at {first}." if times else "Nothing was read."
     if len(times) > 1:
         description = (
-            f"The partitions are of {len(times)} instants, from {first} to {last}, for the server did not keep the "
+            f"The partitions are of {len(times)} instants, from {first} to {last}, because the server did not keep the "
             "first snapshot long enough: a call that moved from one partition to another in between is in both or in "
             "none. Refresh fewer partitions at a time, or let the server keep its history for longer "
             "(minSnapshotHistoryWindowInSeconds)."

@@ -1,4 +1,4 @@
-"""What all checks share: their specs, their results in one sentence, and results of several partitions as one.
+"""What all checks share: specs, results described in one sentence, and the results of several partitions as one.
 
 Pure. What belongs elsewhere: what a check compares (the module of its asset).
 """
@@ -19,7 +19,7 @@ def spec(asset: str, name: str, description: str) -> dg.AssetCheckSpec:
 
 
 def blocking(results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckResult]:
-    """Return the results that forbid to publish: failed, and no mere warnings."""
+    """Return the results that forbid publishing: failed, and not just warnings."""
     return [r for r in results if not r.passed and r.severity is dg.AssetCheckSeverity.ERROR]
 
 
@@ -77,7 +77,7 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
 
 
 def rows_table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Return rows as a table of metadata; text where there is none."""
+    """Return rows as a table of metadata; the text `none` where there are no rows."""
     records = [dg.TableRecord({key: _cell(value) for key, value in row.items()}) for row in rows]
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
 

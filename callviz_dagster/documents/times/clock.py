@@ -40,7 +40,7 @@ class Clock:
 
 
 def parse_clock(text: str, *, mail: bool = False) -> Clock | None:
-    """Return a time of day of 12 or 24 hours; None where the text is none, or names a zone that is not certain.
+    """Return a time of day of 12 or 24 hours; None where the text is not one, or names an ambiguous zone.
 
     Args:
         text: hour and minute, also with seconds, a fraction, AM or PM, an offset, UTC, GMT or an IANA zone.

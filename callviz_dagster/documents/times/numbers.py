@@ -1,4 +1,4 @@
-"""Numbers → instants: seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude.
+"""Numbers → instants: seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by magnitude.
 
 Pure. A number that is a calendar time in digits is read as one where nothing else is possible; one that has several
 readings only where another time of its document settles it. What belongs elsewhere: text (`documents/times/text.py`).

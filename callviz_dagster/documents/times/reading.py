@@ -1,4 +1,4 @@
-"""What a value reads as when it is taken for a time: an instant with a note, or the reason why there is none.
+"""The reading of a value as a time: an instant with a note, or the reason why there is none.
 
 Pure. Instants are microseconds since 1970-01-01T00:00:00Z.
 """

@@ -41,7 +41,7 @@ _ISO_LOCAL, _ISO_OFFSET = _ISO + "$", _ISO + r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?|(19|20)[0-9]{12},[0-9]{1,9}")
 _DATE_DIGITS = len("20240301")
 _MILLISECONDS = re.compile(r"\\?/Date\(([+-]?\d{1,18})(?:[+-]\d{4})?\)\\?/")
-"""The form of ASP.NET: milliseconds in UTC, whatever offset follows."""
+"""The form of ASP.NET: milliseconds in UTC; an offset may follow and changes nothing."""
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 
 

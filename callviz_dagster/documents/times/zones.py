@@ -22,7 +22,7 @@ SKIPPED = "a local time that was skipped when the clocks went forward"
 
 
 def instant_of_local(moment: dt.datetime, zone: str) -> tuple[int, str]:
-    """Return the instant at which the clock in a zone shows a time, and the doubt about it in words, if there is one.
+    """Return the instant at which the clock in a zone shows a time, and a note on the doubt about it, if there is one.
 
     Args:
         moment: what the clock shows, without `tzinfo`.
@@ -68,7 +68,7 @@ def from_local_clock(wall: Ints, zone: str) -> tuple[Ints, dict[str, list[int]]]
     """Return the instants at which the clock in a zone shows these times, and which of them are doubtful.
 
     A time that the clock shows twice is taken for the first of the two; one that it skips, as if it had not yet
-    been put forward. Both come back as doubts: the words, with the places in `wall`.
+    been put forward. Both are returned as doubts: the note, with the places in `wall`.
     """
     offsets = _offsets(zone)
     days = np.floor_divide(wall, DAY)

@@ -1,6 +1,6 @@
 """The columns `call_type` and `status`: one label for one thing; values that are no text are kept as text.
 
-What belongs elsewhere: how a text, a document or a yes or no becomes a label (`documents/labels.py`).
+What belongs elsewhere: how a text, a document or a boolean becomes a label (`documents/labels.py`).
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def _label_singly(context: BatchContext, role: str, path: Path, kind: int, eleme
 
 
 def _label_in_value(context: BatchContext, role: str, path: Path, kind: int, start: int, row: int) -> str | None:
-    """Return the label that a nested document or a yes or no stands for, and note that; None for other values."""
+    """Return the label that a nested document or a boolean stands for, and note that; None for other values."""
     if kind == el.BOOLEAN:
         label = label_of_boolean(field_name(path[-1]), bool(context.batch.data[start]))
-        value, change = context.text_of(kind, start, path), "a yes or no written as a label"
+        value, change = context.text_of(kind, start, path), "a boolean written as a label"
     elif kind in (el.DOCUMENT, el.FLATTENED):
         field_and_text = label_in_document(context.document_of(start, path))
         field, text = field_and_text or ("", "")
