@@ -26,7 +26,7 @@ CALLS_CHECKS = (
         "No larger share of the documents is rejected than CALLVIZ_MAX_REJECTED allows; beyond it the last good "
         "calls stay, and rejected_calls shows what is wrong.",
     ),
-    spec("calls", "schema_holds", "Every row holds to the calls contract (pandera, all failures listed)."),
+    spec("calls", "schema_holds", "Every row keeps the contract of calls (validated by pandera, all failures listed)."),
     spec("calls", "columns_stable", "No column came, went or changed its type since the last refresh."),
     spec("calls", "labels_known", "No type or status appeared that is neither well known nor seen before."),
     spec("calls", "times_plausible", "No call is in the future, before 1990 or longer than a day."),

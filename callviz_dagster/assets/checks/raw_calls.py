@@ -23,7 +23,7 @@ RAW_CALLS_CHECKS = (
         "raw_calls",
         "volume_stable",
         "The collection has not lost more documents since the last published refresh than CALLVIZ_MAX_DROP allows, and "
-        "not all of them; beyond it nothing is replaced, and the archive stays, too.",
+        "not all of them; beyond that, nothing is replaced, not even the archive.",
     ),
     spec("raw_calls", "start_time_indexed", "With partitions, an index finds the documents of each."),
     spec(

@@ -1,0 +1,97 @@
+"""No calls, one call, wrong dates, rare labels."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+
+from callviz_dagster.dashboard import charts
+from callviz_dagster_tests.dashboard_page.browser import Opening, Taking
+from callviz_dagster_tests.dashboard_page.expected import (
+    assert_headline,
+    assert_shows,
+)
+from callviz_dagster_tests.helpers.calls import business, query, table
+
+DAY = dt.date(2026, 3, 2)
+
+
+def test_no_calls(opened: Opening, screenshots: Taking) -> None:
+    dashboard = opened(table([]))
+    assert dashboard.text("#shown") == "No calls"
+    assert dashboard.headline()["Calls"][0] == "0"
+    assert dashboard.page.locator("figure.none").count() == 6
+    assert len(dashboard.page.locator("#library").text_content() or "") < 10, "no calls need no library to draw them"
+    assert dashboard.page.locator("#filters").is_hidden()
+    screenshots(dashboard.whole(), "page-no-calls.png")
+
+
+def test_one_call(opened: Opening, screenshots: Taking) -> None:
+    calls = table([("incoming", "completed", DAY, 9, 61.5)])
+    dashboard = opened(calls)
+    assert_shows(dashboard, calls, {})
+    assert dashboard.headline()["Calls"][0] == "1"
+    assert dashboard.headline()["Days covered"][1] == "2 Mar 2026"
+    screenshots(dashboard.open().whole(), "page-one-call.png")
+
+
+def test_one_day(opened: Opening) -> None:
+    calls = table(business(60, first=DAY, days=1))
+    dashboard = opened(calls)
+    assert_shows(dashboard, calls, {})
+    assert dashboard.page.locator(f"{dashboard.figure(charts.DAILY_CALLS)} svg path[aria-hidden]").count() >= 0
+    dashboard.click_bar(charts.CALLS_BY_TYPE, 0)
+    assert_shows(dashboard, calls, {"type": ["incoming"]})
+
+
+def test_a_call_with_a_wrong_date_is_left_out_until_it_is_wanted(opened: Opening) -> None:
+    plausible = table(business(300))
+    calls = table([("incoming", "completed", dt.date(1970, 1, 1), 0, 5.0), *business(300)])
+    dashboard = opened(calls)
+    assert_shows(dashboard, plausible, {})
+    ((first,),) = query("select min(call_date) from calls", plausible)
+    assert dashboard.text("#outside-text") == (
+        f"1 call before {first.day} {first:%b %Y} is not shown: probably a wrong date."
+    )
+    dashboard.click_bar(charts.CALLS_BY_WEEKDAY, 0)
+    assert_headline(dashboard, plausible, {"weekday": ["Monday"]})
+    dashboard.page.get_by_role("button", name="Include all dates").click()
+    dashboard.page.locator("#outside").wait_for(state="hidden")
+    assert_headline(dashboard, calls, {"weekday": ["Monday"]})
+
+
+def test_dates_far_apart_that_are_no_few_are_all_shown(opened: Opening) -> None:
+    calls = table([*business(60, first=dt.date(2020, 1, 1)), *business(300)])
+    dashboard = opened(calls)
+    assert dashboard.page.locator("#outside").is_hidden()
+    assert_headline(dashboard, calls, {})
+
+
+def test_no_status_is_called_completed(opened: Opening) -> None:
+    dashboard = opened(table([("incoming", "answered", DAY, 9, 5.0)]))
+    assert dashboard.headline()["Completed"] == ["–", "No status is called completed"]
+
+
+def test_the_rarest_labels_are_grouped_and_can_be_chosen(opened: Opening, calls: pa.Table) -> None:
+    dashboard = opened(calls, labels=2)
+    _, *rows = dashboard.table(charts.CALLS_BY_STATUS)
+    assert [row[0] for row in rows] == ["completed", "no-answer", "other (3 statuses)"]
+    dashboard.click_bar(charts.CALLS_BY_STATUS, 2)
+    ((rest,),) = query("select count(*) from calls where status not in ('completed', 'no-answer')", calls)
+    assert dashboard.headline()["Calls"][0] == f"{rest:,}"
+    assert dashboard.link() == {"status": ["other (3 statuses)"]}
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_a_median_of_some_calls_is_exact_where_durations_are_whole_seconds(fraction: float, opened: Opening) -> None:
+    durations = [None, *(at * 7 + fraction for at in range(31))]
+    calls = table([("missed" if at % 2 else "incoming", "completed", DAY, 9, s) for at, s in enumerate(durations)])
+    dashboard = opened(calls)
+    assert dashboard.headline()["Median duration"][1] == f"{105 + fraction} s, of 31 calls with a duration; 1 without"
+    dashboard.click_bar(charts.CALLS_BY_TYPE, 0)
+    number, note = dashboard.headline()["Median duration"]
+    assert number.startswith("≈ ") is bool(fraction)
+    assert note.startswith("within 1 s, " if fraction else "105.0 s, ")
+    assert_headline(dashboard, calls, {"type": ["incoming"]})
