@@ -16,7 +16,6 @@ from callviz_dagster_tests.helpers.awkward import (
 )
 from callviz_dagster_tests.helpers.raw_bson import array, nested, text, value
 
-
 DURATIONS_AND_LABELS: dict[str, list[Case]] = {
     "Durations": [
         duration_case("dur_missing", "(missing)", None, 120.0),
