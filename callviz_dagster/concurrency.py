@@ -1,11 +1,13 @@
 """Doing several things at once, with threads: what NumPy, Arrow, zstd and SHA-256 do, they do side by side.
 
-All is bounded: no more items wait than are said. What belongs elsewhere: what is done with the items.
+All is bounded: no more items wait than stated. What belongs elsewhere: what is done with the items.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,3 +70,16 @@ def parallel_map(work: Callable[[T], R], items: Iterable[T], most: int = WORKERS
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def running_thread(work: Callable[[threading.Event], None], name: str) -> Iterator[None]:
+    """Run `work` in a thread; at the end, set the event that it is given, and wait until it returns."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,), name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

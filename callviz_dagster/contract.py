@@ -205,7 +205,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
         if field.type == pa.date32():
             table = table.set_column(position, field.name, table.column(position).cast(pa.timestamp("s")))
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame = table.to_pandas(types_mapper=nullable.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     for column in LEADING:
         if column.kind is Kind.INTEGER and not column.nullable and column.name in frame:
             frame[column.name] = frame[column.name].astype("int64")

@@ -26,6 +26,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from callviz_dagster.concurrency import running_thread
 from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.storage.lock import FILE as LOCK
 
@@ -104,21 +105,15 @@ def write(calls: Collection[dict[str, Any]], chance: random.Random, number: int)
 @contextlib.contextmanager
 def writing(calls: Collection[dict[str, Any]], chance: random.Random, done: dict[str, int]) -> Iterator[None]:
     """Keep writing in a thread; a server that is away is tried again."""
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.wait(0.05):
             with contextlib.suppress(PyMongoError):
                 write(calls, chance, 3)
                 done["writes"] += 3
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with running_thread(work, "writer"):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @contextlib.contextmanager

@@ -13,12 +13,13 @@ import pytest
 
 from callviz_dagster.assets import calls_hyper as hyper
 from callviz_dagster.assets.calls_hyper import calls_hyper
-from callviz_dagster.contract import LEADING, Kind
+from callviz_dagster.contract import LEADING
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.manifest import merged
 from callviz_dagster.table.read import published_columns
 from callviz_dagster.tableau import extract
 from callviz_dagster.tableau.extract import count_rows, write_extract
+from callviz_dagster_tests.helpers.calls import DUCKDB_TYPES
 from callviz_dagster_tests.helpers.refresh import failure, metadata
 from callviz_dagster_tests.helpers.tableau import (
     KINDS,
@@ -43,7 +44,8 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     import pantab
 
     table: pa.Table = pantab.frame_from_hyper_query(path, 'SELECT * FROM "Extract"."Extract"', return_type="pyarrow")
-    return table.to_pylist()
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def test_the_extract_holds_what_calls_csv_holds(settings: Settings) -> None:
@@ -52,17 +54,9 @@ def test_the_extract_holds_what_calls_csv_holds(settings: Settings) -> None:
     result = run(settings, calls_hyper)
     assert result.success
     assert all(passed(result).values())
-    types = {
-        Kind.TEXT: "VARCHAR",
-        Kind.NUMBER: "DOUBLE",
-        Kind.INTEGER: "BIGINT",
-        Kind.DATE: "DATE",
-        Kind.DATETIME: "TIMESTAMP",
-        Kind.BOOLEAN: "BOOLEAN",
-    }
     csv = duckdb.execute(
         "SELECT * FROM read_csv(?, header=true, quote='\"', escape='\"', allow_quoted_nulls=false, columns="
-        + str({name: types[kind] for name, kind in KINDS.items()})
+        + str({name: DUCKDB_TYPES[kind] for name, kind in KINDS.items()})
         + ")",
         [str(settings.publish_dir / "calls.csv")],
     )

@@ -15,16 +15,12 @@ import vl_convert
 
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.dashboard import charts
-from callviz_dagster.dashboard.counts import Counts, count_calls
+from callviz_dagster.dashboard.counts import Counts
 from callviz_dagster.dashboard.vega import VEGA_LITE
-from callviz_dagster_tests.helpers.calls import Call, business, query, table
+from callviz_dagster_tests.helpers.calls import Call, business, counted, query, table
 
 DAY = dt.date(2026, 3, 2)
 WORKBOOK = Path(__file__).resolve().parent.parent / "tableau" / "callviz.twb"
-
-
-def counted(calls: pa.Table, labels: int = 12) -> Counts:
-    return count_calls(lambda columns: [calls.select(list(columns))], labels=labels)
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ def _csv(change: Callable[[bytes], bytes]) -> Callable[[pytest.MonkeyPatch], Non
 
     def inject(patch: pytest.MonkeyPatch) -> None:
         def changed(*given: Any) -> csv_format.EncodedRows:
-            lines = good(*given)
+            lines: csv_format.EncodedRows = good(*given)
             return lines._replace(text=memoryview(change(bytes(lines.text))))
 
         good = csv_format.csv_lines

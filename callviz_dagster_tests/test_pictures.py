@@ -12,15 +12,11 @@ import pytest
 import vl_convert
 
 from callviz_dagster.dashboard import charts, pictures
-from callviz_dagster.dashboard.counts import Counts, count_calls
-from callviz_dagster_tests.helpers.calls import Call, business, query, table
+from callviz_dagster.dashboard.counts import Counts
+from callviz_dagster_tests.helpers.calls import Call, business, counted, query, table
 from callviz_dagster_tests.helpers.forbidden import FORBIDDEN
 
 DAY = dt.date(2026, 3, 2)
-
-
-def counted(calls: pa.Table) -> Counts:
-    return count_calls(lambda columns: [calls.select(list(columns))], labels=12)
 
 
 @pytest.fixture(scope="module")

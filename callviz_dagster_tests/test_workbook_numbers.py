@@ -17,10 +17,11 @@ import duckdb
 import pytest
 from pymongo.collection import Collection
 
-from callviz_dagster.contract import LEADING, WEEKDAYS, Kind
+from callviz_dagster.contract import LEADING, WEEKDAYS
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau.model import HEADLINE
+from callviz_dagster_tests.helpers.calls import DUCKDB_TYPES
 from callviz_dagster_tests.helpers.refresh import empty_instance
 from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, fields, sheet, shelf
 
@@ -124,18 +125,10 @@ def formula(number: int) -> str:
 
 def read_calls(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open `calls.csv`, whose leading columns are read as the workbook pins them."""
-    types = {
-        Kind.TEXT: "VARCHAR",
-        Kind.NUMBER: "DOUBLE",
-        Kind.INTEGER: "BIGINT",
-        Kind.DATE: "DATE",
-        Kind.DATETIME: "TIMESTAMP",
-        Kind.BOOLEAN: "BOOLEAN",
-    }
     connection = duckdb.connect()
     connection.execute(
         "CREATE TABLE calls AS SELECT * FROM read_csv(?, header=true, auto_detect=false, columns="
-        + str({column.name: types[column.kind] for column in LEADING} | {"repairs": "VARCHAR"})
+        + str({column.name: DUCKDB_TYPES[column.kind] for column in LEADING} | {"repairs": "VARCHAR"})
         + ")",
         [str(settings.publish_dir / "calls.csv")],
     )

@@ -132,8 +132,9 @@ def _wrong_texts(ours: pa.Array, cells: pa.Array) -> np.ndarray:
     phone = pc.is_in(pc.ascii_rtrim(ours.take(some), "0123456789 ().-/"), pa.array(["+", ""]))
     doubtful = doubtful[~(same[doubtful] & phone.to_numpy(zero_copy_only=False))]
     pairs = zip(ours.take(pa.array(doubtful)).to_pylist(), cells.take(pa.array(doubtful)).to_pylist(), strict=True)
-    wrong = [text is None or cell != rules.text_cell(text) for text, cell in pairs]
-    return doubtful[np.array(wrong, np.bool_)] if len(doubtful) else doubtful
+    wrong = np.array([text is None or cell != rules.text_cell(text) for text, cell in pairs], np.bool_)
+    rows: np.ndarray = doubtful.compress(wrong)
+    return rows
 
 
 def _may_be_changed(texts: pa.Array) -> np.ndarray:
@@ -147,7 +148,8 @@ def _may_be_changed(texts: pa.Array) -> np.ndarray:
     if (data < ord(" ")).any():
         controls = pc.match_substring_regex(texts, r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
         changed |= pc.fill_null(controls, False).to_numpy(zero_copy_only=False)
-    return changed & texts.is_valid().to_numpy(zero_copy_only=False)
+    changed &= texts.is_valid().to_numpy(zero_copy_only=False)
+    return np.asarray(changed)
 
 
 def _wrong_times(ours: pa.Array, cells: pa.Array, column: Column, zone: str) -> np.ndarray:
@@ -167,7 +169,7 @@ def _wrong_times(ours: pa.Array, cells: pa.Array, column: Column, zone: str) -> 
             instant = _EPOCH + dt.timedelta(microseconds=int(instants[place]))
             local = rules.clock(instant, zone).replace(tzinfo=dt.UTC) - _EPOCH
             wrong[place] = local // dt.timedelta(microseconds=unit) != written_times[place]
-    return np.flatnonzero(valid)[wrong]
+    return np.flatnonzero(valid).compress(wrong)
 
 
 def _offsets(instants: np.ndarray, span: int, zone: str) -> tuple[np.ndarray, np.ndarray]:

@@ -309,7 +309,8 @@ class _Axis:
             encoded = encoded.dictionary_encode()
         last = len(self.labels) - 1
         lookup = [self.positions.get(label, last) for label in encoded.dictionary.to_pylist()]
-        return np.array(lookup, dtype=np.int64)[encoded.indices.to_numpy()]
+        codes: Integers = np.array(lookup, dtype=np.int64)[encoded.indices.to_numpy()]
+        return codes
 
 
 def _axes(read: Read, limit: int) -> dict[str, _Axis]:

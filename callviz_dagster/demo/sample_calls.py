@@ -205,7 +205,7 @@ def trickle(collection: Collection[Document], *, per_second: float, stop: thread
 
 
 def _day_weight(day: dt.date) -> float:
-    weight = _WEEKDAY_WEIGHTS[day.weekday()]
+    weight: float = _WEEKDAY_WEIGHTS[day.weekday()]
     # A year with its peak in November and its low in late July, on a business that grows by a tenth a year.
     weight *= 1 + 0.15 * _wave(day)
     weight *= 1.1 ** ((day - dt.date(2020, 1, 1)).days / 365.25)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from callviz_dagster.concurrency import running_thread
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import require_writable
@@ -98,9 +99,7 @@ def sample_calls_coming_in(source: Source, per_second: float) -> Iterator[None]:
 
     from callviz_dagster.demo.sample_calls import trickle
 
-    stop = threading.Event()
-
-    def insert() -> None:
+    def insert(stop: threading.Event) -> None:
         with MongoClient[dict[str, Any]](source.environment["CALLVIZ_MONGO_URI"]) as client:
             collection = client[source.settings.database][source.settings.mongo_collection]
             try:
@@ -108,13 +107,8 @@ def sample_calls_coming_in(source: Source, per_second: float) -> Iterator[None]:
             except PyMongoError as error:
                 say(f"No more calls come in, because MongoDB has gone: {str(error).split(' (configured')[0]}")
 
-    thread = threading.Thread(target=insert, name="trickle")
-    thread.start()
-    try:
+    with running_thread(insert, "trickle"):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def dagster_home() -> Path:

@@ -86,7 +86,8 @@ def _starts_dangerously(texts: pa.Array) -> np.ndarray:
 
 def csv_header(columns: Sequence[Column]) -> list[str]:
     """Return the names in the first line, in which every character can be shown."""
-    return defused(pa.array([display_text(column.name) for column in columns], pa.string()))[0].to_pylist()
+    names, _ = defused(pa.array([display_text(column.name) for column in columns], pa.string()))
+    return [str(name) for name in names.to_pylist()]
 
 
 def plain_texts(array: pa.Array, column: Column, zone: str) -> pa.Array:
@@ -116,7 +117,7 @@ def local_clock(instants: pa.Array, zone: str, *, whole_seconds: bool) -> pa.Arr
 def differs_from_arrow(numbers: pa.Array) -> np.ndarray:
     """Return which numbers Arrow writes differently from `number_text`."""
     values = np.abs(numbers.fill_null(0).to_numpy())
-    return ~(values < 1e10) | ((values < 1e-4) & (values > 0))
+    return np.asarray(~(values < 1e10) | ((values < 1e-4) & (values > 0)))
 
 
 def number_texts(numbers: pa.Array) -> pa.Array:

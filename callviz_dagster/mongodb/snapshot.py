@@ -250,7 +250,7 @@ class Retries:
 
 
 def _pause(failures: int) -> float:
-    return min(0.25 * 2**failures, 5)
+    return float(min(0.25 * 2**failures, 5))
 
 
 def aggregate(

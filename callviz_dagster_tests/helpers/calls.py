@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from callviz_dagster.contract import LEADING, REPAIRS, WEEKDAYS, arrow_schema
+from callviz_dagster.contract import LEADING, REPAIRS, WEEKDAYS, Kind, arrow_schema
+from callviz_dagster.dashboard.counts import Counts, count_calls
 from callviz_dagster.table.manifest import FOOTER_KEY, TableFooter
 
 SCHEMA = arrow_schema((*LEADING, REPAIRS))
@@ -26,6 +27,16 @@ FOOTER = TableFooter(
     repaired_rows=11,
     repairs={"start time read from text": 8, "negative duration emptied": 3},
 )
+
+DUCKDB_TYPES = {
+    Kind.TEXT: "VARCHAR",
+    Kind.NUMBER: "DOUBLE",
+    Kind.INTEGER: "BIGINT",
+    Kind.DATE: "DATE",
+    Kind.DATETIME: "TIMESTAMP",
+    Kind.BOOLEAN: "BOOLEAN",
+}
+"""DuckDB's types of the columns of `calls.csv`."""
 
 Call = tuple[str, str, dt.date, int, float | None]
 """Type, status, date, hour and duration of a call."""
@@ -90,3 +101,8 @@ def query(sql: str, calls: pa.Table) -> list[tuple[Any, ...]]:
     with duckdb.connect() as connection:
         connection.register("calls", calls)
         return connection.execute(sql).fetchall()
+
+
+def counted(calls: pa.Table, labels: int = 12) -> Counts:
+    """Count calls as the page does, with at most `labels` types and statuses of their own."""
+    return count_calls(lambda columns: [calls.select(list(columns))], labels=labels)

@@ -106,7 +106,7 @@ def _read_singly(
 
 def _texts(context: BatchContext, path: Path, kind: int, elements: Elements, at_once: pa.Array | None) -> list[str]:
     if at_once is not None:
-        return at_once.to_pylist()
+        return [str(text) for text in at_once.to_pylist()]
     return [context.text_of(kind, start, path) for start in elements.starts.tolist()]
 
 
