@@ -68,8 +68,8 @@ def call_dashboard(
         yield from refused.results
         raise refused.failure(settings.publish_dir / FILE) from None
     latest = max(partitions.values(), key=lambda footer: footer.snapshot_time)
-    yield dg.MaterializeResult(
-        metadata={
+    context.add_asset_metadata(
+        {
             "charts": dg.MetadataValue.md(pictures.five_pictures(published.counts)),
             "headline": dg.MetadataValue.md(pictures.headline(published.counts)),
             "dagster/uri": published.file.path.as_uri(),
@@ -80,10 +80,11 @@ def call_dashboard(
             "calls": published.counts.calls,
             "durations": f"distinguished by {published.counts.step} s"
             + ("" if len(published.counts.cubes) == 1 else ", and apart from hours"),
-            **snapshot_metadata(latest.snapshot_time, latest.source),
-        },
-        check_results=[published.check],
+            **snapshot_metadata(latest.snapshot_time),
+            "source": latest.source,
+        }
     )
+    yield dg.MaterializeResult(check_results=[published.check])
 
 
 @dataclass(frozen=True)

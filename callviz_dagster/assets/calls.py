@@ -26,6 +26,7 @@ from callviz_dagster.assets.common import (
     record,
     require,
     require_partitions,
+    run_metadata,
     run_time,
     select_partitions,
     snapshot_metadata,
@@ -41,6 +42,7 @@ from callviz_dagster.table.manifest import Manifest, existing_partitions, merged
 
 if TYPE_CHECKING:
     from callviz_dagster.table.plan import Plan
+    from callviz_dagster.table.tally import Tally
     from callviz_dagster.table.write import Tables, WriteStats
 
 CALLS = """One row per call: the normalized table that everything published is made from.
@@ -96,30 +98,25 @@ def calls(
             ]
     mark_unchanged(context, selection, "calls", "rejected_calls")
     results = _combined(done)
-    published = [
-        (partition, _calls_metadata(partition_result, partition_result.calls))
-        for partition, partition_result in done
-        if partition_result.calls
-    ]
-    for partition, partition_result in done:
-        add_partition_metadata(context, "rejected_calls", partition, _rejected_metadata(partition_result))
+    _add_rejected_metadata(context, selection, done)
     refused = [partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls]
     if refused:
         yield from results
         yield dg.MaterializeResult(asset_key="rejected_calls")
-        record(context, "calls", published)
+        record(context, "calls", _calls_metadata(done))
         raise AuditFailed(results).failure(*refused[:EXAMPLES])
     removed = remove_leftovers(selection, settings, run_time(context))
     if removed:
         context.log.info(f"Removed {len(removed)} files of partitions that no longer exist: {', '.join(removed)}.")
-    for partition, metadata in published:
-        removal = {"files of another partitioning removed": ", ".join(removed)} if removed else {}
-        add_partition_metadata(context, "calls", partition, metadata | removal)
+    for partition, metadata in _calls_metadata(done):
+        add_partition_metadata(context, "calls", partition, metadata)
+    if done:
+        add_partition_metadata(context, "calls", selection.last, _calls_run_metadata(done, removed))
     yield dg.MaterializeResult(asset_key="calls", check_results=results)
     yield dg.MaterializeResult(asset_key="rejected_calls")
 
 
-def _combined(done: "Sequence[tuple[Partition, PartitionResult]]") -> list[dg.AssetCheckResult]:
+def _combined(done: "Results") -> list[dg.AssetCheckResult]:
     """Return the result of each check over all partitions that were made."""
     if not done:
         return [nothing_to_do("calls", spec.name) for spec in checks.CALLS_CHECKS]
@@ -156,6 +153,9 @@ class PartitionResult:
     def result(self, check: str) -> dg.AssetCheckResult:
         """Return the result of one check."""
         return next(result for result in self.results if result.check_name == check)
+
+
+Results = Sequence[tuple[Partition, PartitionResult]]
 
 
 def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: logging.Logger) -> "Tables":
@@ -279,24 +279,53 @@ def audit(
     ]
 
 
-def _calls_metadata(partition_result: PartitionResult, file: PublishedFile) -> dict[str, Any]:
-    tally, plan = partition_result.written.tally, partition_result.plan
+def _calls_metadata(done: Results) -> list[tuple[Partition, dict[str, Any]]]:
+    """Return what the materialization of each published partition of `calls` says of it."""
+    return [
+        (
+            partition,
+            {
+                **file_metadata(partition_result.calls, partition_result.written.tally.calls),
+                **snapshot_metadata(partition_result.manifest.snapshot_time),
+                "rejected": partition_result.written.tally.rejected,
+                "repaired rows": partition_result.written.tally.repaired_rows,
+            },
+        )
+        for partition, partition_result in done
+        if partition_result.calls
+    ]
+
+
+def _calls_run_metadata(done: Results, removed: Sequence[str]) -> dict[str, Any]:
+    """Return what the last materialization of a run says beyond its own partition: of all of its partitions."""
+    tally, seconds = _total(done)
+    last = done[-1][1]
+    files = [partition_result.calls for _, partition_result in done if partition_result.calls]
     return {
-        **file_metadata(file, rows=tally.calls, documents=tally.documents, seconds=partition_result.written.seconds),
-        **snapshot_metadata(partition_result.manifest.snapshot_time, partition_result.manifest.source),
-        "rejected": tally.rejected,
-        "time zone": plan.options.timezone,
-        "repaired rows": tally.repaired_rows,
+        **run_metadata(files, documents=tally.documents, seconds=seconds),
+        "source": last.manifest.source,
+        "time zone": last.plan.options.timezone,
         "repairs": rows_table({"repair": repair, "rows": n} for repair, n in tally.repairs.most_common(50)),
         "fields used": rows_table(
             {"column": role, "field": name, "documents": n}
             for role, used in tally.fields_used.items()
             for name, n in used.most_common()
         ),
-        "preview": preview(partition_result.written.first_calls),
-        "dagster/column_schema": table_schema(plan.columns),
-        "dagster/column_lineage": column_lineage(lineage(plan)),
+        **({"files of another partitioning removed": ", ".join(removed)} if removed else {}),
+        # The UI takes columns and their lineage from the last materialization alone, so each refresh says them.
+        "dagster/column_schema": table_schema(last.plan.columns),
+        "dagster/column_lineage": column_lineage(lineage(last.plan)),
     }
+
+
+def _total(done: Results) -> tuple["Tally", float]:
+    """Return what was counted in all partitions of a run, and the seconds that they took."""
+    from callviz_dagster.table.tally import Tally
+
+    tally = Tally()
+    for _, partition_result in done:
+        tally.add(partition_result.written.tally)
+    return tally, sum(partition_result.written.seconds for _, partition_result in done)
 
 
 def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
@@ -317,16 +346,22 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     return {name: sources for name, sources in deps.items() if sources}
 
 
-def _rejected_metadata(partition_result: PartitionResult) -> dict[str, Any]:
-    tally = partition_result.written.tally
+def _add_rejected_metadata(context: dg.AssetExecutionContext, selection: PartitionSelection, done: Results) -> None:
+    for partition, partition_result in done:
+        metadata = file_metadata(partition_result.rejected, partition_result.written.tally.rejected)
+        add_partition_metadata(context, "rejected_calls", partition, metadata)
+    if done:
+        add_partition_metadata(context, "rejected_calls", selection.last, _rejected_run_metadata(done))
+
+
+def _rejected_run_metadata(done: Results) -> dict[str, Any]:
+    tally, seconds = _total(done)
+    last = done[-1][1]
+    tables = [partition_result.written.first_rejected for _, partition_result in done]
     return {
-        **file_metadata(
-            partition_result.rejected,
-            rows=tally.rejected,
-            documents=tally.documents,
-            seconds=partition_result.written.seconds,
-        ),
-        **snapshot_metadata(partition_result.manifest.snapshot_time, partition_result.manifest.source),
+        **run_metadata([result.rejected for _, result in done], documents=tally.documents, seconds=seconds),
+        **snapshot_metadata(last.manifest.snapshot_time),
+        "source": last.manifest.source,
         "reasons": rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
-        "preview": preview(partition_result.written.first_rejected),
+        "preview": preview(next((table for table in tables if table is not None), None)),
     }

@@ -22,6 +22,7 @@ from callviz_dagster.assets.common import (
     preview,
     publishing,
     require_partitions,
+    run_metadata,
     run_time,
     snapshot_metadata,
 )
@@ -72,12 +73,14 @@ def calls_csv(
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(settings.publish_dir / CALLS_CSV) from None
-    yield dg.MaterializeResult(
-        metadata={
+    context.add_asset_metadata(
+        {
             "headline": dg.MetadataValue.md(headline),
             "daily calls": dg.MetadataValue.md(picture),
-            **file_metadata(csv.file, rows=csv.rows, documents=csv.rows, seconds=csv.seconds),
-            **snapshot_metadata(csv.footer.snapshot_time, csv.footer.source),
+            **file_metadata(csv.file, csv.rows),
+            **run_metadata([csv.file], documents=csv.rows, seconds=csv.seconds),
+            **snapshot_metadata(csv.footer.snapshot_time),
+            "source": csv.footer.source,
             "rejected": csv.footer.rejected,
             "time zone": settings.timezone,
             "texts defused": csv.defused,
@@ -86,7 +89,9 @@ def calls_csv(
             "preview": dg.MetadataValue.text("no rows") if csv.first_rows is None else preview(csv.first_rows),
             "dagster/column_schema": table_schema(csv.columns),
             "dagster/column_lineage": column_lineage({c.name: [("calls", c.name)] for c in csv.columns}),
-        },
+        }
+    )
+    yield dg.MaterializeResult(
         check_results=[
             checks.csv_reads_back(csv.rows, [], csv.file.sha256),
             disjoint,

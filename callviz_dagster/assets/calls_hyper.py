@@ -18,6 +18,7 @@ from callviz_dagster.assets.common import (
     latest_snapshot,
     publishing,
     require_partitions,
+    run_metadata,
     run_time,
     snapshot_metadata,
 )
@@ -81,8 +82,12 @@ def calls_hyper(
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(target) from None
-    yield dg.MaterializeResult(
-        metadata=file_metadata(file, rows=written, documents=written, seconds=time.perf_counter() - start)
-        | snapshot_metadata(footer.snapshot_time, footer.source),
-        check_results=[check],
+    context.add_asset_metadata(
+        {
+            **file_metadata(file, written),
+            **run_metadata([file], documents=written, seconds=time.perf_counter() - start),
+            **snapshot_metadata(footer.snapshot_time),
+            "source": footer.source,
+        }
     )
+    yield dg.MaterializeResult(check_results=[check])

@@ -55,8 +55,8 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
         except AuditFailed as refused:
             yield from refused.results
             raise refused.failure(settings.publish_dir / TWBX_NAME) from None
-        yield dg.MaterializeResult(
-            metadata={
+        context.add_asset_metadata(
+            {
                 "dagster/uri": package.file.path.as_uri(),
                 "path": dg.MetadataValue.path(str(package.file.path)),
                 "bytes": package.file.bytes,
@@ -65,9 +65,9 @@ def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
                 "data": package.data,
                 "sheets": ", ".join(sheet.name for sheet in package.workbook.sheets if not sheet.hidden),
                 "dashboards": ", ".join(dashboard.name for dashboard in package.workbook.dashboards),
-            },
-            check_results=[package.check],
+            }
         )
+        yield dg.MaterializeResult(check_results=[package.check])
 
     return callviz_workbook
 

@@ -113,6 +113,11 @@ class PartitionSelection:
     unchanged: tuple[Partition, ...] = ()
     """Partitions of the run's range that stay as they are."""
 
+    @property
+    def last(self) -> Partition:
+        """The partition of the run's range whose materialization is the last of its asset, which the UI shows."""
+        return max((*self.partitions, *self.unchanged), key=lambda partition: partition.key)
+
 
 def run_time(context: dg.AssetExecutionContext) -> dt.datetime:
     """Return when the run was created: the one clock of all its steps, which may go on beyond midnight."""
@@ -155,7 +160,10 @@ def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> 
 def add_partition_metadata(
     context: dg.AssetExecutionContext, asset: str, partition: Partition, metadata: Mapping[str, Any]
 ) -> None:
-    """Add metadata to the materialization of a partition."""
+    """Add metadata to the materialization of a partition.
+
+    Metadata of a `MaterializeResult` or an `Output` would be stored twice: in the event STEP_OUTPUT, too.
+    """
     context.add_asset_metadata(metadata, asset_key=asset, partition_key=partition.key or None)
 
 
@@ -254,22 +262,26 @@ def latest_snapshot(calls: Mapping[Path, TableFooter], coverage: Coverage | None
     return Snapshot(cluster_time(footer.cluster_time), footer.snapshot_time, footer.source, documents)
 
 
-def file_metadata(file: PublishedFile, *, rows: int, documents: int, seconds: float) -> dict[str, Any]:
-    """Return the metadata that the materialization of every file carries."""
+def file_metadata(file: PublishedFile, rows: int) -> dict[str, Any]:
+    """Return the metadata that the materialization of every file carries, that of each partition included."""
+    return {"dagster/row_count": rows, "sha256": file.sha256}
+
+
+def run_metadata(files: Sequence[PublishedFile], *, documents: int, seconds: float) -> dict[str, Any]:
+    """Return where a run has written, and how fast; with several partitions it stands at the last one, once."""
+    path = files[0].path if len(files) == 1 else files[0].path.parent
     return {
-        "dagster/row_count": rows,
-        "dagster/uri": file.path.as_uri(),
-        "path": dg.MetadataValue.path(str(file.path)),
-        "bytes": file.bytes,
-        "sha256": file.sha256,
+        "dagster/uri": path.as_uri(),
+        "path": dg.MetadataValue.path(str(path)),
+        "bytes": sum(file.bytes for file in files),
         "seconds": round(seconds, 3),
         "documents per second": round(documents / seconds) if seconds else 0,
     }
 
 
-def snapshot_metadata(snapshot_time: str, source: str) -> dict[str, Any]:
-    """Return when and where the documents were read."""
-    return {"snapshot time": dg.MetadataValue.timestamp(dt.datetime.fromisoformat(snapshot_time)), "source": source}
+def snapshot_metadata(snapshot_time: str) -> dict[str, Any]:
+    """Return when the documents were read."""
+    return {"snapshot time": dg.MetadataValue.timestamp(dt.datetime.fromisoformat(snapshot_time))}
 
 
 def preview(table: pa.Table | None) -> dg.MetadataValue:

@@ -22,6 +22,7 @@ from callviz_dagster.assets.common import (
     file_metadata,
     mark_unchanged,
     record,
+    run_metadata,
     select_partitions,
     snapshot_metadata,
     user_errors_as_failures,
@@ -80,19 +81,25 @@ def raw_calls(
                 mongo, selection.partitions, settings.data_dir, context.log, on_read
             ):
                 archived.append(partition_archive)
-                add_partition_metadata(context, "raw_calls", partition_archive.partition, _metadata(partition_archive))
+                add_partition_metadata(
+                    context, "raw_calls", partition_archive.partition, _partition_metadata(partition_archive)
+                )
         except AuditFailed as refused:
             yield from refused.results
             record(
                 context,
                 "raw_calls",
-                [(partition_archive.partition, _metadata(partition_archive)) for partition_archive in archived],
+                [
+                    (partition_archive.partition, _partition_metadata(partition_archive))
+                    for partition_archive in archived
+                ],
             )
             raise refused.failure(
                 *(partition.archive(settings.data_dir) for partition in selection.partitions[:1])
             ) from None
     mark_unchanged(context, selection, "raw_calls")
     if archived:
+        add_partition_metadata(context, "raw_calls", selection.last, _run_metadata(archived))
         documents = sum(partition_archive.manifest.documents for partition_archive in archived)
         context.log_event(
             dg.AssetObservation(
@@ -101,7 +108,8 @@ def raw_calls(
                     "documents": coverage.documents if coverage else documents,
                     **({"documents read": documents} if coverage else {}),
                     "server": archived[-1].manifest.server,
-                    **snapshot_metadata(archived[-1].manifest.snapshot_time, archived[-1].manifest.source),
+                    **snapshot_metadata(archived[-1].manifest.snapshot_time),
+                    "source": archived[-1].manifest.source,
                 },
             )
         )
@@ -190,27 +198,36 @@ class Archived:
         }
 
 
-def _metadata(partition_archive: Archived) -> dict[str, Any]:
+def _partition_metadata(partition_archive: Archived) -> dict[str, Any]:
+    manifest = partition_archive.manifest
+    return {
+        **file_metadata(partition_archive.file, manifest.documents),
+        **snapshot_metadata(manifest.snapshot_time),
+        **({"no snapshot": manifest.no_snapshot} if manifest.no_snapshot else {}),
+        **({"interruptions survived": manifest.resumed} if manifest.resumed else {}),
+    }
+
+
+def _run_metadata(archived: Sequence[Archived]) -> dict[str, Any]:
+    """Return what the last materialization of a run says beyond its own partition."""
     from callviz_dagster.documents.values import dotted
     from callviz_dagster.documents.walker import FLATTENED, NULL, TYPE_NAMES
 
-    manifest = partition_archive.manifest
+    manifest = archived[-1].manifest
+    documents = sum(partition_archive.manifest.documents for partition_archive in archived)
     fields = [
         (dotted(path), known) for path, known in manifest.profile.ordered() if set(known.types) - {FLATTENED, NULL}
     ][:_MOST_FIELDS_SHOWN]
     return {
-        **file_metadata(
-            partition_archive.file,
-            rows=manifest.documents,
-            documents=manifest.documents,
-            seconds=partition_archive.seconds,
+        **run_metadata(
+            [partition_archive.file for partition_archive in archived],
+            documents=documents,
+            seconds=sum(partition_archive.seconds for partition_archive in archived),
         ),
-        **snapshot_metadata(manifest.snapshot_time, manifest.source),
+        "source": manifest.source,
         "server": manifest.server,
         "all documents of one instant": manifest.point_in_time,
-        **({"no snapshot": manifest.no_snapshot} if manifest.no_snapshot else {}),
-        "bytes uncompressed": manifest.bytes,
-        "interruptions survived": manifest.resumed,
+        "bytes uncompressed": sum(partition_archive.manifest.bytes for partition_archive in archived),
         "dagster/column_schema": dg.TableSchema(
             columns=[
                 dg.TableColumn(
@@ -281,6 +298,8 @@ def archive_partitions(
     while waiting:
         try:
             with mongo.snapshot_session(log) as session:
+                if waiting[0].key:
+                    log.info(f"Reading {len(waiting):,} partitions of {session.source} ({session.server.description}).")
                 while waiting:
                     manifest, seconds = _archive_once(session, waiting[0], data_dir, log, require_volume)
                     partition = waiting.pop(0)
@@ -308,7 +327,8 @@ def _archive_once(
     with staged(path, private=True) as temporary:
         with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
             read = session.read(partition)
-            log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")
+            if not partition.key:
+                log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")
             progress = Progress(log, "Reading", read.expected)
             for documents in prefetch(read):
                 writing = beside.submit(archive.write, documents)

@@ -65,6 +65,16 @@ def end_dead_runs(
     return alive
 
 
+def ended_runs(
+    instance: dg.DagsterInstance, settings: Settings, location: str | None, before: dt.datetime
+) -> list[dg.DagsterRun]:
+    """Return this deployment's runs that were created before a moment and have ended; those by hand by location."""
+    ended = [status for status in dg.DagsterRunStatus if status not in _PENDING]
+    own = instance.get_runs(dg.RunsFilter(tags=deployment_tags(settings), statuses=ended, created_before=before))
+    by_hand = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=ended, created_before=before))
+    return [*own, *(run for run in by_hand if _is_own(run, settings, location))]
+
+
 def _pending_runs(instance: dg.DagsterInstance, settings: Settings, location: str | None) -> Sequence[dg.DagsterRun]:
     of_jobs = instance.get_runs(dg.RunsFilter(tags=deployment_tags(settings), statuses=_PENDING))
     by_hand = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=_PENDING))

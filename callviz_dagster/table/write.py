@@ -57,7 +57,6 @@ class WriteStats:
     violations: Violations = field(default_factory=Violations)
     ids: IdOrder | None = None
     """The order of all `_id`; None where there are no rows."""
-    first_calls: pa.Table | None = None
     first_rejected: pa.Table | None = None
 
 
@@ -103,8 +102,6 @@ def write_tables(
 
 def _count(written: WriteStats, rows: Normalized, ids: IdOrder | None) -> None:
     """Add what was seen in one more batch."""
-    if written.first_calls is None and rows.calls.num_rows:
-        written.first_calls = rows.calls.slice(0, PREVIEW_ROWS)
     if written.first_rejected is None and rows.rejected.num_rows:
         written.first_rejected = rows.rejected.slice(0, PREVIEW_ROWS)
     written.tally.add(rows.tally)

@@ -1,0 +1,105 @@
+"""Removes old runs of this deployment from its Dagster instance.
+
+The command is `python -m callviz_dagster.automation.prune --days 30`, with `DAGSTER_HOME` set. A run is removed with
+its events and its compute logs. Runs of other code locations stay, and so does every run that made the newest state of
+an asset or of a partition: without it, Dagster would show them as never materialized. What belongs elsewhere: which
+runs are this deployment's (`runs.py`), and the history of ticks, whose retention is set in dagster.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.errors import DagsterHomeNotSetError
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from callviz_dagster.automation.runs import ended_runs
+from callviz_dagster.settings import Settings, SettingsError
+
+LOCATION = "callviz_dagster"
+"""The name of the code location in `pyproject.toml` and `workspace.yaml`."""
+_MATERIALIZATION = dg.DagsterEventType.ASSET_MATERIALIZATION
+_AT_ONCE = 500
+"""Partitions whose newest runs are looked up in one query."""
+
+
+def prune_runs(
+    instance: dg.DagsterInstance, settings: Settings, before: dt.datetime, location: str = LOCATION
+) -> list[str]:
+    """Remove this deployment's runs that were created before a moment and have ended; return their ids.
+
+    Args:
+        instance: the Dagster instance.
+        settings: this deployment's settings.
+        before: the moment, with its time zone.
+        location: the name of this deployment's code location in the instance.
+    """
+    old_runs = [run.run_id for run in ended_runs(instance, settings, location, before)]
+    assets = {key for run_id in old_runs for key in _materialized(instance, run_id)}
+    newest_runs = {run_id for key in assets for run_id in _newest_runs(instance, key)}
+    removed = [run_id for run_id in old_runs if run_id not in newest_runs]
+    for run_id in removed:
+        instance.delete_run(run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        _remove_file(instance, run_id)
+    return removed
+
+
+def _materialized(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
+    events = instance.all_logs(run_id, of_type=_MATERIALIZATION)
+    return {event.asset_materialization.asset_key for event in events if event.asset_materialization}
+
+
+def _newest_runs(instance: dg.DagsterInstance, asset: dg.AssetKey) -> Iterator[str]:
+    """Yield the runs of the newest materializations of an asset, and of each of its partitions."""
+    newest = instance.get_latest_materialization_event(asset)
+    if newest:
+        yield newest.run_id
+    by_partition = instance.get_latest_storage_id_by_partition(asset, _MATERIALIZATION)
+    for ids in _chunks(sorted(by_partition.values())):
+        records = dg.AssetRecordsFilter(asset_key=asset, storage_ids=ids)
+        yield from (record.run_id for record in instance.fetch_materializations(records, limit=len(ids)).records)
+
+
+def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+
+
+def _remove_file(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove the file that Dagster's SQLite storage has for a run, which stays when its events are deleted."""
+    if isinstance(instance.event_log_storage, SqliteEventLogStorage):
+        path = Path(instance.event_log_storage.path_for_shard(run_id))
+        for suffix in ("", "-journal", "-shm", "-wal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Remove what the command line asks for, from the instance in DAGSTER_HOME; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m callviz_dagster.automation.prune",
+        description="Remove callviz's own old runs from the Dagster instance that DAGSTER_HOME names.",
+    )
+    parser.add_argument("--days", type=float, required=True, help="remove runs that are older than this")
+    parser.add_argument("--location", default=LOCATION, help=f"name of the code location (default: {LOCATION})")
+    given = parser.parse_args(arguments)
+    if not given.days > 0:
+        parser.error("--days takes a number above 0")
+    try:
+        settings = Settings.load()
+        with dg.DagsterInstance.get() as instance:
+            before = dt.datetime.now(dt.UTC) - dt.timedelta(days=given.days)
+            removed = prune_runs(instance, settings, before, given.location)
+    except (SettingsError, DagsterHomeNotSetError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"Removed {len(removed):,} runs.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
