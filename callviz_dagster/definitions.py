@@ -5,7 +5,8 @@ What belongs elsewhere: everything that they do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -22,8 +23,10 @@ from callviz_dagster.automation.jobs import build_nightly_refresh, build_refresh
 from callviz_dagster.automation.sensor import build_calls_changed
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.partitions import Partitioning
-from callviz_dagster.settings import Settings
+from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.run_file import run_file
+
+_log = logging.getLogger(__name__)
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -37,16 +40,55 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         call_dashboard,
     ]
     published = [key for asset in assets for key in asset.keys if key not in (raw_calls.key, *calls.keys)]
+    specs = [mongodb_calls(settings), *workbook_specs(settings)]
+    if settings.tableau_content:
+        on_server, server_specs = _on_tableau_server(settings)
+        assets += on_server
+        specs += server_specs
+        _refuse_shared_keys(assets, specs)
     refresh_calls = build_refresh_calls(settings)
     return dg.Definitions(
         asset_checks=[build_published_together(published)],
-        assets=[mongodb_calls(settings), *(_as_set(asset, settings) for asset in assets), *workbook_specs(settings)],
+        assets=[*(_as_set(asset, settings) for asset in assets), *specs],
         jobs=[refresh_calls],
         sensors=[build_calls_changed(settings, refresh_calls)],
         schedules=[build_nightly_refresh(settings, refresh_calls)],
         executor=dg.in_process_executor,
         resources={"mongo": MongoDB(settings), "settings": _settings_resource(settings)},
     )
+
+
+def _on_tableau_server(settings: Settings) -> tuple[list[dg.AssetsDefinition], list[dg.AssetSpec]]:
+    """Return the assets that publish to a Tableau server, and the nodes there; loaded only where they are wanted."""
+    from callviz_dagster.assets.published_datasource import published_datasource
+    from callviz_dagster.assets.published_workbook import published_workbook
+    from callviz_dagster.assets.tableau_server import INSTALL, datasource_spec
+    from callviz_dagster.tableau_server import installed
+
+    if not installed():
+        _log.warning(INSTALL)
+    datasource = "datasource" in settings.tableau_content
+    return (
+        [
+            *([published_workbook] if "workbook" in settings.tableau_content else []),
+            *([published_datasource] if datasource else []),
+        ],
+        [datasource_spec(settings)] if datasource and settings.tableau_lineage else [],
+    )
+
+
+def _refuse_shared_keys(assets: Sequence[dg.AssetsDefinition], specs: Sequence[dg.AssetSpec]) -> None:
+    """Refuse a name on the Tableau server that would give two nodes of the graph one key.
+
+    Raises:
+        SettingsError: it would.
+    """
+    keys = [*(key for asset in assets for key in asset.keys), *(spec.key for spec in specs)]
+    if shared := sorted({key.to_user_string() for key in keys if keys.count(key) > 1}):
+        raise SettingsError(
+            f"CALLVIZ_TABLEAU_NAME gives something on the Tableau server the key of another asset, {shared[0]}: set "
+            "another name, for example callviz."
+        )
 
 
 def _settings_resource(settings: Settings) -> dg.ResourceDefinition:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from callviz_dagster.connection_string import ConnectionStringError, parse_connection_string
 from callviz_dagster.contract import ROLES
+from callviz_dagster.tableau_address import luids, object_name, server_address, site_content_url
 
 PREFIX = "CALLVIZ_"
 _MOST_DAYS = 3650
@@ -178,7 +179,8 @@ def _parsed(setting: dataclasses.Field[Any], value: str) -> Any:
     try:
         return setting.metadata["parse"](value)
     except ValueError as error:
-        shown = "its value" if setting.metadata["secret"] else repr(value)
+        # An address may have a password before its @.
+        shown = "its value" if setting.metadata["secret"] or "@" in value else repr(value)
         raise SettingsError(f"{setting.metadata['name']}: {shown} is not allowed; it takes {error}.") from None
 
 
@@ -315,6 +317,65 @@ class Settings:
         parse=_switch,
         shown_default="`true`",
     )
+    tableau_server: str | None = _setting(
+        "TABLEAU_SERVER",
+        "https address of the Tableau Server or Tableau Cloud to publish to; http only for this machine",
+        default=None,
+        parse=server_address,
+        shown_default="none: nothing is published there",
+    )
+    tableau_site: str = _setting(
+        "TABLEAU_SITE",
+        "the site: the part of its address after `/site/`",
+        default="",
+        parse=site_content_url,
+        shown_default="the default site",
+    )
+    tableau_project: str | None = _setting(
+        "TABLEAU_PROJECT",
+        "path of the project to publish in, for example `Operations/Calls`; it must exist",
+        default=None,
+        shown_default="required with `CALLVIZ_TABLEAU_SERVER`",
+    )
+    tableau_token_name: str | None = _setting(
+        "TABLEAU_TOKEN_NAME",
+        "name of the personal access token",
+        default=None,
+        shown_default="required with `CALLVIZ_TABLEAU_SERVER`",
+    )
+    tableau_token_secret: str | None = _setting(
+        "TABLEAU_TOKEN_SECRET",
+        "secret of the personal access token",
+        default=None,
+        shown_default="required with `CALLVIZ_TABLEAU_SERVER`",
+        secret=True,
+    )
+    tableau_publish: str = _setting(
+        "TABLEAU_PUBLISH",
+        "what is published: `workbook`, `datasource` (needs the extra `hyper`) or `both`",
+        default="workbook",
+        parse=_one_of("workbook", "datasource", "both"),
+    )
+    tableau_name: str = _setting(
+        "TABLEAU_NAME",
+        "name of the published workbook; the published data source has `calls` after it, as in `callviz calls`",
+        default="callviz",
+        parse=object_name,
+    )
+    tableau_adopt: tuple[str, ...] = _setting(
+        "TABLEAU_ADOPT",
+        "LUID (comma-separated: both) of a workbook or data source of that name that callviz did not make and may "
+        "overwrite; needed once",
+        default=(),
+        parse=luids,
+        shown_default="none",
+    )
+    tableau_timeout_seconds: int = _setting(
+        "TABLEAU_TIMEOUT_SECONDS",
+        "number of seconds to wait for an answer of the Tableau server; for the job that publishes, ten times as long",
+        default=300,
+        parse=_count,
+    )
     dashboard_labels: int = _setting(
         "DASHBOARD_LABELS",
         "call types and statuses that `call_dashboard.html` shows each; the rarest beyond it are grouped as other",
@@ -397,6 +458,7 @@ class Settings:
         self._check_pseudonym_key()
         self._check_partitions()
         self._check_hidden_fields()
+        self._check_tableau_server()
 
     def _check_pseudonym_key(self) -> None:
         if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
@@ -425,6 +487,25 @@ class Settings:
             clash = sorted(roles.intersection(paths) | ({"_id"} & set(paths)))
             if clash:
                 raise SettingsError(f"{name} names {clash[0]}, which the calls table is built from; leave it out.")
+
+    def _check_tableau_server(self) -> None:
+        required = {
+            "CALLVIZ_TABLEAU_PROJECT": self.tableau_project,
+            "CALLVIZ_TABLEAU_TOKEN_NAME": self.tableau_token_name,
+            "CALLVIZ_TABLEAU_TOKEN_SECRET": self.tableau_token_secret,
+        }
+        if self.tableau_server and (missing := [name for name, value in required.items() if not value]):
+            raise MissingSettingError(
+                f"CALLVIZ_TABLEAU_SERVER needs {' and '.join(missing)}: the path of the project, and the name and the "
+                "secret of a personal access token, which My Account Settings on the Tableau server makes."
+            )
+
+    @property
+    def tableau_content(self) -> frozenset[str]:
+        """What is published to a Tableau server: `workbook`, `datasource`, both or nothing."""
+        if not self.tableau_server:
+            return frozenset()
+        return frozenset({"workbook", "datasource"} if self.tableau_publish == "both" else {self.tableau_publish})
 
     def role_field(self, role: str) -> str | None:
         """Return the document field that was set for a role of `ROLES`, if one was."""

@@ -134,7 +134,8 @@ def test_code_location_has_one_name_whichever_way_it_is_loaded(target: list[str]
 
 
 HEAVY = (
-    "print(sorted({'duckdb', 'numpy', 'pandas', 'pandera', 'pantab', 'pyarrow', 'vl_convert'} & sys.modules.keys()))"
+    "print(sorted({'duckdb', 'numpy', 'pandas', 'pandera', 'pantab', 'pyarrow', 'tableauserverclient', 'vl_convert', "
+    "'callviz_dagster.tableau_server'} & sys.modules.keys()))"
 )
 """What only a refresh needs: together they take longer to load than Dagster."""
 
@@ -151,10 +152,15 @@ def test_loading_the_code_location_loads_no_heavy_library_and_connects_to_nothin
         "def refuse(*arguments): raise AssertionError('a connection at import')\n"
         "socket.socket.connect = refuse\n"
         "from callviz_dagster.definitions import defs\n"
+        "defs().get_repository_def()\n" + HEAVY + "\n"
+        # With a Tableau server it loads what publishes, and not yet the library for it.
+        "import os\n"
+        "os.environ |= {'CALLVIZ_TABLEAU_SERVER': 'https://tableau.example.com', 'CALLVIZ_TABLEAU_PROJECT': 'Calls',\n"
+        "    'CALLVIZ_TABLEAU_TOKEN_NAME': 'callviz', 'CALLVIZ_TABLEAU_TOKEN_SECRET': 'a secret'}\n"
         "defs().get_repository_def()\n" + HEAVY
     )
     done = in_a_fresh_interpreter(script, environment)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert done.stdout.splitlines() == ["[]", "['callviz_dagster.tableau_server']"], done.stderr
 
 
 def test_a_look_at_the_collection_loads_no_heavy_library(environment: dict[str, str]) -> None:

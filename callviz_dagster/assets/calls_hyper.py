@@ -34,14 +34,18 @@ def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return `calls_hyper` where the extra `hyper` is installed, else nothing.
 
     Raises:
-        SettingsError: the workbook is to carry the extract, and the extra is not installed.
+        SettingsError: the workbook is to carry the extract, or a Tableau server is to have it, and the extra is not
+            installed.
     """
     if installed():
         return [calls_hyper]
+    install = "`pip install 'callviz-dagster[hyper]'`"
     if settings.workbook_source == "hyper":
+        raise SettingsError(f"CALLVIZ_WORKBOOK_SOURCE=hyper needs the extra `hyper`: {install}, or set it to csv.")
+    if "datasource" in settings.tableau_content:
         raise SettingsError(
-            "CALLVIZ_WORKBOOK_SOURCE=hyper needs the extra `hyper`: `pip install 'callviz-dagster[hyper]'`, "
-            "or set it to csv."
+            f"CALLVIZ_TABLEAU_PUBLISH={settings.tableau_publish} needs the extra `hyper`: {install}, or set it to "
+            "workbook."
         )
     return []
 

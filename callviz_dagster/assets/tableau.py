@@ -18,8 +18,8 @@ from callviz_dagster.tableau.model import Dashboard, Sheet, Source, Workbook, Wo
 
 _log = logging.getLogger(__name__)
 
-_WORKBOOK = "callviz"
-"""Name of the published workbook: that of `callviz.twbx`."""
+WORKBOOK = "callviz"
+"""Name of the workbook: that of `callviz.twbx`."""
 _PARAMETERS = "Parameters"
 
 _Keys = dict[tuple[str, str], dg.AssetKey]
@@ -33,14 +33,22 @@ def workbook_specs(settings: Settings) -> list[dg.AssetSpec]:
     """
     if not settings.tableau_lineage:
         return []
+    published = "workbook" in settings.tableau_content
     try:
-        return tableau_specs(locate(settings.workbook).read_bytes(), source=settings.workbook_source)
+        return tableau_specs(
+            locate(settings.workbook).read_bytes(),
+            source=settings.workbook_source,
+            name=settings.tableau_name if published else WORKBOOK,
+            upstream="published_workbook" if published else None,
+        )
     except (WorkbookError, OSError) as error:
         _log.warning("The graph shows no sheets. %s", error)
         return []
 
 
-def tableau_specs(workbook_xml: bytes, *, source: str = "csv") -> list[dg.AssetSpec]:
+def tableau_specs(
+    workbook_xml: bytes, *, source: str = "csv", name: str = WORKBOOK, upstream: str | None = None
+) -> list[dg.AssetSpec]:
     """Return the specs of a workbook's data sources, visible sheets and dashboards.
 
     A dashboard depends on its sheets, and for a hidden sheet on that sheet's data sources, for hidden sheets are not
@@ -49,14 +57,16 @@ def tableau_specs(workbook_xml: bytes, *, source: str = "csv") -> list[dg.AssetS
     Args:
         workbook_xml: the workbook.
         source: `csv` or `hyper`, whichever the packed workbook reads.
+        name: the workbook's name on the Tableau server.
+        upstream: the asset that brings the workbook there; the file that it reads where there is none.
 
     Raises:
         WorkbookError: it is not a Tableau workbook.
     """
     workbook = read(workbook_xml)
-    keys = _keys(workbook)
+    keys = node_keys(workbook, name)
     return [
-        *(_source_spec(workbook, keys, one, source) for one in _sources(workbook)),
+        *(_source_spec(workbook, keys, one, source, upstream) for one in _sources(workbook)),
         *(_sheet_spec(workbook, keys, sheet) for sheet in workbook.sheets if not sheet.hidden),
         *(_dashboard_spec(workbook, keys, dashboard) for dashboard in workbook.dashboards),
     ]
@@ -66,8 +76,17 @@ def _sources(workbook: Workbook) -> list[Source]:
     return [source for source in workbook.sources.values() if source.name != _PARAMETERS]
 
 
-def _keys(workbook: Workbook) -> _Keys:
-    """Return the key of every data source, sheet and dashboard; names that become alike are numbered."""
+def clean_name(name: str) -> str:
+    """Return a name as it stands in an asset key, as dagster-tableau writes it."""
+    return re.sub(r"[^a-zA-Z0-9_]+", "_", name).lower()
+
+
+def node_keys(workbook: Workbook, workbook_name: str = WORKBOOK) -> _Keys:
+    """Return the key of every data source, sheet and dashboard; names that become alike are numbered.
+
+    Returns:
+        Keys by kind (`embedded_datasource`, `sheet`, `dashboard`) and name.
+    """
     shown = [
         *(("embedded_datasource", source.name, source.caption) for source in _sources(workbook)),
         *(("sheet", sheet.name, sheet.name) for sheet in workbook.sheets if not sheet.hidden),
@@ -76,23 +95,26 @@ def _keys(workbook: Workbook) -> _Keys:
     keys: _Keys = {}
     taken: set[str] = set()
     for kind, name, caption in shown:
-        clean = re.sub(r"[^a-z0-9A-Z]+", "_", caption).lower()
+        clean = clean_name(caption)
         number, unique = 2, clean
         while f"{kind}/{unique}" in taken:
             unique, number = f"{clean}_{number}", number + 1
         taken.add(f"{kind}/{unique}")
-        keys[kind, name] = dg.AssetKey([_WORKBOOK, kind, unique])
+        keys[kind, name] = dg.AssetKey([clean_name(workbook_name), kind, unique])
     return keys
 
 
-def _source_spec(workbook: Workbook, keys: _Keys, source: Source, packed: str) -> dg.AssetSpec:
+def _source_spec(
+    workbook: Workbook, keys: _Keys, source: Source, packed: str, published_by: str | None
+) -> dg.AssetSpec:
     ours = source is workbook.calls
     upstream = dg.AssetKey(f"calls_{packed}")
+    deps = [dg.AssetKey(published_by)] if published_by else [upstream] if ours else []
     columns = [name for name in source.pinned if name in source.columns] if ours else []
     what = f"`calls.{packed}`, as Tableau reads it" if ours else f"the data source {source.caption} of the workbook"
     return _spec(
         keys["embedded_datasource", source.name],
-        [upstream] if ours else [],
+        deps,
         kind="data_source",
         kinds={"extract" if packed == "hyper" and ours else "live", "embedded datasource"},
         description=f"In Tableau: {what}, with each column's type, name and format.",

@@ -29,14 +29,28 @@ class BusyError(RuntimeError):
 
 
 @contextlib.contextmanager
-def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | None = None) -> Iterator[None]:
-    """Hold the lock of a data folder; wait for the process that holds it, and log that.
+def one_at_a_time(
+    data_dir: Path,
+    log: logging.Logger,
+    *,
+    wait_seconds: float | None = None,
+    file: str = FILE,
+    work: str = "",
+) -> Iterator[None]:
+    """Hold a lock in a data folder; wait for the process that holds it, and log that.
+
+    Args:
+        data_dir: the folder.
+        log: where waiting is logged.
+        wait_seconds: how long to wait at most; `WAIT_SECONDS` without it.
+        file: name of the lock's file; that of the lock on the folder's files without it.
+        work: what is done under the lock, for messages; refreshing the folder's files without it.
 
     Raises:
         BusyError: the other one is not done after `wait_seconds` (default: `WAIT_SECONDS`).
         FileError: the folder cannot be written to, or the lock file belongs to another user.
     """
-    path = data_dir / FILE
+    path = data_dir / file
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -49,12 +63,12 @@ def one_at_a_time(data_dir: Path, log: logging.Logger, *, wait_seconds: float | 
             now = time.monotonic()
             if now - began >= limit:
                 raise BusyError(
-                    f"Process {_owner(path)} is refreshing the files in {data_dir.absolute()} and was not done after "
-                    f"{limit:.0f} s. Refresh again when it has ended."
+                    f"Process {_owner(path)} is {work or f'refreshing the files in {data_dir.absolute()}'} and was not "
+                    f"done after {limit:.0f} s. Refresh again when it has ended."
                 )
             if now - logged >= _TELL_SECONDS or now - began < _PAUSE_SECONDS:
                 logged = now
-                log.info(f"Waiting for process {_owner(path)}, which is refreshing the same files.")
+                log.info(f"Waiting for process {_owner(path)}, which is {work or 'refreshing the same files'}.")
             time.sleep(_PAUSE_SECONDS)
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, f"{os.getpid():<20}".encode())

@@ -97,6 +97,15 @@ def _batches(
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+def extract_columns(path: Path) -> list[str]:
+    """Return the columns of an extract in order, each with its type."""
+    import pantab
+
+    schema, table = TABLE
+    rows = pantab.frame_from_hyper_query(path, f'SELECT * FROM "{schema}"."{table}" LIMIT 0', return_type="pyarrow")
+    return [f"{field.name}: {field.type}" for field in rows.schema]
+
+
 def count_rows(path: Path) -> int:
     """Return the number of rows in an extract."""
     import pantab

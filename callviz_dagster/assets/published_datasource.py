@@ -1,0 +1,90 @@
+"""The extract as a data source on Tableau Server or Tableau Cloud; absent unless the settings ask for it.
+
+What belongs elsewhere: publishing itself (`tableau_server/`), what it shares with `published_workbook`
+(`tableau_server.py`).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from callviz_dagster.assets.checks.tableau_server import PUBLISHED_DATASOURCE_CHECKS, published_matches
+from callviz_dagster.assets.tableau_server import (
+    OP_TAGS,
+    POOL,
+    datasource_name,
+    datasource_spec,
+    digest_of,
+    observation,
+    published_file,
+    server_metadata,
+    tableau_session,
+)
+from callviz_dagster.settings import Settings
+from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
+from callviz_dagster.tableau.extract import extract_columns
+from callviz_dagster.tableau.model import HYPER_NAME
+from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
+
+
+@dg.asset(
+    deps=["calls_hyper"],
+    group_name="tableau",
+    kinds={"tableau", "hyper"},
+    pool=POOL,
+    op_tags=OP_TAGS,
+    check_specs=PUBLISHED_DATASOURCE_CHECKS,
+)
+def published_datasource(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """The calls as a data source on Tableau Server or Tableau Cloud, for other workbooks and for Tableau Pulse.
+
+    Made the first time, overwritten later, and left as it is while rows and columns are the same: two extracts of the
+    same rows differ in their bytes, so the rows decide. One that callviz did not make is never overwritten, unless
+    `CALLVIZ_TABLEAU_ADOPT` names it.
+    """
+    name = datasource_name(settings)
+    path = settings.publish_dir / HYPER_NAME
+    with published_file(
+        settings, HYPER_NAME, "calls_hyper", context.log, lambda _file, record: rows_digest(path, record)
+    ) as opened:
+        publication = Publication("datasource", name, opened.file, opened.bytes, opened.digest)
+        with tableau_session(settings, context.log) as session:
+            published = publish(session, publication)
+            matches = published_matches("published_datasource", published, name)
+            remember(session, published, opened.digest if matches.passed else "")
+    if settings.tableau_lineage:
+        context.log_event(_observation(settings, published))
+    yield dg.MaterializeResult(metadata=server_metadata(settings, published, opened.bytes), check_results=[matches])
+
+
+def rows_digest(path: Path, record: PublishedRecord) -> str:
+    """Return a digest of the extract's rows and columns: of `calls.csv`, which has the same rows, and of the types.
+
+    Raises:
+        dg.Failure: `calls.csv` was made from other calls.
+    """
+    if CALLS_CSV not in record.files or record.sources(HYPER_NAME) != record.sources(CALLS_CSV):
+        raise dg.Failure(
+            description=f"{HYPER_NAME} was made from other calls than {CALLS_CSV}: materialize calls_csv and "
+            "calls_hyper again."
+        )
+    return digest_of(record.files[CALLS_CSV].sha256, *extract_columns(path))
+
+
+def _observation(settings: Settings, published: PublishedItem) -> dg.AssetObservation:
+    item = published.item
+    return observation(
+        datasource_spec(settings).key,
+        item,
+        {
+            "id": item.luid,
+            "dagster-tableau/id": item.luid,
+            "dagster-tableau/has_extracts": True,
+            "dagster-tableau/is_published": True,
+            **({"url": dg.MetadataValue.url(item.url)} if item.url else {}),
+        },
+    )

@@ -1,0 +1,110 @@
+"""The packed workbook on Tableau Server or Tableau Cloud; absent unless `CALLVIZ_TABLEAU_SERVER` is set.
+
+What belongs elsewhere: publishing itself (`tableau_server/`), what it shares with `published_datasource`
+(`tableau_server.py`), the nodes of the sheets (`tableau.py`).
+"""
+
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import dagster as dg
+
+from callviz_dagster.assets.callviz_workbook import TWBX_NAME
+from callviz_dagster.assets.checks.tableau_server import (
+    PUBLISHED_WORKBOOK_CHECKS,
+    published_matches,
+    workbook_valid_on_server,
+)
+from callviz_dagster.assets.tableau import node_keys
+from callviz_dagster.assets.tableau_server import (
+    OP_TAGS,
+    POOL,
+    digest_of,
+    observation,
+    published_file,
+    server_metadata,
+    tableau_session,
+)
+from callviz_dagster.settings import Settings
+from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
+from callviz_dagster.tableau.model import Workbook, read
+from callviz_dagster.tableau.pack import without_snapshot
+from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
+from callviz_dagster.tableau_server.validation import validate
+
+
+@dg.asset(
+    deps=["callviz_workbook"],
+    group_name="tableau",
+    kinds={"tableau"},
+    pool=POOL,
+    op_tags=OP_TAGS,
+    check_specs=PUBLISHED_WORKBOOK_CHECKS,
+)
+def published_workbook(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """The workbook on Tableau Server or Tableau Cloud, with the current calls in it.
+
+    Made the first time, overwritten later, and left as it is while rows, columns and workbook are the same. A workbook
+    that callviz did not make is never overwritten, unless `CALLVIZ_TABLEAU_ADOPT` names it. Read back afterwards.
+    """
+    with published_file(settings, TWBX_NAME, "callviz_workbook", context.log, content_digest) as opened:
+        workbook_xml = packed_workbook(opened.file)
+        workbook = read(workbook_xml)
+        publication = Publication("workbook", settings.tableau_name, opened.file, opened.bytes, opened.digest)
+        with tableau_session(settings, context.log) as session:
+            published = publish(session, publication)
+            verdict = validate(session, workbook_xml) if published.uploaded else None
+            matches = _matches(settings, published, workbook)
+            remember(session, published, opened.digest if matches.passed else "")
+    if settings.tableau_lineage:
+        for event in observations(settings, published, workbook):
+            context.log_event(event)
+    yield dg.MaterializeResult(
+        metadata=server_metadata(settings, published, opened.bytes),
+        check_results=[matches, workbook_valid_on_server(verdict, uploaded=published.uploaded)],
+    )
+
+
+def content_digest(file: IO[bytes], record: PublishedRecord) -> str:
+    """Return a digest of a package's workbook, but for the snapshot that it names, and of the rows of `calls.csv`."""
+    return digest_of(without_snapshot(packed_workbook(file)), record.inputs(TWBX_NAME)[CALLS_CSV].sha256)
+
+
+def packed_workbook(file: IO[bytes]) -> bytes:
+    """Return the workbook inside a package."""
+    with zipfile.ZipFile(file) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith(".twb")))
+
+
+def _matches(settings: Settings, published: PublishedItem, workbook: Workbook) -> dg.AssetCheckResult:
+    shown = [sheet.name for sheet in workbook.sheets if not sheet.hidden]
+    shown += [dashboard.name for dashboard in workbook.dashboards]
+    hidden = [sheet.name for sheet in workbook.sheets if sheet.hidden]
+    return published_matches("published_workbook", published, settings.tableau_name, shown, hidden)
+
+
+def observations(settings: Settings, published: PublishedItem, workbook: Workbook) -> Iterator[dg.AssetObservation]:
+    """Yield what the server shows of the workbook's data sources, sheets and dashboards."""
+    item = published.item
+    extracts = {name for name, source in workbook.sources.items() if source.extract}
+    views = {view.name: view for view in published.views}
+    of_workbook = {"workbook_id": item.luid, "dagster-tableau/workbook_id": item.luid}
+    for (kind, name), key in node_keys(workbook, settings.tableau_name).items():
+        if kind == "embedded_datasource":
+            source = {"dagster-tableau/is_published": False, "dagster-tableau/has_extracts": name in extracts}
+            yield observation(key, item, of_workbook | source)
+        elif view := views.get(name):
+            yield observation(
+                key,
+                view,
+                {
+                    **of_workbook,
+                    "dagster-tableau/id": view.luid,
+                    "dagster-tableau/project_name": item.project_name,
+                    "dagster-tableau/project_id": item.project_luid,
+                    "url": dg.MetadataValue.url(view.url(settings)),
+                },
+            )

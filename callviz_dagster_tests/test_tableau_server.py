@@ -1,0 +1,561 @@
+"""Publishing to a Tableau server: driven by the real tableauserverclient against a server over loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callviz_dagster.settings import Settings
+from callviz_dagster.tableau_server.content import Kind
+from callviz_dagster.tableau_server.errors import TableauServerError
+from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
+from callviz_dagster.tableau_server.session import signed_in
+from callviz_dagster_tests.helpers.tableau_server import (
+    HANG,
+    LOST,
+    OWNER,
+    PROXY_PAGE,
+    RESET,
+    SECRET,
+    SITE,
+    Answer,
+    Fault,
+    Project,
+    TableauServer,
+    certificate,
+    refusal,
+    server_settings,
+    tableau_server,
+)
+
+COMMIT = r"POST .*/(workbooks|datasources)$"
+PART = r"PUT .*/fileUploads/.*"
+JOB = r"GET .*/jobs/.*"
+FIRST, SECOND = b"first " * 100, b"second " * 100
+PART_BYTES = 64
+
+
+@pytest.fixture
+def server() -> Iterator[TableauServer]:
+    with tableau_server() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server: TableauServer, tmp_path: Path) -> Settings:
+    return server_settings(server, tmp_path)
+
+
+class Publisher:
+    """Publishes bytes, without waiting where it would; keeps the pauses."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    def __call__(
+        self,
+        settings: Settings,
+        content: bytes,
+        *,
+        kind: Kind = "workbook",
+        digest: str = "",
+        part_bytes: int = PART_BYTES,
+    ) -> PublishedItem:
+        digest = digest or str(hash(content))
+        name = settings.tableau_name if kind == "workbook" else f"{settings.tableau_name} calls"
+        publication = Publication(kind, name, io.BytesIO(content), len(content), digest)
+        with signed_in(settings, logging.getLogger("test"), self.pauses.append) as session:
+            published = publish(session, publication, part_bytes=part_bytes)
+            remember(session, published, digest)
+        return published
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    return Publisher()
+
+
+def only(server: TableauServer, kind: str = "workbook") -> Any:
+    (content,) = server.made(kind)
+    return content
+
+
+# Made, overwritten, left as it is
+
+
+@pytest.mark.parametrize("kind", ["workbook", "datasource"])
+@pytest.mark.parametrize("part_bytes", [PART_BYTES, 1 << 20])
+def test_made_once_and_overwritten_later(
+    server: TableauServer, settings: Settings, publisher: Publisher, kind: Kind, part_bytes: int
+) -> None:
+    first = publisher(settings, FIRST, kind=kind, part_bytes=part_bytes)
+    made = only(server, kind)
+    assert (made.content, made.revision, first.uploaded, first.before) == (FIRST, 1, True, None)
+    assert made.show_tabs == (kind == "workbook")
+    second = publisher(settings, SECOND, kind=kind, part_bytes=part_bytes)
+    assert only(server, kind).content == SECOND
+    assert (only(server, kind).luid, only(server, kind).revision) == (first.item.luid, 2)
+    assert second.item.luid == first.item.luid
+    assert second.item.updated_at and first.item.updated_at
+    assert second.item.updated_at > first.item.updated_at
+    sent = -(-len(SECOND) // PART_BYTES) if part_bytes == PART_BYTES else 1
+    assert (second.parts, bool(second.job)) == (sent, True)
+    assert not server.sessions, "signed out"
+
+
+def test_nothing_is_uploaded_while_nothing_changes(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    publisher(settings, FIRST, digest="rows")
+    again = publisher(settings, SECOND, digest="rows")
+    assert (again.uploaded, only(server).content) == (False, FIRST)
+    assert server.count(COMMIT) == 1
+
+
+@pytest.mark.parametrize("change", ["the digest", "the item", "the record"])
+def test_whatever_changes_is_published_anew(
+    server: TableauServer, settings: Settings, publisher: Publisher, change: str
+) -> None:
+    publisher(settings, FIRST, digest="rows")
+    if change == "the item":
+        only(server).updated = "2026-07-01T00:00:00Z"
+    if change == "the record":
+        path = settings.data_dir / "tableau_server.json"
+        path.write_text(path.read_text().replace('"digest": "rows"', '"digest": ""'))
+    assert publisher(settings, SECOND, digest="other" if change == "the digest" else "rows").uploaded
+    assert only(server).content == SECOND
+
+
+def test_a_lost_record_overwrites_nothing(server: TableauServer, settings: Settings, publisher: Publisher) -> None:
+    publisher(settings, FIRST)
+    (settings.data_dir / "tableau_server.json").unlink()
+    with pytest.raises(TableauServerError, match="exists and was not made by callviz: it is left as it is"):
+        publisher(settings, SECOND)
+    assert only(server).content == FIRST
+
+
+def test_a_workbook_of_somebody_else_is_overwritten_only_when_adopted(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    theirs = server.add("workbook", "callviz", server.projects[2].luid, b"theirs")
+    with pytest.raises(TableauServerError, match=f"CALLVIZ_TABLEAU_ADOPT={theirs.luid}, which is needed once"):
+        publisher(settings, FIRST)
+    assert (theirs.content, server.count(COMMIT)) == (b"theirs", 0)
+    publisher(server_settings(server, settings.data_dir.parent, tableau_adopt=(theirs.luid,)), FIRST)
+    assert (only(server).luid, theirs.content) == (theirs.luid, FIRST)
+    publisher(settings, SECOND)
+    assert theirs.content == SECOND
+
+
+def test_the_same_name_in_another_project_is_another_workbook(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    theirs = server.add("workbook", "callviz", server.projects[0].luid, b"theirs")
+    publisher(settings, FIRST)
+    assert (theirs.content, len(server.made())) == (b"theirs", 2)
+
+
+def test_one_of_many_is_found(
+    server: TableauServer, settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callviz_dagster.tableau_server.content._PAGE", 3)
+    for number in range(10):
+        server.add("workbook", "callviz", server.projects[0].luid if number else server.projects[1].luid)
+    publisher(settings, FIRST)
+    publisher(settings, SECOND)
+    assert len(server.made()) == 11
+
+
+@pytest.mark.parametrize("change", ["renamed", "moved"])
+def test_a_workbook_that_was_renamed_or_moved_is_not_made_a_second_time(
+    server: TableauServer, settings: Settings, publisher: Publisher, change: str
+) -> None:
+    publisher(settings, FIRST)
+    if change == "renamed":
+        only(server).name = "Call centre"
+    else:
+        only(server).project = server.projects[0].luid
+    with pytest.raises(
+        Exception, match=r"was renamed or moved .* Set CALLVIZ_TABLEAU_NAME and CALLVIZ_TABLEAU_PROJECT"
+    ):
+        publisher(settings, SECOND)
+    given = {
+        "tableau_name": only(server).name,
+        "tableau_project": "Default" if change == "moved" else "Operations/Calls",
+    }
+    publisher(server_settings(server, settings.data_dir.parent, **given), SECOND)
+    assert only(server).content == SECOND
+
+
+def test_a_workbook_that_was_deleted_is_made_again(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    publisher(settings, FIRST, digest="rows")
+    server.contents["workbook"].clear()
+    assert publisher(settings, FIRST, digest="rows").uploaded
+    assert only(server).content == FIRST
+
+
+def test_a_first_publish_that_was_killed_is_taken_up_again(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    def killed(*_given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("callviz_dagster.tableau_server.publish.wait_for_job", killed)
+        publisher(settings, FIRST)
+    publisher(settings, SECOND)
+    assert (only(server).content, only(server).owner) == (SECOND, OWNER)
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "part_megabytes"), [(5, 1), pytest.param(155, 16, marks=pytest.mark.long)], ids=["5 MB", "155 MB"]
+)
+def test_a_file_in_parts_arrives_byte_equal(
+    server: TableauServer, settings: Settings, publisher: Publisher, megabytes: int, part_megabytes: int
+) -> None:
+    content = b"".join(number.to_bytes(8) for number in range(megabytes << 17))
+    published = publisher(settings, content, part_bytes=part_megabytes << 20)
+    assert only(server).content == content
+    assert published.parts == server.count(PART) == -(-megabytes // part_megabytes)
+
+
+REFUSED = {
+    "500": refusal(500, "500000"),
+    "401 twice": refusal(401, "401002"),
+    "403": refusal(403, "403004"),
+    "404": refusal(404, "404005"),
+    "400": refusal(400, "400011"),
+    "the page of a proxy": PROXY_PAGE,
+    "403 of a proxy": Answer(403, b"<html>no<br></html>", "text/html"),
+}
+PASSING: dict[str, Answer | str] = {
+    "reset": RESET,
+    "answer lost": LOST,
+    "502": Answer(502, b"<html>bad gateway</html>", "text/html"),
+    "503": refusal(503, "503000"),
+    "504": Answer(504),
+    "429": refusal(429, "429000", Retry_After="5"),
+    "401": refusal(401, "401002"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("place", [PART, COMMIT], ids=["part", "commit"])
+def test_a_fault_that_stays_leaves_what_was_published(
+    server: TableauServer, settings: Settings, publisher: Publisher, fault: Answer, place: str
+) -> None:
+    for before in ([], [FIRST]):
+        server.faults = [Fault(place, fault, times=99)]
+        with pytest.raises(TableauServerError):
+            publisher(settings, SECOND)
+        assert [item.content for item in server.made()] == before
+        server.faults.clear()
+        publisher(settings, FIRST)
+    assert only(server).content == FIRST
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (place, name)
+        for place in (PART, COMMIT, JOB, "GET .*/serverInfo", "GET .*/projects", "GET .*/views")
+        for name in PASSING
+        if (place, name) != ("GET .*/serverInfo", "401")
+    ],
+)
+def test_a_fault_that_passes_is_survived(
+    server: TableauServer, settings: Settings, publisher: Publisher, place: str, name: str
+) -> None:
+    fault: Any = PASSING[name]
+    for revision, content in enumerate((FIRST, SECOND), start=1):
+        server.faults.append(Fault(place, fault, after=1 if place == PART else 0))
+        publisher(settings, content)
+        assert (only(server).content, only(server).revision) == (content, revision), "published once"
+        if name == "429":
+            assert max(publisher.pauses) >= 5
+
+
+def test_a_file_is_sent_again_from_its_beginning_when_a_part_was_lost(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    """The server may have the part whose answer was lost, and would then have it twice."""
+    server.faults.append(Fault(PART, LOST, after=2))
+    publisher(settings, FIRST)
+    assert only(server).content == FIRST
+    assert server.count("POST .*/fileUploads") == 2
+
+
+def test_a_commit_whose_answer_was_lost_is_read_back_before_it_is_made_again(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    publisher(settings, FIRST)
+    server.requests.clear()
+    server.faults.append(Fault(COMMIT, LOST))
+    published = publisher(settings, SECOND)
+    assert server.count(COMMIT) == 1
+    after = server.requests[next(n for n, line in enumerate(server.requests) if re.fullmatch(COMMIT, line)) + 1]
+    assert after == f"GET /api/3.29/sites/{SITE}/workbooks/{published.item.luid}"
+    assert (only(server).content, published.job) == (SECOND, "")
+
+
+def test_a_first_commit_that_is_done_late_is_not_taken_for_somebody_elses(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    """Its job runs so late that it is sent again, and the second one finds the name taken."""
+    server.job_waits = 8
+    server.faults.append(Fault(COMMIT, LOST))
+    publisher(settings, FIRST)
+    assert (only(server).content, only(server).revision) == (FIRST, 1)
+
+
+# Jobs
+
+
+def test_a_job_is_waited_for(server: TableauServer, settings: Settings, publisher: Publisher) -> None:
+    server.job_waits = 5
+    published = publisher(settings, FIRST)
+    assert published.job in server.jobs
+    assert publisher.pauses == sorted(publisher.pauses), "less and less often"
+    assert len(publisher.pauses) == 5
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        ("failed", "failed: The extract could not be read. What was published before is unchanged"),
+        ("cancelled", "was cancelled. What was published before is unchanged"),
+        ("never", "was not done after 3000 s. See there, under Jobs"),
+    ],
+)
+def test_a_job_that_does_not_succeed_leaves_what_was_published(
+    server: TableauServer, settings: Settings, publisher: Publisher, outcome: str, message: str
+) -> None:
+    publisher(settings, FIRST)
+    server.job_outcome = outcome
+    with pytest.raises(TableauServerError, match=message):
+        publisher(settings, SECOND)
+    assert only(server).content == FIRST
+    assert max(publisher.pauses, default=0) <= 32
+    server.job_outcome = "success"
+    publisher(settings, SECOND)
+    assert only(server).content == SECOND
+
+
+# Sessions
+
+
+def test_a_token_that_is_used_elsewhere_too_is_named(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    """Each sign-in ends the session before; callviz signs in once more, and not for ever."""
+    server.faults.append(Fault("GET .*/projects", refusal(401, "401002"), times=2))
+    with pytest.raises(TableauServerError, match=r"ended the session of the token callviz twice: .* for callviz alone"):
+        publisher(settings, FIRST)
+    assert server.count("POST .*/auth/signin") == 2
+
+
+def test_two_sessions_of_one_token_at_once_both_publish(
+    server: TableauServer, tmp_path: Path, publisher: Publisher
+) -> None:
+    """Two deployments with folders of their own: nothing but the server knows of both."""
+    first, second = (server_settings(server, tmp_path / name, tableau_name=name) for name in ("one", "two"))
+    with signed_in(first, logging.getLogger("test"), publisher.pauses.append) as session:
+        publisher(second, SECOND)
+        publication = Publication("workbook", "one", io.BytesIO(FIRST), len(FIRST), "rows")
+        publish(session, publication)
+    assert {item.name: item.content for item in server.made()} == {"one": FIRST, "two": SECOND}
+
+
+# Messages
+
+
+def message(publisher: Publisher, settings: Settings) -> str:
+    with pytest.raises(TableauServerError) as caught:
+        publisher(settings, FIRST)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return str(caught.value)
+
+
+REFUSALS: dict[str, tuple[Fault, str]] = {
+    "wrong token": (
+        Fault("signin", refusal(401, "401001", "Signin Error", "The personal access token you provided is invalid.")),
+        r"did not accept the personal access token callviz for the default site \(401001: Signin Error\. The personal "
+        r"access token you provided is invalid\)\. Check CALLVIZ_TABLEAU_TOKEN_NAME, .* 15 days without use",
+    ),
+    "expired token": (
+        Fault("signin", refusal(401, "401001", "Signin Error", "The personal access token has expired.")),
+        r"The personal access token callviz has expired \(401001.*\)\. Make a new one under My Account Settings",
+    ),
+    "no permission": (
+        Fault(COMMIT, refusal(403, "403004", "Forbidden", "You may not.")),
+        r"does not allow the owner of the token callviz to publish the workbook callviz: 403004: Forbidden\. You may "
+        r"not\. The owner needs the site role Creator, or Explorer \(can publish\), the capability Publish on the "
+        r"project Operations/Calls and",
+    ),
+    "name taken": (
+        Fault(COMMIT, refusal(409, "409004", "Resource Conflict", "callviz already exists.")),
+        r"an item of that name is there that was not made by callviz: 409004: .* Set another CALLVIZ_TABLEAU_NAME",
+    ),
+    "too large": (
+        Fault(COMMIT, Answer(413, b"<html>413 Request Entity Too Large<br></html>", "text/html")),
+        r"The file is too large for the Tableau server, or for a proxy before it: .* CALLVIZ_DROP_FIELDS",
+    ),
+    "throttled": (
+        Fault("GET .*/projects", refusal(429, "429000", "Too Many Requests", "Wait.", Retry_After="7200"), times=9),
+        r"has had too many requests and could not list projects .* raise CALLVIZ_MIN_REFRESH_SECONDS\. The server asks "
+        r"for a pause of 7200 s",
+    ),
+    "proxy page": (
+        Fault(".*", PROXY_PAGE, times=99),
+        r"did not answer as Tableau does, but with a page of its own: a proxy or its login .* HTTPS_PROXY and NO_PROXY",
+    ),
+    "well-formed proxy page": (
+        Fault("GET .*/projects", Answer(200, b"<html><body/></html>", "text/html")),
+        r"did not answer as Tableau does, but with a page of its own",
+    ),
+    "redirect": (
+        Fault(".*", Answer(302, headers={"Location": "https://login.example.com/?token=1"})),
+        r"redirects to https://login.example.com, and no token is sent on to another address",
+    ),
+    "no answer": (Fault("GET .*/projects", HANG, times=9), r"did not answer within 1 s\. Refresh again"),
+    "connection lost": (Fault(".*", RESET, times=9), r"cannot be reached: the connection was lost\. Check"),
+    "server error": (Fault("GET .*/projects", Answer(500)), r"could not list projects: HTTP status 500\."),
+}
+
+
+@pytest.mark.parametrize(("fault", "expected"), REFUSALS.values(), ids=REFUSALS)
+def test_each_refusal_is_one_sentence_that_says_what_to_do(
+    server: TableauServer,
+    tmp_path: Path,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    expected: str,
+) -> None:
+    monkeypatch.setattr("callviz_dagster.tableau_server.session.PAUSES", ())
+    server.faults.append(fault)
+    given = message(publisher, server_settings(server, tmp_path, tableau_timeout_seconds=1))
+    assert re.search(expected, given), given
+    assert "\n" not in given
+    assert server.made() == []
+
+
+def test_a_project_that_is_not_there_lists_those_that_are_seen(
+    server: TableauServer, settings: Settings, tmp_path: Path, publisher: Publisher
+) -> None:
+    given = message(publisher, server_settings(server, tmp_path, tableau_project="Operations / Call"))
+    assert given.startswith(
+        "There is no project Operations/Call for the owner of the token callviz on the default site."
+    )
+    assert "The owner sees Calls, Default, Operations, Operations/Calls. Set CALLVIZ_TABLEAU_PROJECT" in given
+    server.projects += [Project(f"p{number}", f"Project {number:02}") for number in range(30)]
+    server.projects[2].parent = "a project that the owner does not see"
+    assert " and 14 more. " in message(publisher, settings)
+    server.projects.clear()
+    assert "The owner sees no project at all." in message(publisher, settings)
+    assert server.count(COMMIT) == server.count(PART) == 0
+
+
+def test_a_project_where_nothing_may_be_published_is_named_before_anything_is_sent(
+    server: TableauServer, tmp_path: Path, publisher: Publisher
+) -> None:
+    given = message(publisher, server_settings(server, tmp_path, tableau_project="Calls"))
+    assert given.startswith("The owner of the token callviz may not publish in the project Calls.")
+    assert server.count(COMMIT) == server.count(PART) == 0
+
+
+def test_a_server_that_does_not_say_where_one_may_publish_decides_at_the_commit(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    server.projects[2].writeable = None
+    publisher(settings, FIRST)
+    assert only(server).content == FIRST
+
+
+@pytest.mark.parametrize(("version", "product"), [("3.5", "2019.3.0"), ("2.4", "10.1.0")])
+def test_a_server_that_is_too_old_is_named(
+    server: TableauServer, settings: Settings, publisher: Publisher, version: str, product: str
+) -> None:
+    server.version, server.product = version, product
+    assert f"is Tableau Server {product}, which is too old" in message(publisher, settings)
+    assert server.count("POST .*") == 0, "no token was sent"
+
+
+def test_a_refusal_to_list_projects_is_no_empty_list(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    """With `.filter()`, tableauserverclient would take it for one."""
+    server.faults.append(Fault("GET .*/projects", refusal(403, "403004", "Forbidden", "Not yours.")))
+    assert "403004: Forbidden. Not yours" in message(publisher, settings)
+    modules = Path(signed_in.__wrapped__.__code__.co_filename).parent  # type: ignore[attr-defined]
+    assert not [
+        path for path in modules.glob("*.py") if re.search(r"s\.filter\(|\.all\(\)|find_by_name", path.read_text())
+    ]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_certificate_that_is_not_trusted_is_named(
+    tmp_path: Path, publisher: Publisher, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = certificate(tmp_path)
+    with tableau_server(authority) as server:
+        settings = server_settings(server, tmp_path)
+        if trusted:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+            publisher(settings, FIRST)
+            assert only(server).content == FIRST
+        else:
+            given = message(publisher, settings)
+            assert "its certificate is not trusted. Name the file with the certificates of its authority" in given
+            assert "REQUESTS_CA_BUNDLE" in given
+            assert (server.requests, publisher.pauses) == ([], []), "no token was sent, and nothing tried again"
+
+
+def test_a_server_without_tls_is_named(server: TableauServer, tmp_path: Path, publisher: Publisher) -> None:
+    settings = server_settings(server, tmp_path, tableau_server=server.address.replace("http:", "https:"))
+    assert "it does not answer with TLS. Check the port." in message(publisher, settings)
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path, publisher: Publisher) -> None:
+    with tableau_server() as server:
+        settings = server_settings(server, tmp_path)
+    assert f"{settings.tableau_server} cannot be reached: the connection was refused. Check" in message(
+        publisher, settings
+    )
+    assert publisher.pauses == [2, 8, 32]
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 413, 429, 500])
+def test_a_secret_that_the_server_repeats_is_shown_nowhere(
+    server: TableauServer, settings: Settings, publisher: Publisher, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    caplog.set_level(0)
+    first, second = SECRET.split(":")
+    texts = [repr(settings)]
+    for place in ("signin", "projects", PART, COMMIT, JOB):
+        server.faults = [Fault(place, refusal(status, f"{status}000", SECRET, f"You sent {second}."), times=99)]
+        texts.append(message(publisher, settings))
+        assert "***" in texts[-1] or status == 500
+        server.faults = [Fault(place, refusal(status, f"{status}000", SECRET, f"You sent {second}."))]
+        with contextlib.suppress(TableauServerError):
+            publisher(settings, FIRST)
+        server.contents["workbook"].clear()
+    texts += [path.read_text(encoding="utf-8") for path in settings.data_dir.rglob("*") if path.is_file()]
+    for text in (caplog.text, *texts):
+        assert first not in text
+        assert second not in text
