@@ -46,7 +46,9 @@ def parse_connection_string(uri: str) -> ConnectionString:
     rest = uri.removeprefix(scheme)
     _refuse_ambiguous(rest)
     location, _, query = rest.partition("?")
-    named = [option for option in re.split("[&;]", query) if option]
+    named = re.split("[&;]", query) if query else []
+    if "" in named:
+        raise ConnectionStringError(f"{NAME} has an empty option: a & too many after the ?.")
     parsed = _parsed(f"mongodb://{location}")
     if parsed is None:
         raise ConnectionStringError(

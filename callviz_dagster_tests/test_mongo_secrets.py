@@ -126,6 +126,8 @@ def test_the_database_is_the_one_that_pymongo_reads(uri: str, database: str | No
         ("mongodb://h/?readPreference=second", "The option readPreference"),
         ("mongodb://u:p@h/?tlsCAFil=x", "the option tlsCAFil, which pymongo does not know"),
         ("mongodb://h1,h2/?directConnection=true", "options that do not go together"),
+        ("mongodb://h/?&tls=true", "a & too many"),
+        ("mongodb://h/?tls=true&", "a & too many"),
         ("postgres://u:p@h/", "it starts with mongodb:// or mongodb+srv://"),
     ],
 )

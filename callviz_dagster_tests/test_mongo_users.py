@@ -72,3 +72,9 @@ def test_nobody_may_not_read(address: str) -> None:
     ):
         pass
     assert "grant the user the role read" in str(caught.value)
+
+
+def test_a_misspelt_database_is_told_with_those_that_the_user_may_read(address: str) -> None:
+    with pytest.raises(MongoError, match=r"may not read a database 'shp', but may read shop") as caught:
+        count(address, "reader", database="shp")
+    assert "CALLVIZ_MONGO_DATABASE" in str(caught.value)

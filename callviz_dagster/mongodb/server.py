@@ -92,6 +92,7 @@ def _collection_entry(collection: Collection[Any]) -> Mapping[str, Any]:
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
+        _require_permission(collection)
         if collection.find_one({}, {"_id": 1}) is None:
             raise MongoError(
                 f"{database.name}.{collection.name} holds nothing that this user may see. Check "
@@ -100,15 +101,29 @@ def _collection_entry(collection: Collection[Any]) -> Mapping[str, Any]:
             ) from None
         return {}
     if not names and database.name not in databases:
-        own = [name for name in databases if name not in ("admin", "config", "local")]
         raise MongoError(
-            f"The server has no database {database.name!r}{_has(own)}. Set CALLVIZ_MONGO_DATABASE to the one "
-            "that holds the calls."
+            f"The server has no database {database.name!r}{_has(_own_databases(databases))}. Set "
+            "CALLVIZ_MONGO_DATABASE to the one that holds the calls."
         )
     raise MongoError(
         f"Database {database.name!r} has no collection {collection.name!r}{_has(names)}. Set "
         "CALLVIZ_MONGO_COLLECTION to the one that holds the calls."
     )
+
+
+def _require_permission(collection: Collection[Any]) -> None:
+    """Let a user pass who may read the database, or who may read none.
+
+    Raises:
+        MongoError: the user may read other databases, so the name of this one may be misspelt.
+    """
+    name = collection.database.name
+    readable = _own_databases(_list_databases(collection))
+    if readable and name not in readable:
+        raise MongoError(
+            f"The user in CALLVIZ_MONGO_URI may not read a database {name!r}, but may read {_listed(readable)}. Check "
+            f"CALLVIZ_MONGO_DATABASE, or grant the user the role read on {name}."
+        )
 
 
 def _list_collections(collection: Collection[Any], condition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -129,5 +144,14 @@ def _list_databases(collection: Collection[Any]) -> list[str]:
     return [str(entry.get("name", "")) for entry in reply.get("databases", ())]
 
 
+def _own_databases(names: list[str]) -> list[str]:
+    """Return the databases that are not the server's own."""
+    return [name for name in names if name not in ("admin", "config", "local")]
+
+
 def _has(names: list[str]) -> str:
-    return f" (it has {', '.join(sorted(names)[:_MOST_NAMES])})" if names else ""
+    return f" (it has {_listed(names)})" if names else ""
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:_MOST_NAMES])

@@ -1,0 +1,124 @@
+"""Servers that require TLS, and connection strings that name no server: one sentence, with the remedy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.resolver
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from callviz_dagster.demo.mongod import Server, find_mongod
+from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.settings import Settings
+
+pytestmark = pytest.mark.server
+
+
+def certificate(path: Path) -> Path:
+    """Write a certificate that 127.0.0.1 has signed for itself, and its private key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callviz test")])
+    now = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the certificate of the server, which is its authority, too."""
+    return certificate(tmp_path_factory.mktemp("certificate") / "server.pem")
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory, pem: Path) -> Iterator[int]:
+    """Give the port of a server that requires TLS."""
+    folder = tmp_path_factory.mktemp("tls")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(pem), "--tlsCAFile", str(pem)]
+    options += ["--tlsAllowConnectionsWithoutCertificates", "--nounixsocket", "--quiet"]
+    command = [str(find_mongod()), "--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", str(folder), *options]
+    server = Server(folder, port, f"mongodb://127.0.0.1:{port}/", command)
+    server.start()
+    yield port
+    server.stop()
+
+
+def error(uri: str) -> str:
+    """Return why a server cannot be reached."""
+    with pytest.raises(MongoError) as caught, MongoDB(Settings(mongo_uri=uri)).collection():
+        pass
+    return str(caught.value)
+
+
+QUICK = "serverSelectionTimeoutMS=700"
+
+
+def test_the_file_of_the_authority_is_enough(port: int, pem: Path) -> None:
+    with MongoDB(Settings(mongo_uri=f"mongodb://127.0.0.1:{port}/?tls=true&tlsCAFile={pem}")).collection() as calls:
+        assert calls.estimated_document_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "remedy"),
+    [
+        ("mongodb://127.0.0.1:{port}/?appName=x", "add tls=true to CALLVIZ_MONGO_URI, and tlsCAFile"),
+        ("mongodb://127.0.0.1:{port}/?tls=true", "its certificate is not trusted. Name the file"),
+        ("mongodb://localhost:{port}/?tls=true&tlsCAFile={pem}", "its certificate is for another name"),
+        ("mongodb://127.0.0.1:{port}/?tls=true&tlsCAFile=/nowhere/ca.pem", "with tlsCAFile, cannot be read: /nowhere/"),
+        (
+            "mongodb://127.0.0.1:{port}/?tls=true&tlsCAFile={pem}&tlsCertificateKeyFile=/nowhere/me.pem",
+            "A file that CALLVIZ_MONGO_URI names",
+        ),
+        (
+            "mongodb://127.0.0.1:{port}/?tls=true&tlsCAFile={pem}&authMechanism=MONGODB-X509",
+            "tlsCertificateKeyFile names",
+        ),
+    ],
+    ids=["no tls", "not trusted", "another name", "no authority", "no certificate", "x509 without a certificate"],
+)
+def test_a_mistake_about_tls_is_named_with_its_remedy(port: int, pem: Path, uri: str, remedy: str) -> None:
+    assert remedy in error(f"{uri.format(port=port, pem=pem)}&{QUICK}")
+
+
+def test_tls_where_the_server_has_none(standalone_uri: str) -> None:
+    assert "leave tls=true out" in error(f"{standalone_uri}?tls=true&{QUICK}").lower()
+
+
+def test_a_secondary_is_asked_for_and_there_is_none(mongo_uri: str) -> None:
+    message = error(f"{mongo_uri}&readPreference=secondary&{QUICK}")
+    assert "secondaryPreferred instead of secondary" in message
+
+
+def test_an_srv_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*_: object, **__: object) -> None:
+        """Answer at once, for a name server takes its time."""
+        raise dns.resolver.NXDOMAIN
+
+    monkeypatch.setattr(dns.resolver, "resolve", resolve)
+    assert "no SRV record" in error("mongodb+srv://reader:s3cret@calls.example.invalid/shop")
