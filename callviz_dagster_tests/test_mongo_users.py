@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.mongodb import history
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster_tests.helpers.mongo import snapshot
@@ -78,3 +79,27 @@ def test_a_misspelt_database_is_told_with_those_that_the_user_may_read(address: 
     with pytest.raises(MongoError, match=r"may not read a database 'shp', but may read shop") as caught:
         count(address, "reader", database="shp")
     assert "CALLVIZ_MONGO_DATABASE" in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["reader", "root"])
+def test_a_snapshot_that_cannot_last_is_told_before_the_read(
+    address: str, user: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The size of a collection is known with the role read alone; how long history is kept, to an administrator."""
+    source = "admin" if user == "root" else "shop"
+    settings = Settings(mongo_uri=f"mongodb://{user}:{ENCODED}@{address}/shop?authSource={source}&replicaSet=callviz")
+    with snapshot(settings):
+        assert "keeps a snapshot" not in caplog.text
+    monkeypatch.setattr(history, "BYTES_A_SECOND", 0.01)
+    monkeypatch.setattr(history, "DEFAULT_HISTORY_SECONDS", 301)
+    with snapshot(settings) as read:
+        assert len([*read]) == 1
+    assert f"keeps a snapshot for {300 if user == 'root' else 301} s" in caplog.text
+    assert "minSnapshotHistoryWindowInSeconds, at least" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "kept", "warned"), [(5.9, 300, False), (6.1, 300, True), (6.1, 600, False), (0, 0, False)]
+)
+def test_a_read_may_take_as_long_as_history_is_kept(gigabytes: float, kept: int, warned: bool) -> None:
+    assert bool(history.why_too_short(int(gigabytes * 1e9), kept)) is warned

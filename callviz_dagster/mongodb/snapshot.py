@@ -21,6 +21,7 @@ from pymongo.cursor import CursorType, RawBatchCursor
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from callviz_dagster.mongodb.errors import REFUSED, SNAPSHOT_GONE, ReadLostError, not_of_mongodb, passes, reason_of
+from callviz_dagster.mongodb.history import collection_bytes, history_seconds, why_too_short
 from callviz_dagster.mongodb.indexes import StartTimeIndex, find_index
 from callviz_dagster.mongodb.raw_batches import identifier, last_document, unpack_quickly, without_first
 from callviz_dagster.mongodb.server import Server
@@ -108,6 +109,8 @@ class SnapshotSession:
             counted.set_result(self.count(condition, index.name if index else None))
             expected = counted.result()
         else:
+            if warning := why_too_short(collection_bytes(self.collection), history_seconds(self.collection)):
+                self.log.warning(warning)
             expected = self.collection.estimated_document_count()
             counted = self.count_in_background(condition, None)
         return SnapshotRead(self, condition, index.name if index else None, expected, counted)
