@@ -20,7 +20,7 @@ SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 BUILD := hatchling\neditables\n
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test-fast test test-all soak benchmark lint docs lock release-check clean writable
+.PHONY: help demo dev test-fast test test-all soak benchmark check-tableau lint docs lock release-check clean writable
 
 help: ## print what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster 
 
 benchmark: $(VENV)/.dev ## time a refresh of a million calls against other ways from MongoDB to a file
 	@$(BIN)/python -m benchmarks.peers
+
+check-tableau: $(VENV)/.dev ## publish the packed workbook into a sandbox project of your Tableau server (PROJECT=path)
+	@$(BIN)/python -m callviz_dagster.tableau_server.check --project "$(PROJECT)"
 
 lint: $(VENV)/.dev ## check style, formatting, types, layers, complexity, and the files that hosting sites read
 	@$(BIN)/ruff check .

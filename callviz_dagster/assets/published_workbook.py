@@ -4,7 +4,6 @@ What belongs elsewhere: publishing itself (`tableau_server/`), what it shares wi
 (`tableau_server.py`), the nodes of the sheets (`tableau.py`).
 """
 
-import zipfile
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -29,7 +28,7 @@ from callviz_dagster.assets.tableau_server import (
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
 from callviz_dagster.tableau.model import Workbook, read
-from callviz_dagster.tableau.pack import without_snapshot
+from callviz_dagster.tableau.pack import packed_workbook, without_snapshot
 from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
 from callviz_dagster.tableau_server.validation import validate
 
@@ -71,12 +70,6 @@ def published_workbook(
 def content_digest(file: IO[bytes], record: PublishedRecord) -> str:
     """Return a digest of a package's workbook, but for the snapshot that it names, and of the rows of `calls.csv`."""
     return digest_of(without_snapshot(packed_workbook(file)), record.inputs(TWBX_NAME)[CALLS_CSV].sha256)
-
-
-def packed_workbook(file: IO[bytes]) -> bytes:
-    """Return the workbook inside a package."""
-    with zipfile.ZipFile(file) as archive:
-        return archive.read(next(name for name in archive.namelist() if name.endswith(".twb")))
 
 
 def _matches(settings: Settings, published: PublishedItem, workbook: Workbook) -> dg.AssetCheckResult:

@@ -82,6 +82,16 @@ def packed_snapshot(workbook_xml: bytes) -> str:
     return unescape(match["value"], {"&apos;": "'", "&quot;": '"'}).strip('"') if match else ""
 
 
+def packed_workbook(package: IO[bytes]) -> bytes:
+    """Return the workbook inside a .twbx.
+
+    Raises:
+        zipfile.BadZipFile: it is none.
+    """
+    with zipfile.ZipFile(package) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith(".twb")))
+
+
 def without_snapshot(workbook_xml: bytes) -> bytes:
     """Return a packed workbook without its snapshot: the same bytes while workbook and columns are the same."""
     return _SNAPSHOT_PARAMETER.sub("", _decoded(workbook_xml)).encode()

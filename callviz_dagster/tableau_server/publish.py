@@ -167,7 +167,7 @@ def _is_unchanged(item: Item, recorded: RecordedItem | None, digest: str) -> boo
     return (
         recorded is not None
         and recorded.luid == item.luid
-        and recorded.digest == digest
+        and recorded.digest == digest != ""
         and item.updated_at is not None
         and recorded.updated_at == item.updated_at.isoformat()
     )
