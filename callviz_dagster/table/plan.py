@@ -13,12 +13,13 @@ from typing import Any
 from callviz_dagster.contract import CONTRACT_NAMES, Column, Kind, table_columns, widen
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.profile import Field, Profile, path_from_json, path_to_json
-from callviz_dagster.documents.recognition.names import duration_unit
+from callviz_dagster.documents.recognition.evidence import Evidence
+from callviz_dagster.documents.recognition.facts import Source
 from callviz_dagster.documents.text import csv_header
 from callviz_dagster.documents.values import Secrets, dotted, field_name, plain_path
 from callviz_dagster.documents.walker import Path
 from callviz_dagster.table.options import TableOptions
-from callviz_dagster.table.roles import choose_roles
+from callviz_dagster.table.roles import Recognized, Roles, choose_roles
 
 ID = (b"_id",)
 NO_NAME = "unnamed"
@@ -58,16 +59,28 @@ class Plan:
     """How documents become rows."""
 
     options: TableOptions
-    roles: Mapping[str, tuple[Path, ...]]
-    """For each role the fields that may play it, in the order in which they are tried."""
-    usual: Mapping[str, Path]
-    """For each role the field that plays it in most documents; taking another is noted in `repairs`."""
+    recognized: Recognized
     fields: tuple[FieldColumn, ...]
     grouped: tuple[str, ...] = ()
     """Fields that go into `other_fields` together, as dotted paths; the first hundred of them."""
     other_fields: bool = False
     unseen: tuple[str, ...] = ()
     """Fields that settings drop or pseudonymize and that no document has, as far as is known: perhaps misspelled."""
+
+    @property
+    def roles(self) -> Mapping[str, tuple[Path, ...]]:
+        """For each role the fields that may play it, in the order in which they are tried."""
+        return self.recognized.roles.paths
+
+    @property
+    def usual(self) -> Mapping[str, Path]:
+        """For each role the field that plays it in most documents; taking another is noted in `repairs`."""
+        return self.recognized.roles.usual
+
+    @property
+    def clocks(self) -> Mapping[str, Path]:
+        """For each role whose field holds a date alone, the field that holds the time of day."""
+        return self.recognized.roles.clocks
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -77,15 +90,25 @@ class Plan:
     @property
     def hidden(self) -> frozenset[Path]:
         """Fields that have no column of their own: `_id`, and the first choice of each role, which is the role."""
-        return frozenset({ID, *(paths[0] for paths in self.roles.values() if paths)})
+        return _hidden(self.recognized.roles)
 
     def duration_unit(self, path: Path) -> str:
-        """Return the unit of a stored duration, `s` or `ms`."""
-        return self.options.duration_unit or duration_unit(field_name(path[-1]))
+        """Return the unit of a stored duration: `s`, `ms`, `us`, `ns`, `min` or `h`."""
+        return self.recognized.roles.units[path]
+
+
+def _hidden(roles: Roles) -> frozenset[Path]:
+    return frozenset({ID, *(paths[0] for paths in roles.paths.values() if paths), *roles.clocks.values()})
 
 
 def make_plan(
-    profile: Profile, options: TableOptions, published: Sequence[FieldColumn] = (), *, grouped_before: bool = False
+    profile: Profile,
+    options: TableOptions,
+    published: Sequence[FieldColumn] = (),
+    *,
+    evidence: Evidence | None = None,
+    chosen_before: Mapping[str, tuple[Source, ...]] | None = None,
+    grouped_before: bool = False,
 ) -> Plan:
     """Plan the table of these documents.
 
@@ -93,6 +116,8 @@ def make_plan(
         profile: the fields that the documents have.
         options: the options of the table.
         published: the documents' fields that are columns of the table published last; they stay, in their order.
+        evidence: the sample of the documents; without one, the fields' names alone decide which play roles.
+        chosen_before: the fields that played the roles in the table published last; they stay while they fit.
         grouped_before: whether the table published last had `other_fields`.
 
     Raises:
@@ -101,13 +126,13 @@ def make_plan(
     """
     secrets = options.secrets
     known = {path: field for path, field in profile.ordered() if not secrets.drops(plain_path(path))}
-    roles = choose_roles(known, profile.documents, options, [column.path for column in published])
-    hidden = {ID, *(paths[0] for paths in roles.paths.values() if paths)}
-    fields, grouped = _field_columns(known, hidden, options, published)
+    recognized = choose_roles(
+        known, profile.documents, options, [column.path for column in published], evidence, chosen_before
+    )
+    fields, grouped = _field_columns(known, _hidden(recognized.roles), options, published)
     return Plan(
         options,
-        roles.paths,
-        roles.usual,
+        recognized,
         fields,
         (*(dotted((*path, b"*")) for path in profile.forgotten), *grouped)[:100],
         bool(grouped or profile.forgotten or grouped_before),
@@ -131,7 +156,7 @@ def _unseen(profile: Profile, paths: Iterable[str]) -> tuple[str, ...]:
 
 def _field_columns(
     known: Mapping[Path, Field],
-    hidden: set[Path],
+    hidden: frozenset[Path],
     options: TableOptions,
     published: Sequence[FieldColumn],
 ) -> tuple[tuple[FieldColumn, ...], tuple[str, ...]]:

@@ -1,22 +1,27 @@
-"""Which field of the documents plays which role: the fields of each role, in the order in which they are tried.
+"""Which field of the documents plays which role: what is set by hand, and what is recognized for the rest.
 
-Pure. What belongs elsewhere: known names (`documents/recognition/names.py`), the other columns (`table/plan.py`).
+Pure. What belongs elsewhere: recognizing (`documents/recognition/`), the other columns (`table/plan.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from callviz_dagster.contract import ROLES
-from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.profile import Field
-from callviz_dagster.documents.recognition.names import FIELD_NAMES, LAST_RESORT, WRAPPERS, folded
-from callviz_dagster.documents.values import dotted, field_name, plain_path
+from callviz_dagster.documents.recognition.candidates import Fields
+from callviz_dagster.documents.recognition.choice import Choice, Wishes, choose
+from callviz_dagster.documents.recognition.evidence import Evidence
+from callviz_dagster.documents.recognition.facts import Facts, Source
+from callviz_dagster.documents.recognition.report import ROLE_NAMES, setting_line, shown
+from callviz_dagster.documents.values import dotted, plain_path
 from callviz_dagster.documents.walker import Path
 from callviz_dagster.table.options import PlanError, TableOptions
 
-_NEARLY_ALL = 0.8
+NONE = "none"
+"""What a setting says of a role that the records do not have."""
+_MOST = 10
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,29 @@ class Roles:
     """For each role the fields that may play it, in the order in which they are tried."""
     usual: Mapping[str, Path]
     """For each role the field that plays it in most documents; taking another is noted in `repairs`."""
+    clocks: Mapping[str, Path] = field(default_factory=dict)
+    """For each role whose field holds a date alone, the field that holds the time of day."""
+    units: Mapping[Path, str] = field(default_factory=dict)
+    """For each field of durations its unit."""
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """The roles, with all that explains them."""
+
+    roles: Roles
+    choice: Choice
+    fields: Fields
 
 
 def choose_roles(
-    known: Mapping[Path, Field], documents: int, options: TableOptions, published: Sequence[Path]
-) -> Roles:
+    known: Mapping[Path, Field],
+    documents: int,
+    options: TableOptions,
+    published: Sequence[Path] = (),
+    evidence: Evidence | None = None,
+    before: Mapping[str, tuple[Source, ...]] | None = None,
+) -> Recognized:
     """Choose the fields of all roles.
 
     Args:
@@ -39,127 +62,95 @@ def choose_roles(
         documents: how many documents there are.
         options: the options of the table.
         published: the fields that are columns of the table published last.
+        evidence: the sample of the documents; without one, names alone decide.
+        before: what was chosen the last time; it stays while it fits.
 
     Raises:
         PlanError: no field is recognized as the start time, several could be meant, or a setting names a field
             that no document has.
     """
-    roles = {role: _role_paths(role, known, options, published) for role in ROLES}
-    if not roles["start_time"] and documents:
-        raise PlanError(_no_start_time(known, documents))
-    for role, paths in roles.items():
-        if paths and options.secrets.hides(plain_path(paths[0])):
-            raise PlanError(
-                f"CALLVIZ_PSEUDONYMIZE names {plain_path(paths[0])}, which is the {role.replace('_', ' ')} of the "
-                f"calls; leave it out, or name another field with CALLVIZ_FIELD_{role.upper()}."
-            )
-        roles[role] = tuple(path for path in paths if not options.secrets.hides(plain_path(path)))
-    return Roles(roles, {role: _usual_path(paths, known) for role, paths in roles.items() if paths})
+    fixed = {role: _set_by_hand(role, name, known, published) for role, name in options.role_fields.items()}
+    facts = Facts((evidence or Evidence()).without(options.secrets), options.source_timezone, options.date_order)
+    hidden = frozenset(path for path in known if options.secrets.hides(plain_path(path)))
+    fields = Fields(known, documents, facts, hidden)
+    choice = choose(fields, Wishes(fixed, options.duration_unit, before or {}))
+    if "start_time" in choice.ambiguous and "start_time" not in fixed:
+        raise PlanError(_ambiguous(choice.ambiguous["start_time"]))
+    if not choice.roles["start_time"] and documents:
+        raise PlanError(_no_start_time(choice, fields))
+    for role, some in choice.roles.items():
+        for path in some[0] if some else ():
+            if path in hidden:
+                raise PlanError(
+                    f"CALLVIZ_PSEUDONYMIZE names {plain_path(path)}, which is the {ROLE_NAMES[role]} of the calls; "
+                    f"leave it out, or name another field with CALLVIZ_FIELD_{role.upper()}."
+                )
+    return Recognized(_as_paths(choice, hidden), choice, fields)
 
 
-def _role_paths(
-    role: str, known: Mapping[Path, Field], options: TableOptions, published: Sequence[Path]
-) -> tuple[Path, ...]:
-    """Return the fields that may play a role, in the order in which they are tried."""
-    chosen = options.role_fields.get(role)
-    if chosen is not None:
-        return _set_by_hand(role, chosen, known, published)
-    return _recognized(role, known)
+def _as_paths(choice: Choice, hidden: frozenset[Path]) -> Roles:
+    return Roles(
+        {role: tuple(source[0] for source in choice.roles.get(role, ()) if source[0] not in hidden) for role in ROLES},
+        {role: source[0] for role, source in choice.usual.items()},
+        {role: some[0][1] for role, some in choice.roles.items() if some and len(some[0]) > 1},
+        {path: unit.unit for path, unit in choice.units.items()},
+    )
 
 
-def _set_by_hand(role: str, chosen: str, known: Mapping[Path, Field], published: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the field that a setting names, also where its name has dots.
+def _set_by_hand(role: str, chosen: str, known: Mapping[Path, Field], published: Sequence[Path]) -> tuple[Source, ...]:
+    """Return what a setting names: a field, also one with dots in its name, or a date and a time of day.
 
     Raises:
         PlanError: no document has such a field.
     """
-    literal, nested = (chosen.encode(),), tuple(part.encode() for part in chosen.split("."))
-    paths = tuple(path for path in dict.fromkeys((literal, nested)) if path in known)
-    if not paths and known and nested not in published:
-        raise PlanError(
-            f"CALLVIZ_FIELD_{role.upper()} names {chosen}, which no document has. "
-            f"The documents' fields are: {_some(dotted(path) for path in known)}."
+    if chosen == NONE:
+        return ()
+    paths = _fields_named(chosen, known)
+    if paths:
+        return tuple((path,) for path in paths)
+    nested = tuple(part.encode() for part in chosen.split("."))
+    if "+" in chosen and role.endswith("_time"):
+        parts = [_fields_named(part.strip(), known) for part in chosen.split("+")]
+        if len(parts) == 2 and all(parts):
+            return ((parts[0][0], parts[1][0]),)
+    elif not known or nested in published:
+        return ((nested,),)
+    if not known:
+        return (tuple(tuple(name.encode() for name in part.strip().split(".")) for part in chosen.split("+")),)
+    raise PlanError(
+        f"CALLVIZ_FIELD_{role.upper()} names {chosen}, which no document has. "
+        f"The documents' fields are: {_some(dotted(path) for path in known)}."
+    )
+
+
+def _fields_named(name: str, known: Mapping[Path, Field]) -> list[Path]:
+    literal, nested = (name.encode(),), tuple(part.encode() for part in name.split("."))
+    return [path for path in dict.fromkeys((literal, nested)) if path in known]
+
+
+def _ambiguous(sources: Sequence[Source]) -> str:
+    lines = " or ".join(setting_line("start_time", source) for source in sources)
+    return f"More than one field could be the start time: {_some(sorted(map(shown, sources)))}. Set {lines}."
+
+
+def _no_start_time(choice: Choice, fields: Fields) -> str:
+    """Say which fields hold times or are called like one, with a value of each, and what to set."""
+    found = [one for one in choice.candidates["start_time"] if one.present][:_MOST]
+    if not found:
+        return (
+            "No field was recognized as the start time of the calls. "
+            f"The documents' fields are: {_some(dotted(path) for path in fields.known)}. "
+            "Set CALLVIZ_FIELD_START_TIME to the field that holds it (a dotted path)."
         )
-    return paths or (nested,)
-
-
-def _recognized(role: str, known: Mapping[Path, Field]) -> tuple[Path, ...]:
-    """Return the fields that are recognized by their names, best first."""
-    ranks: dict[str, int] = {}
-    for rank, name in enumerate(FIELD_NAMES[role]):
-        ranks.setdefault(folded(name), rank)
-
-    def rank_of(path: Path) -> tuple[int, int]:
-        """Place in the order of the names: first the names as compared, then as they are spelled."""
-        name = field_name(path[-1])
-        spellings = FIELD_NAMES[role]
-        return ranks[folded(name)], spellings.index(name) if name in spellings else len(spellings)
-
-    named = [path for path in known if el.REPEAT not in path[-1] and folded(field_name(path[-1])) in ranks]
-    top = [path for path in named if len(path) == 1]
-    wrapped = [path for path in named if len(path) == 2 and folded(field_name(path[0])) in WRAPPERS]
-    candidates = top + _of_one_wrapper(role, wrapped, top, known, rank_of)
-
-    def place(path: Path) -> tuple[bool, bool, int, tuple[int, int]]:
-        last_resort = folded(field_name(path[-1])) in LAST_RESORT
-        return _mostly_contains(known[path]), last_resort, len(path), rank_of(path)
-
-    return tuple(sorted(candidates, key=place))
-
-
-def _mostly_contains(found: Field) -> bool:
-    """Tell whether most values of a field are documents or arrays, which are not what a role needs."""
-    containers = sum(found.types.get(kind, 0) for kind in (el.FLATTENED, el.DOCUMENT, el.ARRAY))
-    return 2 * containers > found.present
-
-
-def _of_one_wrapper(
-    role: str,
-    wrapped: Sequence[Path],
-    top: Sequence[Path],
-    known: Mapping[Path, Field],
-    rank_of: Callable[[Path], tuple[int, int]],
-) -> list[Path]:
-    """Return those of the nested fields that stand in one document with the one whose name comes first.
-
-    Raises:
-        PlanError: several are named alike, no one of them is in nearly all documents that have any, and at the
-            top level of the documents there is not mostly another.
-    """
-    if not wrapped:
-        return []
-    first = min(rank_of(path)[0] for path in wrapped)
-    best = sorted((path for path in wrapped if rank_of(path)[0] == first), key=lambda path: -known[path].present)
-    counts = {path[:-1]: known[path].present for path in reversed(best)}
-    parent = best[0][:-1]
-    if counts[parent] < _NEARLY_ALL * sum(counts.values()):
-        if max((known[path].present for path in top), default=0) >= sum(counts.values()):
-            return []
-        raise PlanError(
-            f"More than one field could be the {role.replace('_', ' ')}: {_some(map(dotted, sorted(best)))}. "
-            f"Name the one that is with CALLVIZ_FIELD_{role.upper()}."
-        )
-    return [path for path in wrapped if path[:-1] == parent]
-
-
-def _usual_path(paths: Sequence[Path], known: Mapping[Path, Field]) -> Path:
-    """Return the field that plays the role in most documents: the first that half of those have that have any."""
-    counts = [known[path].present if path in known else 0 for path in paths]
-    return next(path for path, count in zip(paths, counts, strict=True) if 2 * count >= max(counts))
-
-
-def _no_start_time(known: Mapping[Path, Field], documents: int) -> str:
-    times = [path for path, found in known.items() if el.DATE in found.types]
-    words = ("time", "date", "start", "stamp", "_at", "begin")
-    times += [p for p in known if p not in times and any(word in dotted(p).lower() for word in words)]
-    if times:
-        seen = ", ".join(f"{dotted(p)} (in {known[p].present:,} of {documents:,} documents)" for p in times[:10])
-        candidates = f"Fields that look like times: {seen}."
-    else:
-        candidates = f"The documents' fields are: {_some(dotted(path) for path in known)}."
+    seen = []
+    for one in found:
+        example = ", ".join(fields.facts.examples(one.source[-1], 1))
+        words = f"{shown(one.source)} (in {one.present:,} of {fields.documents:,} documents"
+        seen.append(words + (f", for example {example})" if example else ")"))
+    lines = " or ".join(setting_line("start_time", one.source) for one in found[:3])
     return (
-        f"No field was recognized as the start time of the calls. {candidates} "
-        f"Set CALLVIZ_FIELD_START_TIME to the field that holds it (a dotted path)."
+        f"No field was recognized as the start time of the calls. Fields that hold times: {', '.join(seen)}. "
+        f"Set {lines}."
     )
 
 

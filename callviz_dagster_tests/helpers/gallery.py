@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from callviz_dagster.documents import labels as known_labels
-from callviz_dagster.documents.recognition import names as vocabulary
+from callviz_dagster.documents.recognition import vocabulary
 from callviz_dagster_tests.helpers.awkward import (
     CLEAN_ROW,
     Case,

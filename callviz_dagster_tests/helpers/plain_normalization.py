@@ -40,6 +40,7 @@ NAMES = {
     "call_type": ["call_type", "type", "direction"],
     "status": ["status", "state"],
 }
+WEAKER_NAMES = {"date": 1, "createdAt": 2}
 WRAPPER = "call"
 LABELS = {
     "call_type": {"Incoming": "incoming", "OUT_BOUND": "outbound", "voice mail": "voicemail"},
@@ -395,8 +396,9 @@ def order_of(role: str, seen: Mapping[Path, Counter[int]]) -> list[Path]:
         contain = sum(kinds[kind] for kind in (FLAT, raw.DOCUMENT, raw.ARRAY))
         name = decoded(path[-1][0])
         nested = len(path) == 2 and path[0] == (WRAPPER.encode(), 1)
-        if name in NAMES[role] and path[-1][1] == 1 and (len(path) == 1 or nested):
-            ranked.append((2 * contain > there, name == "createdAt", len(path), NAMES[role].index(name), path))
+        if there and name in NAMES[role] and path[-1][1] == 1 and (len(path) == 1 or nested):
+            strength = 0.5 if nested and name == "date" else WEAKER_NAMES.get(name, 0)  # a call's date says more
+            ranked.append((2 * contain > there, strength, len(path), NAMES[role].index(name), path))
     return [path for *_, path in sorted(ranked)]
 
 

@@ -1,0 +1,422 @@
+"""Which fields play which roles: start, end, duration and its unit as the set that fits together best. Pure.
+
+What belongs elsewhere: what speaks for one field by itself (`recognition/candidates.py`), type and status
+(`recognition/labels.py`), what is doubtful of the choice (`recognition/doubts.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from callviz_dagster.documents.recognition.candidates import (
+    RECORD_CONFIRMED,
+    Candidate,
+    Fields,
+    confirmed_record,
+    duration_candidates,
+    end_candidates,
+    is_later,
+    start_candidates,
+)
+from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Source, share
+from callviz_dagster.documents.recognition.label_choice import choose_labels
+from callviz_dagster.documents.recognition.names import Strength, name_of
+from callviz_dagster.documents.recognition.vocabulary import Word
+from callviz_dagster.documents.walker import Path
+
+FORMAT_VERSION = 1
+"""Of the JSON form of a choice."""
+
+_LATER = -6.0
+"""What it takes away from a time that only calls reach that were answered."""
+_MOST = 8
+_LEAST = {"start_time": -12.0, "end_time": -6.0, "duration": 0.0}
+"""Candidates with fewer points are not tried."""
+"""So many candidates of each role are tried together."""
+_GAP = 0.5
+"""Fewer points between two candidates do not tell them apart."""
+_NEARLY_ALL = 0.8
+_NEAR, _VERY_NEAR = 4 * 3600.0, 120.0
+"""Seconds: two times of one call are hours apart at most, and two names of its start minutes."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a stored duration, and how it was known."""
+
+    unit: str
+    """`s`, `ms`, `us`, `ns`, `min` or `h`."""
+    known_by: str
+    """`setting`, `name`, `data`, `form` or `default`."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen."""
+
+    roles: Mapping[str, tuple[Source, ...]]
+    """For each role of `vocabulary.FIELD_NAMES` what plays it, in the order in which it is tried."""
+    usual: Mapping[str, Source]
+    """For each role what plays it in most documents."""
+    units: Mapping[Path, Unit] = field(default_factory=dict)
+    """For each field of durations its unit."""
+    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    """For each role everything that was looked at, best first."""
+    by_setting: frozenset[str] = frozenset()
+    """Roles whose field, or that there is none, was set by hand."""
+    ambiguous: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    """Roles for which several fields could be meant."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the next refresh starts from as plain JSON data."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "roles": {
+                role: [[[name.decode(errors="surrogateescape") for name in path] for path in source] for source in some]
+                for role, some in self.roles.items()
+            },
+        }
+
+
+def chosen_before(data: Mapping[str, Any] | None) -> dict[str, tuple[Source, ...]]:
+    """Return what a choice was, from what `Choice.to_json` gave; nothing where that is of another version."""
+    if not data or data.get("format_version") != FORMAT_VERSION:
+        return {}
+    return {
+        role: tuple(
+            tuple(tuple(n.encode(errors="surrogateescape") for n in path) for path in source) for source in some
+        )
+        for role, some in data["roles"].items()
+    }
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is known before the data are looked at."""
+
+    fixed: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    """Roles set by hand; an empty tuple where the records have no such field."""
+    unit: str | None = None
+    """The unit of durations, set by hand."""
+    before: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    """What was chosen the last time."""
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Start, end and duration that were judged together."""
+
+    points: float
+    start: Candidate | None
+    end: Candidate | None
+    duration: Candidate | None
+
+
+def choose(fields: Fields, wishes: Wishes | None = None) -> Choice:
+    """Choose the fields of all roles."""
+    wishes = wishes or Wishes()
+    facts = fields.facts
+    starts, ends, durations = _time_candidates(fields, wishes)
+    best = _best_set(facts, starts, ends, durations, wishes)
+    candidates = {"start_time": tuple(starts), "end_time": tuple(ends), "duration": tuple(durations)}
+    ambiguous = {}
+    if best.start and (rivals := _rivals(best.start, starts)):
+        ambiguous["start_time"] = (best.start.source, *rivals)
+    roles: dict[str, tuple[Source, ...]] = {
+        "start_time": _starts_to_try(facts, best, starts),
+        "end_time": _to_try("end_time", facts, best.end, ends),
+        "duration": _to_try("duration", facts, best.duration, durations),
+    }
+    units = {source[0]: unit_of(facts, source[0], wishes.unit, best.start, best.end) for source in roles["duration"]}
+    labels = choose_labels(
+        fields, wishes.fixed, wishes.before, {path for some in roles.values() for s in some for path in s}
+    )
+    roles |= labels.roles | dict(wishes.fixed)
+    for source in roles["duration"]:
+        units.setdefault(source[0], unit_of(facts, source[0], wishes.unit, best.start, best.end))
+    return Choice(
+        roles,
+        {role: _usual(some, fields) for role, some in roles.items() if some},
+        units,
+        candidates | labels.candidates,
+        frozenset(wishes.fixed),
+        ambiguous | labels.ambiguous,
+    )
+
+
+def _time_candidates(fields: Fields, wishes: Wishes) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:
+    starts, ends, durations = start_candidates(fields), end_candidates(fields), duration_candidates(fields)
+    starts = _with_relations(fields.facts, starts)
+    if starts and ends and any(one.name.strengths["duration"] for one in durations):
+        for one in durations:
+            fields.facts.settle_two_parts(one.path, starts[0].source, ends[0].source)
+        durations = duration_candidates(fields)
+    return starts, ends, durations
+
+
+def _with_relations(facts: Facts, starts: list[Candidate]) -> list[Candidate]:
+    """Return the candidates for the start with what other times say of them, best first."""
+    found = []
+    for one in starts:
+        points = one.points
+        if one.name.strengths["start_time"] == Strength.RECORD and not one.name.changed and len(facts):
+            confirmed = confirmed_record(facts, one, starts)
+            points += RECORD_CONFIRMED if confirmed else -2.0 if confirmed is False else 0.0
+        found.append(dataclasses.replace(one, points=points))
+    related = [
+        dataclasses.replace(
+            one, points=one.points + _LATER * _is_answer(facts, one, found) - _unfilled(facts, one, found)
+        )
+        for one in found
+    ]
+    return sorted(related, key=lambda one: -one.points)
+
+
+def _is_answer(facts: Facts, one: Candidate, starts: list[Candidate]) -> bool:
+    """Tell whether another time of the call is its start, and this one a moment that only some calls reach."""
+    return any(
+        other is not one
+        and is_later(facts, one, other)
+        and (other.name.strengths["start_time"] >= Strength.WEAK or (one.name.answer and other.points > 2))
+        for other in starts
+    )
+
+
+def _unfilled(facts: Facts, one: Candidate, starts: list[Candidate]) -> float:
+    """Return what it takes away that documents have neither this time nor another that stands in for it."""
+    if not len(facts):
+        return 0.0
+    known = facts.times(one.source).known.copy()
+    for other in starts:
+        if other.points > 1 and _may_stand_in("start_time", one, other) and _fills(facts, one, other, None):
+            known |= facts.times(other.source).known
+    return 8.0 * (1 - float(np.mean(known)))
+
+
+def _best_set(
+    facts: Facts, starts: list[Candidate], ends: list[Candidate], durations: list[Candidate], wishes: Wishes
+) -> _Set:
+    """Return the start, end and duration that fit together best."""
+    tried = {
+        role: _tried(role, some, wishes, len(facts) > 0)
+        for role, some in (("start_time", starts), ("end_time", ends), ("duration", durations))
+    }
+    best = _Set(-np.inf, None, None, None)
+    for start, end in itertools.product(tried["start_time"], tried["end_time"]):
+        if start and end and start.source == end.source:
+            continue
+        pair = (
+            _alone(start, 0.0)
+            + _alone(end, _missing(ends, "end_time", len(facts) > 0))
+            + _pair_points(facts, start, end)
+        )
+        for duration in tried["duration"]:
+            points = pair + _alone(duration, _missing(durations, "duration", len(facts) > 0))
+            points += _duration_points(facts, duration, start, end, wishes.unit)
+            if points > best.points + 1e-9:
+                best = _Set(points, start, end, duration)
+    return best
+
+
+def _tried(role: str, some: list[Candidate], wishes: Wishes, sampled: bool) -> list[Candidate | None]:
+    if role in wishes.fixed:
+        fixed = wishes.fixed[role]
+        return [_of(fixed[0], some)] if fixed else [None]
+    stays = [one for one in some if one.source in wishes.before.get(role, ())[:1]]
+    usable: list[Candidate | None] = [
+        one for one in some[:_MOST] if one.points > (_LEAST[role] if sampled else -np.inf)
+    ]
+    if role == "end_time" and _missing(some, role, sampled):
+        usable = [one for one in usable if one and one.name.strengths[role]]
+    return [*stays[:1], *(one for one in usable if one not in stays[:1]), None] if usable or stays else [None]
+
+
+def _of(source: Source, some: Sequence[Candidate]) -> Candidate:
+    """Return the candidate of a source; one made up where the source is none."""
+    found = next((one for one in some if one.source == source), None)
+    return found or Candidate(source, name_of(source[0]), 0, 0.0, 0.0)
+
+
+def _alone(candidate: Candidate | None, missing: float) -> float:
+    return missing if candidate is None else candidate.points
+
+
+def _missing(some: Sequence[Candidate], role: str, sampled: bool) -> float:
+    """Return what it costs to leave a role empty: much where a field is called like it and can be read."""
+    named = [
+        one
+        for one in some
+        if one.name.strengths[role] >= Strength.WORDS
+        and not one.name.foreign
+        and (not sampled or (one.points > 0 and one.cover > 0))
+    ]
+    return -15.0 if named else 0.0
+
+
+def _pair_points(facts: Facts, start: Candidate | None, end: Candidate | None) -> float:
+    if start is None:
+        return -30.0
+    if end is None:
+        return 0.0
+    seconds, both = facts.elapsed(start.source, end.source)
+    if not both.any():
+        return 0.0
+    seconds = seconds[both]
+    backwards = float(np.mean(seconds < 0))
+    points = 3.0 * (1 - backwards) - 12.0 * backwards
+    if len(seconds) >= 5 and np.mean(seconds == 0) > 0.9:
+        points -= 3.0
+    return points - (4.0 if np.median(seconds) > 2 * 86_400 else 0.0)
+
+
+def _duration_points(
+    facts: Facts, duration: Candidate | None, start: Candidate | None, end: Candidate | None, wished: str | None
+) -> float:
+    if duration is None or start is None:
+        return 0.0
+    unit = unit_of(facts, duration.path, wished, start, end)
+    fit = facts.fit(duration.path, unit.unit, start.source, end.source) if end else None
+    if fit is None:
+        return -3.0 if too_large(facts, duration.path, unit.unit) else 0.0
+    points = 4.0 * fit.equal + fit.within - 6.0 * (1 - fit.within)
+    if end and end.name.strengths["end_time"] == Strength.NONE:
+        # A time that its name does not call the end is one where a stored duration proves it.
+        proven = fit.exact >= 0.9 and fit.documents >= 3 and not duration.name.says(Word.PART, Word.OTHER)
+        points += 8.0 if proven else -12.0
+    return points
+
+
+def too_large(facts: Facts, path: Path, unit: str) -> bool:
+    """Tell whether durations are larger than those of calls, so that their unit is doubtful.
+
+    Half of them longer than three hours, or nine tenths longer than one hour, and they are no calls in this unit.
+    """
+    numbers = facts.numbers(path)
+    usable = numbers.known & (numbers.values > 0) & ~numbers.clock
+    if np.count_nonzero(usable) < 3:
+        return False
+    seconds = numbers.values[usable] * SECONDS[unit]
+    return bool(np.median(seconds) > 3 * 3600 or np.quantile(seconds, 0.1) > 3600)
+
+
+def unit_of(facts: Facts, path: Path, wished: str | None, start: Candidate | None, end: Candidate | None) -> Unit:
+    """Return the unit of a field of durations: the one set, or named, or that the data show, or seconds."""
+    if wished:
+        return Unit(wished, "setting")
+    if named := name_of(path).unit:
+        return Unit(named, "name")
+    shown = unit_by_data(facts, path, start.source, end.source) if start and end else None
+    if shown:
+        return Unit(shown, "data")
+    clock = facts.numbers(path).clock
+    return Unit("s", "form" if clock.any() and clock.sum() == facts.numbers(path).known.sum() else "default")
+
+
+def unit_by_data(facts: Facts, path: Path, start: Source, end: Source) -> str | None:
+    """Return the unit in which a stored duration agrees with end − start, where only one does; None for no answer."""
+    fits = {unit: facts.fit(path, unit, start, end) for unit in SECONDS}
+    usable = {unit: fit for unit, fit in fits.items() if fit is not None}
+    if not usable:
+        return None
+    plain = usable["s"]
+    if plain.equal >= 0.5 or (plain.within >= 0.9 and plain.ratio > 0.02 and not _equal_in_larger(usable)):
+        return "s" if plain.equal >= 0.8 else None
+    best = max(usable, key=lambda unit: (usable[unit].equal, -abs(usable[unit].ratio - 1)))
+    fit = usable[best]
+    if fit.equal >= 0.8 and (fit.documents >= 3 or SECONDS[best] < 1):
+        return best
+    # Talk times are shorter than end − start: the largest unit below seconds in which none is longer.
+    for unit in ("ms", "us", "ns"):
+        if plain.within < 0.5 and usable[unit].within >= 0.9 and 0.1 <= usable[unit].ratio <= 1.1:
+            return unit
+    return None
+
+
+def _equal_in_larger(fits: Mapping[str, Fit]) -> bool:
+    return any(fits[unit].equal >= 0.8 and fits[unit].documents >= 3 for unit in ("min", "h"))
+
+
+def _starts_to_try(facts: Facts, best: _Set, starts: list[Candidate]) -> tuple[Source, ...]:
+    """Return the start, and the fields that fill it where it is empty."""
+    if best.start is None:
+        return ()
+    chosen = best.start
+    end = best.end.source if best.end else None
+    others = [
+        one.source
+        for one in starts
+        if _may_stand_in("start_time", chosen, one) and not one.name.changed and _fills(facts, chosen, one, end)
+    ]
+    return (chosen.source, *others)
+
+
+def _may_stand_in(role: str, chosen: Candidate, other: Candidate) -> bool:
+    """Tell whether the name of a field allows that it plays a role where the chosen one is empty."""
+    name = other.name
+    if other is chosen or len(other.source) > 1 or len(chosen.source) > 1 or name.foreign or name.says(Word.PLANNED):
+        return False
+    least = Strength.RECORD if role == "start_time" else Strength.WORDS
+    odd = name.strengths[role] < Strength.EXACT and name.says(Word.OTHER, Word.PERSONAL, Word.PART)
+    return name.strengths[role] >= least and not odd
+
+
+def _fills(facts: Facts, chosen: Candidate, other: Candidate, end: Source | None) -> bool:
+    """Tell whether a time may stand in for the start: near it where both are, and never after the end."""
+    seconds, both = facts.elapsed(chosen.source, other.source)
+    near = _NEAR if other.name.strengths["start_time"] >= Strength.WORDS else _VERY_NEAR
+    if both.any() and np.mean(np.abs(seconds[both]) <= near) < _NEARLY_ALL:
+        return False
+    if end is not None:
+        left, both = facts.elapsed(other.source, end)
+        if both.any() and np.mean(left[both] >= 0) < 0.95:
+            return False
+    times = facts.times(other.source)
+    return not times.filled.any() or times.readable >= 0.5
+
+
+def _to_try(role: str, facts: Facts, chosen: Candidate | None, some: list[Candidate]) -> tuple[Source, ...]:
+    """Return a field, and those that stand in for it in documents of another form: that hardly ever have both."""
+    if chosen is None:
+        return ()
+    others = [
+        one.source
+        for one in some
+        if _may_stand_in(role, chosen, one) and complementary(facts, chosen.source, one.source)
+    ]
+    return (chosen.source, *others)
+
+
+def complementary(facts: Facts, first: Source, second: Source) -> bool:
+    """Tell whether two fields belong to documents of different forms: hardly any document has both."""
+    ours = np.array([value is not None for value in facts.values(first[0])], np.bool_)
+    theirs = np.array([value is not None for value in facts.values(second[0])], np.bool_)
+    return share(ours, theirs) < 0.5
+
+
+def _rivals(best: Candidate, some: Sequence[Candidate]) -> tuple[Source, ...]:
+    """Return other fields as good as the best that stand in other nested documents, where none is in nearly all."""
+    if len(best.path) < 2 or len(best.source) > 1:
+        return ()
+    rivals = [
+        one
+        for one in some
+        if one is not best
+        and len(one.source) == 1
+        and one.path[:-1] != best.path[:-1]
+        and abs(best.points - one.points) < _GAP
+        and len(one.path) >= 2
+    ]
+    total = best.present + sum(one.present for one in rivals)
+    return tuple(one.source for one in rivals) if best.present < _NEARLY_ALL * total else ()
+
+
+def _usual(some: Sequence[Source], fields: Fields) -> Source:
+    """Return what plays a role in most documents: the first that half of those have that have any."""
+    counts = [min(fields.known[path].present if path in fields.known else 0 for path in source) for source in some]
+    return next(source for source, count in zip(some, counts, strict=True) if 2 * count >= max(counts))

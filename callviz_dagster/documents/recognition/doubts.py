@@ -1,0 +1,267 @@
+"""What is doubtful of a choice, and what contradicts the data so plainly that nothing should be published. Pure.
+
+What belongs elsewhere: choosing (`recognition/choice.py`), checks and their words for people (`recognition/report.py`,
+`assets/checks.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from callviz_dagster.documents.recognition.candidates import Candidate, Fields
+from callviz_dagster.documents.recognition.choice import Choice, too_large, unit_by_data
+from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Source, share
+from callviz_dagster.documents.recognition.names import Strength, name_of
+from callviz_dagster.documents.recognition.vocabulary import Word
+
+EMPTY = 0.95
+"""A role that is empty in as many documents is missed: calls that are still running, or failed, are fewer."""
+BACKWARDS = 0.5
+"""Where most calls end before they start, one of the two fields is another time; clocks that differ do it to few."""
+FACTOR, FACTOR_ROWS = 0.05, 0.9
+"""A stored duration that is the same multiple of end − start, within a twentieth, in nine tenths of the rows has
+another unit: talk times and rounding differ from call to call."""
+SAME = 0.9
+"""Nine tenths of all calls at midnight, or in one second: what they share is the date, or the import."""
+FEW = 5
+"""With fewer documents than this, a share says nothing."""
+_DAY = 86_400_000_000
+
+
+class Kind(StrEnum):
+    """What is doubtful."""
+
+    EMPTY = "empty"
+    AMBIGUOUS = "ambiguous"
+    WEAK_NAME = "weak name"
+    RECORD = "record's life"
+    ANSWER = "answered"
+    FOREIGN = "another thing"
+    DATE_ONLY = "date only"
+    TALK = "talk time"
+    SIZE = "implausible size"
+    CODES = "codes"
+    DATE_ORDER = "date order"
+    END_BEFORE_START = "end before start"
+    FACTOR = "constant factor"
+    MIDNIGHT = "midnight"
+    ONE_SECOND = "one second"
+
+
+REFUSED = frozenset({Kind.END_BEFORE_START, Kind.FACTOR, Kind.MIDNIGHT, Kind.ONE_SECOND})
+"""Kinds that contradict the data: nothing is published, unless the field was chosen by setting."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One doubt about a role."""
+
+    kind: Kind
+    role: str
+    source: Source | None
+    share: float = 0.0
+    """Of the documents that can tell, those that it is about."""
+    other: Source | None = None
+    """A field that contradicts, or would be better."""
+    unit: str | None = None
+    """The unit that would fit."""
+    factor: float = 1.0
+    """What stored durations are a multiple of."""
+
+
+def doubts(choice: Choice, fields: Fields) -> tuple[Doubt, ...]:
+    """Return all doubts about a choice, those that forbid to publish first."""
+    found = [*_contradictions(choice, fields.facts), *_about_names(choice, fields), *_empty(choice, fields)]
+    return tuple(sorted(found, key=lambda doubt: doubt.kind not in REFUSED))
+
+
+def _contradictions(choice: Choice, facts: Facts) -> list[Doubt]:
+    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
+    found = []
+    if start and end:
+        seconds, both = facts.elapsed(start, end)
+        backwards = float(np.mean(seconds[both] < 0)) if both.any() else 0.0
+        if np.count_nonzero(both) >= FEW and backwards > BACKWARDS:
+            found.append(Doubt(Kind.END_BEFORE_START, "end_time", end, backwards, other=start))
+        found += _factor(choice, facts, start, end)
+    if start:
+        found += _same_moment(choice, facts, start)
+    return found
+
+
+def _factor(choice: Choice, facts: Facts, start: Source, end: Source) -> list[Doubt]:
+    stored = choice.usual.get("duration")
+    if stored is None or stored[0] not in choice.units:
+        return []
+    numbers, unit = facts.numbers(stored[0]), choice.units[stored[0]].unit
+    elapsed, both = facts.elapsed(start, end)
+    usable = numbers.known & both & (numbers.values > 0) & (elapsed > 0)
+    if np.count_nonzero(usable) < FEW:
+        return []
+    seconds = np.where(numbers.clock, numbers.values, numbers.values * SECONDS[unit])[usable]
+    total = elapsed[usable]
+    middle = float(np.median(seconds / total))
+    alike = np.abs(seconds / total / middle - 1) <= FACTOR
+    equal = np.abs(seconds - total) <= max(1.5, SECONDS[unit])
+    if float(np.mean(alike & ~equal)) < FACTOR_ROWS or abs(middle - 1) <= FACTOR:
+        return []
+    shown = unit_by_data(facts, stored[0], start, end)
+    return [Doubt(Kind.FACTOR, "duration", stored, float(np.mean(alike)), unit=shown, factor=middle)]
+
+
+def _same_moment(choice: Choice, facts: Facts, start: Source) -> list[Doubt]:
+    times = facts.times(start)
+    if np.count_nonzero(times.known) < FEW:
+        return []
+    midnight = share(times.midnight, times.known)
+    if midnight >= SAME and len(start) == 1:
+        other = _holds_the_clock(choice, facts, start)
+        return [Doubt(Kind.MIDNIGHT if other else Kind.DATE_ONLY, "start_time", start, midnight, other=other)]
+    _, counts = np.unique(times.instants[times.known] // 1_000_000, return_counts=True)
+    most = float(counts.max() / counts.sum())
+    if most >= SAME:
+        other = next((one.source for one in _rivals(choice, start) if _varies(facts, one)), None)
+        if other:
+            return [Doubt(Kind.ONE_SECOND, "start_time", start, most, other=other)]
+    return []
+
+
+def _rivals(choice: Choice, start: Source) -> list[Candidate]:
+    """Return other times of the call, as far as their names allow that."""
+    return [
+        one
+        for one in choice.candidates.get("start_time", ())
+        if one.source != start and not one.name.changed and not one.name.foreign and not one.name.says(Word.PLANNED)
+    ]
+
+
+def _varies(facts: Facts, candidate: Candidate) -> bool:
+    times = facts.times(candidate.source)
+    seconds = times.instants[times.known] // 1_000_000
+    return len(seconds) >= FEW and len(np.unique(seconds)) > 0.5 * len(seconds)
+
+
+def _holds_the_clock(choice: Choice, facts: Facts, start: Source) -> Source | None:
+    """Return a field that holds the time of day of the calls: a time on the same day, or a clock beside."""
+    times = facts.times(start)
+    for one in _rivals(choice, start):
+        other = facts.times(one.source)
+        both = times.known & other.known
+        later = other.instants - times.instants
+        if (
+            np.count_nonzero(both) >= FEW
+            and share(other.midnight, both) < 0.5
+            and np.mean((later[both] >= -_DAY // 2) & (later[both] < 1.5 * _DAY)) > 0.8
+        ):
+            return one.source
+    for path in facts.paths:
+        if path[:-1] == start[0][:-1] and share(facts.clocks(path), facts.numbers(path).filled) > 0.8:
+            name = name_of(path)
+            if name.strengths["start_time"] >= Strength.WEAK and not name.says(Word.DURATION, Word.TALK, Word.PART):
+                return (*start, path)
+    return None
+
+
+def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
+    found = []
+    for role, source in choice.usual.items():
+        if role in choice.by_setting:
+            continue
+        if role in choice.ambiguous:
+            found.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
+        name = name_of(source[-1] if len(source) == 1 else source[0])
+        kind = _named(role, source, choice)
+        if kind:
+            found.append(Doubt(kind, role, source))
+        if name.foreign or (role not in name.ranks and name.says(Word.OTHER, Word.PLANNED)):
+            found.append(Doubt(Kind.FOREIGN, role, source))
+    found += _durations(choice, fields.facts) + _codes(choice, fields.facts)
+    start = choice.usual.get("start_time")
+    if start and len(start) == 1 and (count := fields.facts.ambiguous(start[0])):
+        found.append(Doubt(Kind.DATE_ORDER, "start_time", start, count / max(len(fields.facts), 1)))
+    return found
+
+
+def _named(role: str, source: Source, choice: Choice) -> Kind | None:
+    """Return what is doubtful of a time's name."""
+    if role not in ("start_time", "end_time") or len(source) > 1:
+        return None
+    name = name_of(source[0])
+    strength = name.strengths[role]
+    if role == "start_time" and name.answer:
+        return Kind.ANSWER
+    if strength == Strength.RECORD:
+        return Kind.RECORD
+    return Kind.WEAK_NAME if strength < Strength.WORDS else None
+
+
+def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
+    source = choice.usual.get("duration")
+    if source is None:
+        return []
+    found = []
+    unit = choice.units[source[0]]
+    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
+    fit = facts.fit(source[0], unit.unit, start, end) if start and end else None
+    name = name_of(source[0])
+    if (
+        "duration" not in choice.by_setting
+        and "duration" not in name.ranks
+        and name.talk
+        and not (fit and fit.equal >= 0.9)
+    ):
+        found.append(Doubt(Kind.TALK, "duration", source))
+    if fit is None and unit.known_by in ("default", "name") and too_large(facts, source[0], unit.unit):
+        found.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
+    return found
+
+
+def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
+    found = []
+    for role in ("call_type", "status"):
+        source = choice.usual.get(role)
+        if source is None or role in choice.by_setting:
+            continue
+        labels = facts.labels(source[0])
+        known_code = role in name_of(source[0]).ranks and name_of(source[0]).says(Word.CAUSE, Word.CODE)
+        if labels.kinds and "number" in labels.kinds and not known_code:
+            found.append(Doubt(Kind.CODES, role, source))
+    return found
+
+
+def _empty(choice: Choice, fields: Fields) -> list[Doubt]:
+    """Return the roles that hardly any document fills, but for those that others stand in for."""
+    filled = {role: _filled(choice.roles.get(role, ()), fields) for role in choice.roles}
+    missing = [
+        role
+        for role, part in filled.items()
+        if fields.documents and part <= 1 - EMPTY and role not in choice.by_setting and role != "start_time"
+    ]
+    found = []
+    for role in missing:
+        better = _not_taken(choice, fields, role)
+        if role == "duration" and filled.get("end_time", 0.0) > 1 - EMPTY:
+            continue  # it is end − start
+        if role == "end_time" and better is None and filled.get("duration", 0.0) > 1 - EMPTY:
+            continue  # the duration says as much, and no field could be the end
+        source = choice.usual.get(role)
+        found.append(Doubt(Kind.EMPTY, role, source, 1 - filled[role], other=better))
+    return found
+
+
+def _filled(sources: tuple[Source, ...], fields: Fields) -> float:
+    """Return the share of the documents in which one of the fields holds something, as far as is known."""
+    counts = [min(fields.known[path].present if path in fields.known else 0 for path in source) for source in sources]
+    return min(sum(counts) / fields.documents, 1.0) if fields.documents else 0.0
+
+
+def _not_taken(choice: Choice, fields: Fields, role: str) -> Source | None:
+    """Return the best field that is called like a role and was not taken."""
+    for one in choice.candidates.get(role, ()):
+        taken = any(one.source == source for some in choice.roles.values() for source in some[:1])
+        if not taken and one.present and one.name.strengths[role] >= Strength.WEAK and not one.name.says(Word.PERSONAL):
+            return one.source
+    return None

@@ -1,0 +1,138 @@
+"""Which fields hold the type and the status of a call: known labels among the values count more than the name. Pure.
+
+What belongs elsewhere: times and durations (`recognition/choice.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from callviz_dagster.documents.labels import label_of_boolean
+from callviz_dagster.documents.recognition.candidates import Candidate, Fields, contains, name_points
+from callviz_dagster.documents.recognition.facts import Facts, Source, share
+from callviz_dagster.documents.recognition.label_words import are_places, known_share
+from callviz_dagster.documents.recognition.names import Name, Strength
+from callviz_dagster.documents.recognition.vocabulary import Word
+from callviz_dagster.documents.values import field_name
+from callviz_dagster.documents.walker import Path
+
+_YES_OR_NO, _NO_LABEL = -3.0, -8.0
+"""A yes or no tells two outcomes apart; without a word for them it tells none."""
+_LEAST = 3.0
+"""A field with fewer points is not taken."""
+_KNOWN = 6.0
+"""What it is worth that all values are known labels."""
+_ONE_FOR_ALL = -4.0
+"""One value for all calls tells none from another."""
+_MOST_LABELS = 40
+"""With more labels than this, or a different one in every second document, a field holds no labels."""
+
+
+@dataclass
+class LabelChoice:
+    """The fields of type and status."""
+
+    roles: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+    candidates: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    ambiguous: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+
+
+def choose_labels(
+    fields: Fields,
+    fixed: Mapping[str, tuple[Source, ...]],
+    before: Mapping[str, tuple[Source, ...]],
+    taken: Collection[Path],
+) -> LabelChoice:
+    """Choose the fields of type and status; `taken` are fields that play another role."""
+    found = LabelChoice()
+    used = {path for some in fixed.values() for source in some for path in source} | set(taken)
+    for role in ("call_type", "status"):
+        some = [one for one in label_candidates(fields, role) if one.path not in used or role in fixed]
+        found.candidates[role] = tuple(some)
+        usable = [one for one in some if one.points >= _LEAST or not len(fields.facts)]
+        stays = [one for one in usable if one.source in before.get(role, ())[:1]]
+        chosen = next(iter([*stays, *usable]), None)
+        if chosen is None or role in fixed:
+            found.roles[role] = ()
+            continue
+        others = [one for one in some if _stands_in(role, fields.facts, chosen, one)]
+        found.roles[role] = (chosen.source, *(one.source for one in others))
+        used |= {chosen.path}
+    return found
+
+
+def _stands_in(role: str, facts: Facts, chosen: Candidate, other: Candidate) -> bool:
+    """Tell whether a field is the role's in documents of another form: hardly any document has both."""
+    if other is chosen or (other.points < _LEAST and other.name.strengths[role] < Strength.EXACT):
+        return False
+    ours, theirs = facts.labels(chosen.path).filled, facts.labels(other.path).filled
+    return other.name.strengths[role] != Strength.NONE and share(ours, theirs) < 0.5
+
+
+def label_candidates(fields: Fields, role: str) -> list[Candidate]:
+    """Return the fields that could hold the labels of a role, best first."""
+    found = []
+    for path, name, stored in fields.named():
+        strength = name.strengths[role]
+        by_values = role == "status" and name.strengths["call_type"] >= Strength.WEAK and fields.seen(path)
+        if strength == Strength.NONE and not by_values:
+            continue
+        points = name_points(name, strength, role) + _words_points(name, role)
+        cover = fields.cover(path)
+        if contains(stored):
+            points -= 20.0
+        elif fields.seen(path):
+            cover = float(np.mean(fields.facts.labels(path).filled))
+            points += _value_points(fields.facts, path, role, name, strength)
+        points -= 3.0 * (1 - cover)
+        found.append(Candidate((path,), name, stored.present, cover, points))
+    return sorted(found, key=lambda one: -one.points)
+
+
+def _words_points(name: Name, role: str) -> float:
+    """Return what other words of a name take away: `record_type`, `status_code`, `callback_status`, `ended_by`."""
+    if role in name.ranks:
+        return 0.0
+    points = 0.0
+    if name.says(Word.DURATION, Word.PART, Word.CHANGED, Word.MADE):
+        points -= 6.0
+    if role == "call_type" and name.says(Word.END, Word.STATUS, Word.OUTCOME, Word.CAUSE):
+        points -= 4.0
+    if name.says(Word.CODE):
+        points -= 1.0
+    if role == "status" and name.says(Word.TIME):
+        points -= 6.0
+    if role == "status" and name.strengths["status"] == Strength.NONE:
+        points += 3.0  # called like a type, and judged by its values alone
+    elif role == "status" and not name.says(Word.STATUS, Word.OUTCOME):
+        points -= 1.0
+    return points + (0.5 if name.says(Word.CALL) else 0.0)
+
+
+def _value_points(facts: Facts, path: Path, role: str, name: Name, strength: Strength) -> float:
+    labels = facts.labels(path)
+    total = labels.counts.total()
+    if not total:
+        return -8.0
+    if len(labels.counts) > min(_MOST_LABELS, max(total / 2, 3)):
+        return -20.0
+    known = known_share(role, labels.counts)
+    points = _KNOWN * known
+    if len(labels.counts) == 1 and total >= 5:
+        points += _ONE_FOR_ALL
+    if labels.kinds == {"flag"} or (labels.kinds == {"number"} and set(labels.counts) <= {"0", "1"}):
+        means = label_of_boolean(field_name(path[-1]), True)
+        return points + _YES_OR_NO if means and known_share(role, Counter([means])) else _NO_LABEL
+    if labels.kinds == {"number"}:
+        points -= 2.0
+    if are_places(labels.counts):
+        points -= 6.0
+    if strength == Strength.NONE and known < 0.8:
+        points -= 8.0
+    if role == "status" and strength == Strength.NONE:
+        points -= _KNOWN * known_share("call_type", labels.counts)
+    return points

@@ -1,0 +1,236 @@
+"""A choice in words for people: a row for each role, and a sentence with the lines to paste for each doubt. Pure.
+
+What belongs elsewhere: how it is shown (`assets/checks.py`, `fields.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
+from callviz_dagster.documents.recognition.choice import Choice
+from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, Kind
+from callviz_dagster.documents.recognition.facts import Facts, Source, share
+from callviz_dagster.documents.recognition.names import Strength
+from callviz_dagster.documents.recognition.vocabulary import Word
+from callviz_dagster.documents.values import plain_path
+
+ROLE_NAMES = {
+    "start_time": "start time",
+    "end_time": "end time",
+    "duration": "duration",
+    "call_type": "call type",
+    "status": "status",
+}
+_MOST = 4
+"""Candidates that are named."""
+_PREFIX = "CALLVIZ_FIELD_"
+
+
+@dataclass(frozen=True)
+class RoleRow:
+    """How a role is played, as a row of a table."""
+
+    role: str
+    field: str
+    share: str
+    """Of the documents, those in which it holds something."""
+    unit: str
+    known_by: str
+    not_taken: str
+    examples: str
+    setting: str
+    """The line that keeps this choice."""
+
+    @property
+    def line(self) -> str:
+        """The row as one line of a log."""
+        unit = f", {self.unit}" if self.unit else ""
+        words = f"{self.role}: {self.field or 'no field'}{unit}"
+        if self.field:
+            words += f" (in {self.share} of the documents, {self.known_by})"
+        return words + (f"; not taken: {self.not_taken}" if self.not_taken else "")
+
+
+def shown(source: Source) -> str:
+    """Return what plays a role as settings name it."""
+    return "+".join(plain_path(path) for path in source)
+
+
+def setting_line(role: str, source: Source | None) -> str:
+    """Return the line that sets the field of a role by hand."""
+    return f"{_PREFIX}{role.upper()}={shown(source) if source else 'none'}"
+
+
+def role_rows(choice: Choice, fields: Fields) -> list[RoleRow]:
+    """Return a row for each role."""
+    rows = []
+    for role in ROLE_NAMES:
+        some = choice.roles.get(role, ())
+        unit = choice.units.get(some[0][0]) if role == "duration" and some else None
+        rows.append(
+            RoleRow(
+                role,
+                ", else ".join(shown(source) for source in some),
+                f"{_share(some, fields):.0%}" if some else "",
+                f"{unit.unit} (by {unit.known_by})" if unit else "",
+                _known_by(choice, role, fields) if some else "",
+                "; ".join(
+                    f"{shown(one.source)}: {reason(one, role, choice, fields.facts)}" for one in _others(choice, role)
+                ),
+                ", ".join(fields.facts.examples(some[0][-1])) if some else "",
+                setting_line(role, some[0] if some else None),
+            )
+        )
+    return rows
+
+
+def _share(sources: Sequence[Source], fields: Fields) -> float:
+    counts = [min(fields.known[path].present if path in fields.known else 0 for path in source) for source in sources]
+    return min(sum(counts) / fields.documents, 1.0) if fields.documents else 0.0
+
+
+def _known_by(choice: Choice, role: str, fields: Fields) -> str:
+    if role in choice.by_setting:
+        return "by setting"
+    source = choice.roles[role][0]
+    candidate = next((one for one in choice.candidates.get(role, ()) if one.source == source), None)
+    if candidate is None:
+        return "by name"
+    if len(source) > 1:
+        return "date and time of day joined"
+    if candidate.name.strengths[role] >= Strength.WORDS:
+        return "by name and data" if fields.seen(source[0]) else "by name"
+    return "by data"
+
+
+def _others(choice: Choice, role: str) -> list[Candidate]:
+    """Return the candidates that were not taken and are worth a word."""
+    taken = {source for some in choice.roles.values() for source in some}
+    others = [
+        one
+        for one in choice.candidates.get(role, ())
+        if one.source not in taken
+        and one.points > -12.0
+        and (one.cover > 0 or one.name.strengths[role] >= Strength.WORDS)
+    ]
+    return others[:_MOST]
+
+
+def reason(one: Candidate, role: str, choice: Choice, facts: Facts) -> str:
+    """Return why a candidate was not taken."""
+    values = _values_against(one, role, facts)
+    if values:
+        return values
+    chosen = _chosen(choice, role)
+    if role == "start_time" and chosen and is_later(facts, one, chosen):
+        return "a later moment that only some calls reach"
+    name = one.name
+    against = [
+        (name.foreign or name.says(Word.OTHER, Word.PERSONAL), "belongs to something else"),
+        (name.says(Word.PLANNED), "a moment that was planned"),
+        (name.says(Word.CHANGED, Word.MADE) and role.endswith("time"), "names the record's own life"),
+        (name.says(Word.PART) and role == "duration", "a part of the call"),
+        (name.talk and role == "duration", "the talk alone"),
+    ]
+    return next((words for holds, words in against if holds), "fits less well")
+
+
+def _values_against(one: Candidate, role: str, facts: Facts) -> str:
+    """Return what the values of a candidate say against it."""
+    if role in ("call_type", "status"):
+        return "one value for all calls" if len(facts.labels(one.path).counts) == 1 else ""
+    if role == "duration":
+        return ""
+    times = facts.times(one.source)
+    if times.filled.any() and times.readable < 0.5:
+        return "cannot be read as a time"
+    if facts.crowded(one.source) > 0.5:
+        return "many documents share its second"
+    return "a date without a time of day" if share(times.midnight, times.known) > 0.9 else ""
+
+
+def _chosen(choice: Choice, role: str) -> Candidate | None:
+    source = next(iter(choice.roles.get(role, ())), None)
+    return next((one for one in choice.candidates.get(role, ()) if one.source == source), None)
+
+
+def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
+    """Return a doubt in one sentence, ending in the lines that settle it."""
+    words = _WORDS[doubt.kind].format(
+        role=ROLE_NAMES[doubt.role],
+        field=shown(doubt.source) if doubt.source else "",
+        other=shown(doubt.other) if doubt.other else "",
+        share=f"{doubt.share:.0%}",
+        factor=f"{doubt.factor:,.4g}",
+        example=_example(doubt, facts),
+    )
+    return f"{words} {_remedy(doubt, choice, facts)}"
+
+
+def _example(doubt: Doubt, facts: Facts) -> str:
+    found = facts.examples(doubt.source[-1], 1) if doubt.source else []
+    return f" (for example {found[0]})" if found else ""
+
+
+_WORDS = {
+    Kind.EMPTY: "The {role} is empty in {share} of the documents.",
+    Kind.AMBIGUOUS: "More than one field could be the {role}: {field}, {other}.",
+    Kind.WEAK_NAME: "The {role} is taken from {field}{example}, a name that says little.",
+    Kind.RECORD: "The {role} is taken from {field}{example}, which says when the record was made.",
+    Kind.ANSWER: "The {role} is taken from {field}{example}, which says when the call was answered.",
+    Kind.FOREIGN: "The {role} is taken from {field}{example}, which may belong to something else than the call.",
+    Kind.DATE_ONLY: "The {role} {field}{example} is a date without a time of day in {share} of the documents.",
+    Kind.TALK: "The duration is taken from {field}{example}, which may leave out ringing and waiting.",
+    Kind.SIZE: "Durations in {field}{example} are too large for calls in this unit.",
+    Kind.CODES: "The {role} is taken from {field}{example}, whose values are codes.",
+    Kind.DATE_ORDER: "In {share} of the documents day and month of {field}{example} could change places.",
+    Kind.END_BEFORE_START: "{share} of the calls end before they start: {field} lies before {other}.",
+    Kind.FACTOR: "Stored durations in {field}{example} are {factor} times end − start in {share} of the calls.",
+    Kind.MIDNIGHT: "{share} of the calls start at midnight: {field}{example} is a date, and {other} holds the time of "
+    "day.",
+    Kind.ONE_SECOND: "{share} of the calls start in one second: {field}{example} says when the records were written, "
+    "and {other} differs from call to call.",
+}
+
+
+def _remedy(doubt: Doubt, choice: Choice, facts: Facts) -> str:
+    """Return what to do: the lines that change the choice, best first, and the one that keeps it."""
+    lines = [line for line in _changes(doubt, choice, facts) if line]
+    keep = setting_line(doubt.role, doubt.source)
+    if doubt.kind in (Kind.SIZE, Kind.FACTOR):
+        keep = f"{_PREFIX}DURATION_UNIT={choice.units[doubt.source[0]].unit}" if doubt.source else keep
+    change = f"Set {' or '.join(lines)}" if lines else ""
+    if doubt.kind is Kind.DATE_ORDER:
+        return f"{change}."
+    if doubt.kind is Kind.EMPTY:
+        none = f"{setting_line(doubt.role, None)} where the records have none"
+        return (
+            f"{change}, or {none}."
+            if change
+            else f"Set {setting_line(doubt.role, None).split('=')[0]} to the field that holds it, or {none}."
+        )
+    keeps = f"{keep} {'publishes it all the same' if doubt.kind in REFUSED else 'if it is right'}"
+    return f"{change}; {keeps}." if change else f"Set {keeps}."
+
+
+def _changes(doubt: Doubt, choice: Choice, facts: Facts) -> list[str]:
+    if doubt.kind in (Kind.SIZE, Kind.FACTOR):
+        unit = [f"{_PREFIX}DURATION_UNIT={doubt.unit}"] if doubt.unit else []
+        return unit or [setting_line("duration", None)]
+    if doubt.kind is Kind.DATE_ORDER:
+        return ["CALLVIZ_DATE_ORDER=mdy", "CALLVIZ_DATE_ORDER=dmy"]
+    if doubt.kind is Kind.END_BEFORE_START:
+        return [
+            *(setting_line("start_time", one.source) for one in _others(choice, "start_time")[:2] if one.points > 0),
+            *(setting_line("end_time", one.source) for one in _others(choice, "end_time")[:1] if one.points > 0),
+            setting_line("end_time", None),
+        ]
+    if doubt.other:
+        return [setting_line(doubt.role, doubt.other)]
+    if doubt.role in ("call_type", "status", "duration") and doubt.kind is not Kind.EMPTY:
+        return [setting_line(doubt.role, one.source) for one in _others(choice, doubt.role)[:1] if one.points > 0]
+    if doubt.kind in (Kind.WEAK_NAME, Kind.RECORD, Kind.ANSWER, Kind.FOREIGN):
+        return [setting_line(doubt.role, one.source) for one in _others(choice, doubt.role)[:2] if one.points > 1]
+    return []
