@@ -159,11 +159,14 @@ def _setting(
 
 
 def _role(role: str, meaning: str) -> Any:
+    more = "; `none` where the records have none" if role != "start_time" else ""
+    if role.endswith("_time"):
+        more += "; two fields joined by `+`: a date and a time of day"
     return _setting(
         f"FIELD_{role.upper()}",
-        f"the document field (dotted path) that holds {meaning}",
+        f"the document field (dotted path) that holds {meaning}{more}",
         default=None,
-        shown_default="recognized by name",
+        shown_default="recognized",
     )
 
 
@@ -244,10 +247,10 @@ class Settings:
     field_duration: str | None = _role("duration", "the duration")
     field_duration_unit: str | None = _setting(
         "FIELD_DURATION_UNIT",
-        "unit of stored durations: `s` or `ms`",
+        "unit of stored durations: `s`, `ms`, `us`, `ns`, `min` or `h`",
         default=None,
-        parse=_one_of("s", "ms"),
-        shown_default="by the field's name, else `s`",
+        parse=_one_of("s", "ms", "us", "ns", "min", "h"),
+        shown_default="by the field's name, else by the data, else `s`",
     )
     max_rejected: float = _setting(
         "MAX_REJECTED",
@@ -459,6 +462,7 @@ class Settings:
         self._check_partitions()
         self._check_hidden_fields()
         self._check_tableau_server()
+        self._check_start_time()
 
     def _check_pseudonym_key(self) -> None:
         if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
@@ -506,6 +510,18 @@ class Settings:
         if not self.tableau_server:
             return frozenset()
         return frozenset({"workbook", "datasource"} if self.tableau_publish == "both" else {self.tableau_publish})
+
+    def _check_start_time(self) -> None:
+        start = self.field_start_time
+        if start == "none":
+            raise SettingsError(
+                "CALLVIZ_FIELD_START_TIME: every call needs a start time; name the field that holds it."
+            )
+        if start and "+" in start and self.partitions != "none":
+            raise SettingsError(
+                f"CALLVIZ_PARTITIONS={self.partitions} cuts the collection by one field that holds dates, and "
+                f"CALLVIZ_FIELD_START_TIME={start} joins two; refresh with CALLVIZ_PARTITIONS=none."
+            )
 
     def role_field(self, role: str) -> str | None:
         """Return the document field that was set for a role of `ROLES`, if one was."""

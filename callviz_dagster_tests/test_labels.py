@@ -109,10 +109,10 @@ def test_what_a_document_is_called(document: dict[str, Any], found: tuple[str, s
 @pytest.mark.parametrize(
     ("name", "yes", "no"),
     [
-        ("answered", "answered", "unanswered"),
-        ("isAnswered", "answered", "unanswered"),
-        ("was_answered", "answered", "unanswered"),
-        ("Call Answered", "answered", "unanswered"),
+        ("answered", "answered", "missed"),
+        ("isAnswered", "answered", "missed"),
+        ("was_answered", "answered", "missed"),
+        ("Call Answered", "answered", "missed"),
         ("missed", "missed", "not-missed"),
         ("has_voicemail", "voicemail", "not-voicemail"),
         ("is_video_call", "video", "not-video"),

@@ -126,10 +126,10 @@ def test_yes_and_no_in_a_field_that_is_set_by_hand() -> None:
     settings = Settings(timezone="UTC", field_status="answered")
     documents = [document(("answered", value(yes))) for yes in (True, False)]
     _, calls, _, _ = normalized(documents, settings)
-    assert calls.column("status").to_pylist() == ["answered", "unanswered"]
+    assert calls.column("status").to_pylist() == ["answered", "missed"]
     assert calls.column("repairs").to_pylist() == [
         "status: true written as answered",
-        "status: false written as unanswered",
+        "status: false written as missed",
     ]
 
 

@@ -165,11 +165,14 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
         PlanError: roles are ambiguous or not recognized.
     """
     from callviz_dagster.documents.profile import Profile
+    from callviz_dagster.documents.recognition.choice import chosen_before
+    from callviz_dagster.documents.recognition.evidence import Evidence
+    from callviz_dagster.documents.recognition.report import role_rows
     from callviz_dagster.table.plan import make_plan
     from callviz_dagster.table.write import Tables
 
     before = merged(existing_partitions(all_partitions, settings.data_dir).values())
-    profile = Profile()
+    profile, evidence = Profile(), Evidence()
     for partition in all_partitions:
         path = partition.manifest(settings.data_dir)
         manifest = read_manifest(path)
@@ -177,15 +180,20 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
             if path.exists():
                 log.warning(f"{path.absolute()} {UNREADABLE}, so the columns are planned without it.")
         elif len(all_partitions) == 1:
-            profile = manifest.profile
+            profile, evidence = manifest.profile, manifest.evidence or evidence
         elif manifest.span == partition.span:
             profile.merge(manifest.profile)
+            evidence.merge(manifest.evidence or Evidence())
     plan = make_plan(
         profile,
         table_options(settings),
         before.fields if before else (),
+        evidence=evidence,
+        chosen_before=chosen_before(before.choice if before else None),
         grouped_before=bool(before and before.other_fields),
     )
+    for row in role_rows(plan.recognized.choice, plan.recognized.fields):
+        log.info(row.line)
     return Tables(plan, before, tuple(column.name for column in plan.fields if column.path in profile.fields))
 
 
@@ -253,6 +261,7 @@ def audit(
     """Read the staged tables back and decide every check of `calls`."""
     import pyarrow.parquet as pq
 
+    from callviz_dagster.documents.recognition.doubts import doubts as find_doubts
     from callviz_dagster.table import identifiers
 
     tally, plan, before = written.tally, tables.plan, tables.before
@@ -261,6 +270,7 @@ def audit(
     distinct = written.ids is None or written.ids.distinct
     repeated, repetitions = ([], 0) if distinct else identifiers.repeated_ids(calls_file)
     id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
+    doubts = find_doubts(plan.recognized.choice, plan.recognized.fields)
     return [
         checks.every_document_accounted_for(
             documents=manifest.documents,
@@ -273,8 +283,10 @@ def audit(
         checks.columns_stable(
             before.fields if before else None, before.present if before else (), plan, tables.present
         ),
-        checks.labels_known(tally, before.labels if before else {}),
+        checks.labels_known(tally, before.labels if before else None),
         checks.times_plausible(tally),
+        checks.roles_recognized(plan.recognized, doubts),
+        checks.roles_plausible(plan.recognized, doubts),
         checks.ids_unique(rows, repeated, repetitions, one_type=len(id_types) <= 1),
     ]
 

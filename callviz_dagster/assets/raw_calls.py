@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -25,6 +25,7 @@ from callviz_dagster.assets.common import (
     run_metadata,
     select_partitions,
     snapshot_metadata,
+    table_options,
     user_errors_as_failures,
 )
 from callviz_dagster.concurrency import prefetch
@@ -46,6 +47,9 @@ from callviz_dagster.table.volume import (
     accepted_documents,
     record_refused_drop,
 )
+
+if TYPE_CHECKING:
+    from callviz_dagster.documents.values import Secrets
 
 _READS = 3
 """How often a read starts again because its snapshot became too old."""
@@ -78,7 +82,7 @@ def raw_calls(
             coverage = check_coverage(mongo, selection, settings, context.log, volume.require)
             on_read = None if coverage else volume.require
             for partition_archive in archive_partitions(
-                mongo, selection.partitions, settings.data_dir, context.log, on_read
+                mongo, selection.partitions, settings.data_dir, context.log, on_read, table_options(settings).secrets
             ):
                 archived.append(partition_archive)
                 add_partition_metadata(
@@ -284,6 +288,7 @@ def archive_partitions(
     data_dir: Path,
     log: logging.Logger,
     require_volume: Callable[[int], None] | None = None,
+    secrets: Secrets | None = None,
 ) -> Iterator[Archived]:
     """Read partitions into their archives, all of one instant while the server keeps it; yield each when it is there.
 
@@ -301,7 +306,7 @@ def archive_partitions(
                 if waiting[0].key:
                     log.info(f"Reading {len(waiting):,} partitions of {session.source} ({session.server.description}).")
                 while waiting:
-                    manifest, seconds = _archive_once(session, waiting[0], data_dir, log, require_volume)
+                    manifest, seconds = _archive_once(session, waiting[0], data_dir, log, require_volume, secrets)
                     partition = waiting.pop(0)
                     attempt = 1
                     yield Archived(partition, manifest, seconds, stat_and_hash(partition.archive(data_dir)))
@@ -318,12 +323,14 @@ def _archive_once(
     data_dir: Path,
     log: logging.Logger,
     require_volume: Callable[[int], None] | None,
+    secrets: Secrets | None,
 ) -> tuple[Manifest, float]:
     from callviz_dagster.documents.profile import Profile
+    from callviz_dagster.documents.recognition.evidence import Gatherer
     from callviz_dagster.documents.walker import Walker
 
     path = partition.archive(data_dir)
-    profile, walker = Profile(), Walker()
+    profile, walker, gatherer = Profile(), Walker(), Gatherer(secrets)
     with staged(path, private=True) as temporary:
         with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
             read = session.read(partition)
@@ -334,6 +341,7 @@ def _archive_once(
                 writing = beside.submit(archive.write, documents)
                 batch = walker.walk(documents)
                 profile.add(batch)
+                gatherer.add(batch)
                 writing.result()
                 progress.add(len(batch))
         complete = checks.archive_complete(
@@ -362,6 +370,7 @@ def _archive_once(
         resumed=read.resumed,
         profile=profile,
         span=partition.span,
+        evidence=gatherer.evidence(),
     )
     write_text(partition.manifest(data_dir), manifest.to_json())
     return manifest, seconds

@@ -42,7 +42,7 @@ _KEPT = re.compile(rf"(?<=[^\x00-\x7f{_JOINERS}])[{_JOINERS}](?=[^\x00-\x7f{_JOI
 _TEXT_FIELDS = ("name", "label", "title", "displayName", "display_name", "text", "value")
 """Fields of a document that hold what it is called, the best first."""
 _OPPOSITES = {
-    "answered": "unanswered",
+    "answered": "missed",
     "connected": "not-connected",
     "inbound": "outbound",
     "incoming": "outgoing",

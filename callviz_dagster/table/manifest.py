@@ -17,6 +17,7 @@ from callviz_dagster.partitions import COVERAGE, Partition
 
 if TYPE_CHECKING:
     from callviz_dagster.documents.profile import Profile
+    from callviz_dagster.documents.recognition.evidence import Evidence
     from callviz_dagster.table.plan import FieldColumn
 
 FORMAT_VERSION = 2
@@ -68,11 +69,14 @@ class Manifest:
     """The documents that the partition takes, see `Partition.span`."""
     no_snapshot: str = ""
     """Why the documents are not of one instant; empty where they are."""
+    evidence: Evidence | None = None
+    """A sample of the documents, from which the fields of the roles are chosen; None in older manifests."""
 
     def to_json(self) -> str:
         """Return the manifest as JSON text for people and programs."""
         data = {"format_version": FORMAT_VERSION} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return json.dumps(data | {"profile": self.profile.to_json()}, indent=1) + "\n"
+        sample = self.evidence.to_json() if self.evidence else None
+        return json.dumps(data | {"profile": self.profile.to_json(), "evidence": sample}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -82,10 +86,12 @@ class Manifest:
             RecordError: it is damaged, or of another format version.
         """
         from callviz_dagster.documents.profile import Profile
+        from callviz_dagster.documents.recognition.evidence import Evidence
 
         data = _read_json(text, (FORMAT_VERSION,))
         try:
-            return cls(**data | {"profile": Profile.from_json(data["profile"])})
+            evidence = Evidence.from_json(data.get("evidence"))
+            return cls(**data | {"profile": Profile.from_json(data["profile"]), "evidence": evidence})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RecordError(str(error)) from error
 
@@ -113,6 +119,8 @@ class TableFooter:
     """The documents that the partition takes, see `Partition.span`."""
     cluster_time: str = ""
     """As in the manifest; empty where the server has none."""
+    choice: Mapping[str, Any] | None = None
+    """The fields that played the roles, see `Choice.to_json`."""
 
     def to_json(self) -> str:
         """Return the footer as JSON text."""

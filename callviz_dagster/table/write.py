@@ -181,4 +181,5 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
         other_fields=plan.other_fields,
         span=manifest.span,
         cluster_time=manifest.cluster_time,
+        choice=plan.recognized.choice.to_json(),
     )

@@ -12,7 +12,9 @@ from callviz_dagster.documents.labels import STATUSES, TYPES
 from callviz_dagster.table.tally import PROBLEMS, Tally
 
 if TYPE_CHECKING:
+    from callviz_dagster.documents.recognition.doubts import Doubt
     from callviz_dagster.table.plan import FieldColumn, Plan
+    from callviz_dagster.table.roles import Recognized
 
 CALLS_CHECKS = (
     spec(
@@ -31,6 +33,18 @@ CALLS_CHECKS = (
     spec("calls", "labels_known", "No type or status appeared that is neither well known nor seen before."),
     spec("calls", "times_plausible", "No call is in the future, before 1990 or longer than a day."),
     spec("calls", "ids_unique", "Every call has an _id of its own."),
+    spec(
+        "calls",
+        "roles_recognized",
+        "Start, end, duration, type and status are taken from fields that leave no doubt. Warns with the settings to "
+        "paste where one is empty in nearly all calls, or has a name that says little.",
+    ),
+    spec(
+        "calls",
+        "roles_plausible",
+        "The data agree with the fields and the unit that were chosen: calls end after they start, stored durations "
+        "fit end − start, and starts differ. Where they do not, nothing is published unless a setting names the field.",
+    ),
 )
 
 
@@ -132,17 +146,19 @@ def _grouped(plan: Plan) -> str:
     )
 
 
-def labels_known(tally: Tally, before: Mapping[str, Collection[str]]) -> dg.AssetCheckResult:
+def labels_known(tally: Tally, before: Mapping[str, Collection[str]] | None) -> dg.AssetCheckResult:
     """Warn of types and statuses that are neither well known nor published before."""
     known = {"call_type": set(TYPES), "status": set(STATUSES)}
+    seen = before or {}
     new = {
-        role: {label: count for label, count in labels.items() if label not in known[role] | set(before.get(role, ()))}
+        role: {label: count for label, count in labels.items() if label not in known[role] | set(seen.get(role, ()))}
         for role, labels in tally.labels.items()
+        if before is not None
     }
     new_labels = [
         f"{role} {label!r} ({count:,} calls)" for role, labels in new.items() for label, count in labels.items()
     ]
-    description = "All types and statuses are known."
+    description = "All types and statuses are known." if before is not None else "First refresh: every label is new."
     if new_labels:
         description = (
             "New labels: "
@@ -176,3 +192,52 @@ def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool
         if not one_type:
             description += " The collection has identifiers of several BSON types, which may read alike as text."
     return result("calls", "ids_unique", not total, description, {"repeated": total}, warn=not one_type)
+
+
+def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
+    """Warn of fields that were chosen with a doubt, and of roles that hardly any document fills."""
+    from callviz_dagster.documents.recognition.doubts import REFUSED
+    from callviz_dagster.documents.recognition.report import sentence
+
+    choice, facts = recognized.choice, recognized.fields.facts
+    sentences = [sentence(doubt, choice, facts) for doubt in doubts if doubt.kind not in REFUSED]
+    description = " ".join(sentences) or "The fields of all roles are recognized."
+    return result("calls", "roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True)
+
+
+def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
+    """Refuse fields that contradict the data; only warn of those that a setting names."""
+    from callviz_dagster.documents.recognition.doubts import REFUSED
+    from callviz_dagster.documents.recognition.report import sentence
+
+    choice, facts = recognized.choice, recognized.fields.facts
+    found = [doubt for doubt in doubts if doubt.kind in REFUSED]
+    description = " ".join(sentence(doubt, choice, facts) for doubt in found) or "The data agree with the fields chosen."
+    chosen = all(_by_setting(doubt, recognized) for doubt in found)
+    return result("calls", "roles_plausible", not found, description, {"roles": roles_table(recognized)}, warn=chosen)
+
+
+def _by_setting(doubt: Doubt, recognized: Recognized) -> bool:
+    """Return whether the field, or the unit, that contradicts the data was set by hand."""
+    units = recognized.choice.units
+    unit = units.get(doubt.source[0]) if doubt.source else None
+    return doubt.role in recognized.choice.by_setting or (unit is not None and unit.known_by == "setting")
+
+
+def roles_table(recognized: Recognized) -> dg.MetadataValue:
+    """Return how each role is played as a table: its field, and the line that sets it by hand."""
+    from callviz_dagster.documents.recognition.report import role_rows
+
+    return rows_table(
+        {
+            "role": row.role,
+            "field": row.field,
+            "documents": row.share,
+            "unit": row.unit,
+            "known": row.known_by,
+            "not taken": row.not_taken,
+            "examples": row.examples,
+            "setting": row.setting,
+        }
+        for row in role_rows(recognized.choice, recognized.fields)
+    )

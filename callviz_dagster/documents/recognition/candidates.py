@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,7 @@ _FOREIGN, _UNREADABLE, _CONTAINER, _MISSING = -6.0, -10.0, -20.0, -2.0
 _DEEPEST = 4
 _UNNAMED_END = 5.0
 """What it takes away that a time is not called an end: only a stored duration makes it one."""
+_ONE_VALUE = frozenset({b"$date", b"seconds", b"_seconds", b"nanos", b"nanoseconds", b"_nanoseconds"})
 _SEEN = 5
 """Documents of the sample that a field should be in, so that its absence says that its values are blank."""
 _CROWDED = 0.3
@@ -68,12 +70,22 @@ class Fields:
     hidden: frozenset[Path] = frozenset()
     """Fields whose values are not in the sample because they are pseudonymized."""
 
+    @cached_property
+    def one_value(self) -> frozenset[Path]:
+        """Nested documents that stand for one time or duration: `{seconds, nanos}`, `{$date: …}`."""
+        children: dict[Path, set[bytes]] = {}
+        for path in self.known:
+            children.setdefault(path[:-1], set()).add(path[-1])
+        return frozenset(path for path, names in children.items() if path and names <= _ONE_VALUE)
+
     def named(self) -> list[tuple[Path, Name, Field]]:
         """Return the fields that can be candidates at all."""
         return [
             (path, name_of(path), found)
             for path, found in self.known.items()
             if found.present
+            and (path not in self.hidden or name_of(path).ranks)
+            and path[:-1] not in self.one_value
             and len(path) <= _DEEPEST
             and path[0] != b"_id"
             and not any(REPEAT in part for part in path)
@@ -94,8 +106,11 @@ class Fields:
         return len(self.facts) * self.known[path].present >= _SEEN * self.documents > 0
 
 
-def contains(found: Field) -> bool:
+def contains(fields: Fields, path: Path) -> bool:
     """Tell whether most values of a field are documents or arrays, which are not what a role needs."""
+    found = fields.known[path]
+    if path in fields.one_value:
+        return False
     containers = sum(found.types.get(kind, 0) for kind in (el.FLATTENED, el.DOCUMENT, el.ARRAY))
     return 2 * containers > found.present
 
@@ -159,7 +174,7 @@ def _is_time(fields: Fields, path: Path, strength: Strength, stored: Field) -> b
 
 def _time_candidate(fields: Fields, source: Source, name: Name, stored: Field, points: float) -> Candidate:
     facts = fields.facts
-    if contains(stored):
+    if contains(fields, source[0]):
         return Candidate(source, name, stored.present, 0.0, points + _CONTAINER)
     if not fields.seen(source[0]):
         cover = fields.cover(source[0])
@@ -236,7 +251,7 @@ def duration_candidates(fields: Fields) -> list[Candidate]:
             points -= 6.0 if name.says(Word.TYPE, Word.START, Word.END, Word.CAUSE) else 0.0
         points += 1.0 if name.says(Word.TOTAL) else 0.0
         cover = fields.cover(path)
-        if contains(stored):
+        if contains(fields, path):
             points += _CONTAINER
         elif fields.seen(path):
             numbers = facts.numbers(path)

@@ -83,7 +83,7 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
             continue
         points = name_points(name, strength, role) + _words_points(name, role)
         cover = fields.cover(path)
-        if contains(stored):
+        if contains(fields, path):
             points -= 20.0
         elif fields.seen(path):
             cover = float(np.mean(fields.facts.labels(path).filled))

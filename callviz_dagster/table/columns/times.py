@@ -96,18 +96,25 @@ def _read(
 ) -> Iterator[tuple[int, str]]:
     """Read values of one BSON type as instants; yield index and problem of each that is not read."""
     rows, starts = elements.rows, elements.starts
-    if kind == el.DATE:
+    joined = role in context.plan.clocks
+    if kind == el.DATE and not joined:
         instants, fits = _read_dates(context, role, elements)
         into.values[rows], into.known[rows] = instants, fits
         for index in np.flatnonzero(~fits).tolist():
             yield index, "out_of_range"
         return
     unread = np.ones(len(rows), np.bool_)
-    for note, places, instants in _read_at_once(context, kind, starts):
+    for note, places, instants in () if joined else _read_at_once(context, kind, starts):
         into.values[rows[places]], into.known[rows[places]], unread[places] = instants, True, False
         context.repairs.add(rows[places], f"{role}: {note}")
     rows_by_note: dict[str, list[int]] = {}
-    for index, reading in _read_singly(context, path, kind, elements, np.flatnonzero(unread)):
+    indices = np.flatnonzero(unread)
+    readings = (
+        _read_joined(context, context.plan.clocks[role], kind, elements, indices)
+        if joined
+        else _read_singly(context, path, kind, elements, indices)
+    )
+    for index, reading in readings:
         if reading.instant is None:
             yield index, reading.problem
             continue
@@ -131,6 +138,32 @@ def _read_singly(
             times_by_row = _times_by_row(context)
             reading = read(at, times_by_row.get(row, ()))
         yield index, reading
+
+
+def _read_joined(
+    context: BatchContext, clock_path: Path, kind: int, elements: Elements, indices: Ints
+) -> Iterator[tuple[int, Reading]]:
+    """Yield the index and the reading of dates, each joined with the time of day in another field of its document."""
+    options = context.plan.options
+    clocks = {
+        row: (clock_kind, at)
+        for clock_kind, found in context.elements_at(clock_path)
+        for row, at in zip(found.rows.tolist(), found.starts.tolist(), strict=True)
+    }
+    for index in indices.tolist():
+        clock = clocks.get(int(elements.rows[index]))
+        if clock is None:
+            yield index, times.UNREADABLE
+            continue
+        parts = [_part(context, *one) for one in ((kind, int(elements.starts[index])), clock)]
+        yield index, times.join_date_and_clock(*parts, zone=options.source_timezone, date_order=options.date_order)
+
+
+def _part(context: BatchContext, kind: int, at: int) -> str | int:
+    """Return a date or a time of day: a BSON date as an instant, anything else as text."""
+    if kind == el.DATE:
+        return int(context.batch.int64(np.array([at]))[0]) * 1000
+    return context.renderer.text(kind, at) or ""
 
 
 def _times_by_row(context: BatchContext) -> dict[int, list[int]]:
