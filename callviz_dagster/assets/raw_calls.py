@@ -288,7 +288,7 @@ def archive_partitions(
     data_dir: Path,
     log: logging.Logger,
     require_volume: Callable[[int], None] | None = None,
-    secrets: Secrets | None = None,
+    secrets: "Secrets | None" = None,
 ) -> Iterator[Archived]:
     """Read partitions into their archives, all of one instant while the server keeps it; yield each when it is there.
 
@@ -323,7 +323,7 @@ def _archive_once(
     data_dir: Path,
     log: logging.Logger,
     require_volume: Callable[[int], None] | None,
-    secrets: Secrets | None,
+    secrets: "Secrets | None",
 ) -> tuple[Manifest, float]:
     from callviz_dagster.documents.profile import Profile
     from callviz_dagster.documents.recognition.evidence import Gatherer
