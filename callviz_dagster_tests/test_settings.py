@@ -66,7 +66,7 @@ def test_misspelt_name_is_told_with_the_nearest() -> None:
         ("CALLVIZ_MONGO_DATABASE", "my shop", "the name of a database"),
         ("CALLVIZ_MONGO_COLLECTION", "calls..2024", "the name of a collection"),
         ("CALLVIZ_MONGO_COLLECTION", ".calls", "the name of a collection"),
-        ("CALLVIZ_FIELD_DURATION_UNIT", "min", "one of s, ms"),
+        ("CALLVIZ_FIELD_DURATION_UNIT", "weeks", "one of s, ms"),
     ],
 )
 def test_bad_value_is_told_with_what_is_allowed(name: str, value: str, message: str) -> None:

@@ -81,9 +81,8 @@ def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
     )
     if not passed:
         most, count = tally.reasons.most_common(1)[0]
-        description += (
-            f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls, or raise CALLVIZ_MAX_REJECTED."
-        )
+        description += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls"
+        description += "." if share == 1 else ", or raise CALLVIZ_MAX_REJECTED."
     metadata = {
         "share": share,
         "limit": limit,

@@ -25,7 +25,7 @@ POINTS = {Strength.EXACT: 10.0, Strength.WORDS: 8.0, Strength.WEAK: 5.0, Strengt
 RECORD_CONFIRMED = 4.0
 """What it adds that the record was made shortly before the answer or the end, document after document: more than a
 weak name is worth, less than a name with the role's words."""
-_FOREIGN, _UNREADABLE, _CONTAINER, _MISSING = -6.0, -10.0, -20.0, -2.0
+_FOREIGN, _UNREADABLE, _CONTAINER, _MISSING = -6.0, -10.0, -20.0, -5.0
 _DEEPEST = 4
 _UNNAMED_END = 5.0
 """What it takes away that a time is not called an end: only a stored duration makes it one."""

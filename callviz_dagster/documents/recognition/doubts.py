@@ -26,6 +26,8 @@ FACTOR, FACTOR_ROWS = 0.05, 0.9
 another unit: talk times and rounding differ from call to call."""
 SAME = 0.9
 """Nine tenths of all calls at midnight, or in one second: what they share is the date, or the import."""
+ODD = 0.05
+"""Fewer documents that differ from all others are odd ones, each with a repair or a reason of its own."""
 FEW = 5
 """With fewer documents than this, a share says nothing."""
 _DAY = 86_400_000_000
@@ -180,8 +182,10 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
             found.append(Doubt(Kind.FOREIGN, role, source))
     found += _durations(choice, fields.facts) + _codes(choice, fields.facts)
     start = choice.usual.get("start_time")
-    if start and len(start) == 1 and (count := fields.facts.ambiguous(start[0])):
-        found.append(Doubt(Kind.DATE_ORDER, "start_time", start, count / max(len(fields.facts), 1)))
+    if start and len(start) == 1 and len(fields.facts):
+        ambiguous = fields.facts.ambiguous(start[0]) / len(fields.facts)
+        if ambiguous > ODD:
+            found.append(Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous))
     return found
 
 
@@ -227,7 +231,7 @@ def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
             continue
         labels = facts.labels(source[0])
         known_code = role in name_of(source[0]).ranks and name_of(source[0]).says(Word.CAUSE, Word.CODE)
-        if labels.kinds and "number" in labels.kinds and not known_code:
+        if labels.kinds == {"number"} and not known_code:
             found.append(Doubt(Kind.CODES, role, source))
     return found
 

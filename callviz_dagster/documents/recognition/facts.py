@@ -177,8 +177,8 @@ class Facts:
     def ambiguous(self, path: Path) -> int:
         """Return how many values are dates whose day and month could change places."""
         return sum(
-            read_time(value, self.zone, self.date_order).problem == "ambiguous"
-            for value in self.values(path)
+            read_time(value, self.zone, self.date_order, near).problem == "ambiguous"
+            for value, near in zip(self.values(path), self.near, strict=True)
             if value is not None
         )
 
