@@ -223,6 +223,15 @@ FAULTS = {
         documents=(call(100, start_time=dt.datetime(2200, 1, 1), end_time=None),),
         warns=True,
     ),
+    "hardly any call has a status": Fault(
+        *("roles_recognized", "calls", CALLS),
+        documents=tuple(call(100 + number, status=None) for number in range(400)),
+        warns=True,
+    ),
+    "most calls end before they start": Fault(
+        *("roles_plausible", "calls", CALLS),
+        documents=tuple(call(100 + number, end_time=dt.datetime(2023, 1, 1)) for number in range(30)),
+    ),
     "the CSV lacks a row": Fault("csv_reads_back", "calls_csv", CSV, _csv(lambda lines: lines.split(b"\n", 1)[1])),
     "a quote in the CSV is not doubled": Fault(
         *("csv_reads_back", "calls_csv", CSV),

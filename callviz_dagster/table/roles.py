@@ -78,14 +78,22 @@ def choose_roles(
         raise PlanError(_ambiguous(choice.ambiguous["start_time"]))
     if not choice.roles["start_time"] and documents:
         raise PlanError(_no_start_time(choice, fields))
-    for role, some in choice.roles.items():
-        for path in some[0] if some else ():
-            if path in hidden:
-                raise PlanError(
-                    f"CALLVIZ_PSEUDONYMIZE names {plain_path(path)}, which is the {ROLE_NAMES[role]} of the calls; "
-                    f"leave it out, or name another field with CALLVIZ_FIELD_{role.upper()}."
-                )
+    _require_visible(choice, hidden)
     return Recognized(_as_paths(choice, hidden), choice, fields)
+
+
+def _require_visible(choice: Choice, hidden: frozenset[Path]) -> None:
+    """Raise an error where a field that plays a role is pseudonymized.
+
+    Raises:
+        PlanError: one is.
+    """
+    for role, sources in choice.roles.items():
+        for path in hidden.intersection(*sources[:1]) if sources else ():
+            raise PlanError(
+                f"CALLVIZ_PSEUDONYMIZE names {plain_path(path)}, which is the {ROLE_NAMES[role]} of the calls; "
+                f"leave it out, or name another field with CALLVIZ_FIELD_{role.upper()}."
+            )
 
 
 def _as_paths(choice: Choice, hidden: frozenset[Path]) -> Roles:
@@ -108,15 +116,11 @@ def _set_by_hand(role: str, chosen: str, known: Mapping[Path, Field], published:
     paths = _fields_named(chosen, known)
     if paths:
         return tuple((path,) for path in paths)
-    nested = tuple(part.encode() for part in chosen.split("."))
-    if "+" in chosen and role.endswith("_time"):
-        parts = [_fields_named(part.strip(), known) for part in chosen.split("+")]
-        if len(parts) == 2 and all(parts):
-            return ((parts[0][0], parts[1][0]),)
-    elif not known or nested in published:
-        return ((nested,),)
-    if not known:
-        return (tuple(tuple(name.encode() for name in part.strip().split(".")) for part in chosen.split("+")),)
+    names = [name.strip() for name in chosen.split("+")] if role.endswith("_time") else [chosen]
+    nested = tuple(_nested(name) for name in names)
+    parts = [next(iter(_fields_named(name, known)), path) for name, path in zip(names, nested, strict=True)]
+    if len(parts) <= 2 and all(not known or part in known or part in published for part in parts):
+        return (tuple(parts),)
     raise PlanError(
         f"CALLVIZ_FIELD_{role.upper()} names {chosen}, which no document has. "
         f"The documents' fields are: {_some(dotted(path) for path in known)}."
@@ -124,8 +128,11 @@ def _set_by_hand(role: str, chosen: str, known: Mapping[Path, Field], published:
 
 
 def _fields_named(name: str, known: Mapping[Path, Field]) -> list[Path]:
-    literal, nested = (name.encode(),), tuple(part.encode() for part in name.split("."))
-    return [path for path in dict.fromkeys((literal, nested)) if path in known]
+    return [path for path in dict.fromkeys(((name.encode(),), _nested(name))) if path in known]
+
+
+def _nested(name: str) -> Path:
+    return tuple(part.encode() for part in name.split("."))
 
 
 def _ambiguous(sources: Sequence[Source]) -> str:

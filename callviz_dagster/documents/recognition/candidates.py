@@ -25,7 +25,7 @@ POINTS = {Strength.EXACT: 10.0, Strength.WORDS: 8.0, Strength.WEAK: 5.0, Strengt
 RECORD_CONFIRMED = 4.0
 """What it adds that the record was made shortly before the answer or the end, document after document: more than a
 weak name is worth, less than a name with the role's words."""
-_FOREIGN, _UNREADABLE, _CONTAINER, _MISSING = -6.0, -10.0, -20.0, -5.0
+_FOREIGN, _UNREADABLE, _CONTAINER, _MISSING, _RARE = -6.0, -10.0, -20.0, -5.0, -6.0
 _DEEPEST = 4
 _UNNAMED_END = 5.0
 """What it takes away that a time is not called an end: only a stored duration makes it one."""
@@ -181,7 +181,7 @@ def _time_candidate(fields: Fields, source: Source, name: Name, stored: Field, p
         return Candidate(source, name, stored.present, cover, points + _MISSING * (1 - cover))
     times = facts.times(source)
     cover = float(np.mean(times.known))
-    points += _MISSING * (1 - cover) + _UNREADABLE * (1 - times.readable)
+    points += _MISSING * (1 - cover) + _UNREADABLE * (1 - times.readable) + (_RARE if cover < _UNANSWERED else 0.0)
     points -= 3.0 * (share(times.midnight, times.known) > 0.9)
     if (crowded := facts.crowded(source)) > _CROWDED:
         points -= 6.0 * crowded
@@ -191,41 +191,43 @@ def _time_candidate(fields: Fields, source: Source, name: Name, stored: Field, p
 
 def _joined(fields: Fields, singles: list[Candidate], role: str) -> list[Candidate]:
     """Return the pairs of a date and a time of day that stand in one document and together are times."""
-    facts = fields.facts
-    days = [
-        path
-        for path, _, _ in fields.named()
-        if fields.seen(path)
-        and facts.times((path,)).readable >= 0.9
-        and share(facts.times((path,)).midnight, facts.times((path,)).known) > 0.9
-    ]
-    clocks = [
-        path
-        for path, _, _ in fields.named()
-        if fields.seen(path) and share(facts.clocks(path), facts.numbers(path).filled) >= 0.9
-    ]
-    found = []
+    seen = [path for path, _, _ in fields.named() if fields.seen(path)]
+    days = [path for path in seen if _is_a_date(fields.facts, path)]
+    clocks = [path for path in seen if _is_a_clock(fields.facts, path)]
+    pairs = []
     for clock in clocks:
-        name = name_of(clock)
-        if name.strengths["duration"] >= Strength.WORDS and not name.says(Word.CALL, Word.START, Word.END):
-            continue
         beside = [day for day in days if day[:-1] == clock[:-1]]
-        best = max(beside, key=lambda day: _alike(day, clock), default=None)
-        if best is None:
-            continue
-        read = facts.times((best, clock))
-        if share(read.known, read.filled) < 0.9 or not read.known.any():
-            continue
-        strength = max(name.strengths[role], name_of(best).strengths[role])
-        if role == "end_time" and strength < Strength.WORDS:
-            continue
-        stronger = name if name.strengths[role] >= name_of(best).strengths[role] else name_of(best)
-        points = name_points(stronger, strength, role) + 2.0 + 0.1 * _alike(best, clock)
-        points -= 9.0 * (role == "start_time" and stronger.strengths["end_time"] >= Strength.WORDS)
-        present = min(fields.known[best].present, fields.known[clock].present)
-        cover = float(np.mean(read.known))
-        found.append(Candidate((best, clock), stronger, present, cover, points + _MISSING * (1 - cover)))
-    return found
+        if beside:
+            pairs.append(_pair(fields, max(beside, key=lambda day: _alike(day, clock)), clock, role))
+    return [pair for pair in pairs if pair]
+
+
+def _is_a_date(facts: Facts, path: Path) -> bool:
+    """Tell whether a field holds dates without a time of day."""
+    times = facts.times((path,))
+    return times.readable >= 0.9 and share(times.midnight, times.known) > 0.9
+
+
+def _is_a_clock(facts: Facts, path: Path) -> bool:
+    """Tell whether a field holds times of day, and is not called like a duration."""
+    name = name_of(path)
+    if name.strengths["duration"] >= Strength.WORDS and not name.says(Word.CALL, Word.START, Word.END):
+        return False
+    return share(facts.clocks(path), facts.numbers(path).filled) >= 0.9
+
+
+def _pair(fields: Fields, day: Path, clock: Path, role: str) -> Candidate | None:
+    """Return a date and a time of day as one candidate; None where they are no times together, or not of the role."""
+    name = max(name_of(clock), name_of(day), key=lambda one: one.strengths[role])
+    strength = name.strengths[role]
+    read = fields.facts.times((day, clock))
+    if read.readable < 0.9 or (role == "end_time" and strength < Strength.WORDS):
+        return None
+    points = name_points(name, strength, role) + 2.0 + 0.1 * _alike(day, clock)
+    points -= 9.0 * (role == "start_time" and name.strengths["end_time"] >= Strength.WORDS)
+    present = min(fields.known[day].present, fields.known[clock].present)
+    cover = float(np.mean(read.known))
+    return Candidate((day, clock), name, present, cover, points + _MISSING * (1 - cover))
 
 
 def _alike(day: Path, clock: Path) -> int:
@@ -239,32 +241,39 @@ def _alike(day: Path, clock: Path) -> int:
 
 def duration_candidates(fields: Fields) -> list[Candidate]:
     """Return the fields that are called like a duration and hold numbers, best first."""
-    facts, found = fields.facts, []
-    split = _split_durations(fields)
+    found, split = [], _split_durations(fields)
     for path, name, stored in fields.named():
-        strength = name.strengths["duration"]
-        if strength == Strength.NONE or _is_a_time(fields, path, name):
+        if name.strengths["duration"] == Strength.NONE or _is_a_time(fields, path, name):
             continue
-        points = name_points(name, strength, "duration") - (10.0 if path in split else 0.0)
-        if "duration" not in name.ranks:
-            points -= 8.0 if name.says(Word.PART) else 3.0 if name.talk else 0.0
-            points -= 6.0 if name.says(Word.TYPE, Word.START, Word.END, Word.CAUSE) else 0.0
-        points += 1.0 if name.says(Word.TOTAL) else 0.0
-        cover = fields.cover(path)
-        if contains(fields, path):
-            points += _CONTAINER
-        elif fields.seen(path):
-            numbers = facts.numbers(path)
-            readable = share(numbers.known, numbers.filled)
-            cover = float(np.mean(numbers.known))
-            points += _UNREADABLE * (1 - readable) - 2.0 * (1 - cover)
-            points -= 6.0 * share(numbers.values < 0, numbers.known)
-            if numbers.known.any() and not numbers.values[numbers.known].any():
-                points -= 4.0  # nothing but zeros
-        else:
-            points -= 2.0 * (1 - cover)
+        cover, points = _length_points(fields, path)
+        points += _length_name_points(name) - (10.0 if path in split else 0.0)
         found.append(Candidate((path,), name, stored.present, cover, points))
     return sorted(found, key=lambda one: -one.points)
+
+
+def _length_name_points(name: Name) -> float:
+    """Return what the name of a duration is worth."""
+    points = name_points(name, name.strengths["duration"], "duration") + (1.0 if name.says(Word.TOTAL) else 0.0)
+    if "duration" in name.ranks:
+        return points
+    points -= 6.0 if name.says(Word.TYPE, Word.START, Word.END, Word.CAUSE) else 0.0
+    if name.says(Word.PART):
+        return points - 8.0
+    return points - 3.0 if name.talk else points
+
+
+def _length_points(fields: Fields, path: Path) -> tuple[float, float]:
+    """Return the share of the documents in which a field is a duration, and what its values are worth."""
+    if contains(fields, path):
+        return fields.cover(path), _CONTAINER
+    if not fields.seen(path):
+        return fields.cover(path), -2.0 * (1 - fields.cover(path))
+    numbers = fields.facts.numbers(path)
+    cover = float(np.mean(numbers.known))
+    points = _UNREADABLE * (1 - share(numbers.known, numbers.filled)) - 2.0 * (1 - cover)
+    points -= 6.0 * share(numbers.values < 0, numbers.known)
+    only_zeros = numbers.known.any() and not numbers.values[numbers.known].any()
+    return cover, points - (4.0 if only_zeros else 0.0)
 
 
 def _split_durations(fields: Fields) -> set[Path]:

@@ -229,12 +229,11 @@ def _tried(role: str, some: list[Candidate], wishes: Wishes, sampled: bool) -> l
         fixed = wishes.fixed[role]
         return [_of(fixed[0], some)] if fixed else [None]
     stays = [one for one in some if one.source in wishes.before.get(role, ())[:1]]
-    usable: list[Candidate | None] = [
-        one for one in some[:_MOST] if one.points > (_LEAST[role] if sampled else -np.inf)
-    ]
+    least = _LEAST[role] if sampled else -np.inf
+    usable = [one for one in some[:_MOST] if one.points > least and one not in stays]
     if role == "end_time" and _missing(some, role, sampled):
-        usable = [one for one in usable if one and one.name.strengths[role]]
-    return [*stays[:1], *(one for one in usable if one not in stays[:1]), None] if usable or stays else [None]
+        usable = [one for one in usable if one.name.strengths[role]]
+    return [*stays, *usable, None]
 
 
 def _of(source: Source, some: Sequence[Candidate]) -> Candidate:
@@ -248,15 +247,17 @@ def _alone(candidate: Candidate | None, missing: float) -> float:
 
 
 def _missing(some: Sequence[Candidate], role: str, sampled: bool) -> float:
-    """Return what it costs to leave a role empty: much where a field is called like it and can be read."""
-    named = [
-        one
-        for one in some
-        if one.name.strengths[role] >= Strength.WORDS
-        and not one.name.foreign
-        and (not sampled or (one.points > 0 and one.cover > 0))
-    ]
-    return -15.0 if named else 0.0
+    """Return what it costs to leave a role empty: much where a field is called like it, and can be read.
+
+    A field with just the role's name plays it even where nothing in it can be read: `repairs` says so of each call.
+    """
+
+    def counts(one: Candidate) -> bool:
+        if not sampled or (one.points > 0 and one.cover > 0):
+            return one.name.strengths[role] >= Strength.WORDS
+        return one.name.strengths[role] == Strength.EXACT and one.points > _LEAST[role]
+
+    return -15.0 if any(counts(one) and not one.name.foreign for one in some) else 0.0
 
 
 def _pair_points(facts: Facts, start: Candidate | None, end: Candidate | None) -> float:
@@ -331,11 +332,13 @@ def unit_by_data(facts: Facts, path: Path, start: Source, end: Source) -> str | 
     fit = usable[best]
     if fit.equal >= 0.8 and (fit.documents >= 3 or SECONDS[best] < 1):
         return best
-    # Talk times are shorter than end − start: the largest unit below seconds in which none is longer.
-    for unit in ("ms", "us", "ns"):
-        if plain.within < 0.5 and usable[unit].within >= 0.9 and 0.1 <= usable[unit].ratio <= 1.1:
-            return unit
-    return None
+    return _unit_of_talk(usable) if plain.within < 0.5 else None
+
+
+def _unit_of_talk(fits: Mapping[str, Fit]) -> str | None:
+    """Return the largest unit below seconds in which no duration is longer than end − start: talk times are shorter."""
+    fine = (unit for unit in ("ms", "us", "ns") if fits[unit].within >= 0.9 and 0.1 <= fits[unit].ratio <= 1.1)
+    return next(fine, None)
 
 
 def _equal_in_larger(fits: Mapping[str, Fit]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields
 from callviz_dagster.documents.recognition.choice import Choice, too_large, unit_by_data
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Source, share
-from callviz_dagster.documents.recognition.names import Strength, name_of
+from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
 
 EMPTY = 0.95
@@ -174,12 +174,7 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
             continue
         if role in choice.ambiguous:
             found.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
-        name = name_of(source[-1] if len(source) == 1 else source[0])
-        kind = _named(role, source, choice)
-        if kind:
-            found.append(Doubt(kind, role, source))
-        if name.foreign or (role not in name.ranks and name.says(Word.OTHER, Word.PLANNED)):
-            found.append(Doubt(Kind.FOREIGN, role, source))
+        found += [Doubt(kind, role, source) for kind in _named(role, source)]
     found += _durations(choice, fields.facts) + _codes(choice, fields.facts)
     start = choice.usual.get("start_time")
     if start and len(start) == 1 and len(fields.facts):
@@ -189,11 +184,16 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
     return found
 
 
-def _named(role: str, source: Source, choice: Choice) -> Kind | None:
-    """Return what is doubtful of a time's name."""
-    if role not in ("start_time", "end_time") or len(source) > 1:
-        return None
+def _named(role: str, source: Source) -> list[Kind]:
+    """Return what is doubtful of a field's name."""
     name = name_of(source[0])
+    found = [_of_a_time(role, name)] if role.endswith("_time") and len(source) == 1 else []
+    if name.foreign or (role not in name.ranks and name.says(Word.OTHER, Word.PLANNED)):
+        found.append(Kind.FOREIGN)
+    return [kind for kind in found if kind]
+
+
+def _of_a_time(role: str, name: Name) -> Kind | None:
     strength = name.strengths[role]
     if role == "start_time" and name.answer:
         return Kind.ANSWER

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,27 +211,49 @@ def sampled(batch: Batch, keys: Iterable[int], secrets: Secrets) -> list[Sampled
     """Return the candidate values of the documents of a batch."""
     renderer = Renderer(batch.raw)
     values: list[dict[Path, Value]] = [{} for _ in range(len(batch))]
-    made: list[int | None] = [None] * len(batch)
+    made = _seconds_in_ids(batch)
     for (path, kind), found in batch.elements.items():
-        if path == (b"_id",) and kind == el.OBJECT_ID:
-            for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
-                made[row] = int.from_bytes(batch.raw[start : start + 4], "big")
         if len(path) > _DEEPEST or path[0] == b"_id" or kind not in _READABLE or _hidden(path, secrets):
             continue
-        wanted = _speaks(path)
-        for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
-            if kind == el.FLATTENED and (secrets or el.value_size(batch.raw, el.DOCUMENT, start) > _SMALL):
-                continue
-            value = json.loads(renderer.json(kind, start))
-            if kind == el.FLATTENED and not _stands_for_one_value(value):
-                continue
-            if isinstance(value, str):
-                value = value[:_LONGEST]
-            if wanted or kind in (el.DATE, el.TIMESTAMP, el.FLATTENED) or _may_be_time(value, path):
-                values[row][path] = value
+        if kind == el.FLATTENED:
+            read = iter(()) if secrets else _small_documents(batch, found, renderer)
+        else:
+            read = _single_values(path, kind, found, renderer)
+        for row, value in read:
+            values[row][path] = value
     return [
         Sampled(key, when, dict(sorted(found.items()))) for key, when, found in zip(keys, made, values, strict=True)
     ]
+
+
+def _seconds_in_ids(batch: Batch) -> list[int | None]:
+    """Return the second inside each document's ObjectId; None where the `_id` is something else."""
+    made: list[int | None] = [None] * len(batch)
+    identifiers = batch.elements.get(((b"_id",), el.OBJECT_ID))
+    if identifiers:
+        for row, start in zip(identifiers.rows.tolist(), identifiers.starts.tolist(), strict=True):
+            made[row] = int.from_bytes(batch.raw[start : start + 4], "big")
+    return made
+
+
+def _single_values(path: Path, kind: int, found: Elements, renderer: Renderer) -> Iterator[tuple[int, Value]]:
+    """Yield row and value of a field that speaks of a role, or holds what looks like times."""
+    wanted = kind in (el.DATE, el.TIMESTAMP) or _speaks(path)
+    for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+        value = json.loads(renderer.json(kind, start))
+        if isinstance(value, str):
+            value = value[:_LONGEST]
+        if wanted or _may_be_time(value, path):
+            yield row, value
+
+
+def _small_documents(batch: Batch, found: Elements, renderer: Renderer) -> Iterator[tuple[int, Value]]:
+    """Yield row and value of nested documents that stand for a time or a duration."""
+    for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+        if el.value_size(batch.raw, el.DOCUMENT, start) <= _SMALL:
+            value = json.loads(renderer.json(el.FLATTENED, start))
+            if _stands_for_one_value(value):
+                yield row, value
 
 
 _READABLE = frozenset(

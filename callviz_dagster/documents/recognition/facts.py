@@ -36,6 +36,8 @@ SECONDS = {unit: factor / divisor for unit, (factor, divisor) in UNITS.items()}
 _DAY = 86_400_000_000
 _TWO_PART_CLOCKS: dict[TwoPartClock, int] = {"mm:ss": 1, "hh:mm": 60}
 """What `05:12` can be, and what its minutes and seconds are multiplied by."""
+_LEAST_TO_SETTLE = 3
+"""Calls whose end − start shows what two numbers of a duration are."""
 _TWO_PARTS = re.compile(r"(\d{1,9}):([0-5]\d)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _EARLIEST_CALL, _LATEST_CALL = 315_532_800_000_000, 2_524_608_000_000_000
@@ -80,6 +82,11 @@ class Labels:
     filled: Mask
     kinds: frozenset[str]
     """`text`, `flag` or `number`."""
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether the values are true and false, or 1 and 0."""
+        return self.kinds == {"flag"} or (self.kinds == {"number"} and set(self.counts) <= {"0", "1"})
 
 
 def share(some: Mask, of: Mask) -> float:
@@ -190,20 +197,28 @@ class Facts:
 
     def settle_two_parts(self, path: Path, start: Source, end: Source) -> None:
         """Find out what `05:12` is in a field: minutes over 59 settle it, or end − start does."""
-        matches = [_TWO_PARTS.fullmatch(v.strip()) if isinstance(v, str) else None for v in self.values(path)]
-        if not any(matches):
-            return
-        if any(match and int(match[1]) > 59 for match in matches):
-            self.two_parts[path] = "mm:ss"
+        parts = [_two_parts(value) for value in self.values(path)]
+        stored = np.array([one[0] * 60 + one[1] if one else 0 for one in parts], np.float64)
+        there = np.array([one is not None for one in parts], np.bool_)
+        if any(one and one[0] > 59 for one in parts):
+            form: TwoPartClock | None = "mm:ss"
         else:
-            seconds, both = self.elapsed(start, end)
-            there = both & (seconds > 0) & np.array([match is not None for match in matches], np.bool_)
-            stored = np.array([int(m[1]) * 60 + int(m[2]) if m else 0 for m in matches], np.float64)
-            for form, factor in _TWO_PART_CLOCKS.items():
-                if there.sum() >= 3 and np.mean(np.abs(stored * factor - seconds)[there] <= 60) >= 0.9:
-                    self.two_parts[path] = form
-        if path in self.two_parts:
+            form = self._form_by_elapsed(stored, there, start, end)
+        if form:
+            self.two_parts[path] = form
             self._numbers.pop(path, None)
+
+    def _form_by_elapsed(self, stored: Floats, there: Mask, start: Source, end: Source) -> TwoPartClock | None:
+        seconds, both = self.elapsed(start, end)
+        usable = there & both & (seconds > 0)
+        if np.count_nonzero(usable) < _LEAST_TO_SETTLE:
+            return None
+        fits = (
+            form
+            for form, factor in _TWO_PART_CLOCKS.items()
+            if np.mean(np.abs(stored * factor - seconds)[usable] <= 60) >= 0.9
+        )
+        return next(fits, None)
 
     def numbers(self, path: Path) -> Numbers:
         """Return a field read as durations in its own unit; hours, minutes and seconds are in seconds."""
@@ -223,15 +238,11 @@ class Facts:
         """Return a field read as labels."""
         if path not in self._labels:
             values = self.values(path)
-            there = [value for value in values if value is not None]
-            kinds = {"flag" if isinstance(v, bool) else "text" if isinstance(v, str) else "number" for v in there}
-            if kinds == {"text"} and all(_NUMBER.fullmatch(value.strip()) for value in there):
-                kinds = {"number"}
-            self._labels[path] = Labels(
-                Counter(value.strip() if isinstance(value, str) else plain(value) for value in there),
-                np.array([value is not None for value in values], np.bool_),
-                frozenset(kinds),
-            )
+            texts = [plain(value).strip() for value in values if value is not None]
+            kinds = frozenset(_label_kind(value) for value in values if value is not None)
+            if kinds == {"text"} and all(map(_NUMBER.fullmatch, texts)):
+                kinds = frozenset({"number"})
+            self._labels[path] = Labels(Counter(texts), np.array([v is not None for v in values], np.bool_), kinds)
         return self._labels[path]
 
     # One field
@@ -301,6 +312,18 @@ class Fit:
     """Share in which the stored one is not longer: a talk time is shorter."""
     ratio: float
     """The stored one by end − start, in the middle."""
+
+
+def _label_kind(value: Value) -> str:
+    if isinstance(value, bool):
+        return "flag"
+    return "text" if isinstance(value, str) else "number"
+
+
+def _two_parts(value: Value) -> tuple[int, int] | None:
+    """Return the two numbers of a duration such as `05:12`."""
+    match = _TWO_PARTS.fullmatch(value.strip()) if isinstance(value, str) else None
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def plain(value: Value) -> str:

@@ -24,6 +24,8 @@ _YES_OR_NO, _NO_LABEL = -3.0, -8.0
 """A yes or no tells two outcomes apart; without a word for them it tells none."""
 _LEAST = 3.0
 """A field with fewer points is not taken."""
+_EMPTY, _TOO_MANY, _NUMBERS, _PLACES = -8.0, -20.0, -2.0, -6.0
+"""What values are worth that are blank, differ in every call, are numbers, or look like states and countries."""
 _KNOWN = 6.0
 """What it is worth that all values are known labels."""
 _ONE_FOR_ALL = -4.0
@@ -53,16 +55,20 @@ def choose_labels(
     for role in ("call_type", "status"):
         some = [one for one in label_candidates(fields, role) if one.path not in used or role in fixed]
         found.candidates[role] = tuple(some)
-        usable = [one for one in some if one.points >= _LEAST or not len(fields.facts)]
-        stays = [one for one in usable if one.source in before.get(role, ())[:1]]
-        chosen = next(iter([*stays, *usable]), None)
-        if chosen is None or role in fixed:
-            found.roles[role] = ()
-            continue
-        others = [one for one in some if _stands_in(role, fields.facts, chosen, one)]
-        found.roles[role] = (chosen.source, *(one.source for one in others))
-        used |= {chosen.path}
+        found.roles[role] = () if role in fixed else _chosen(role, some, fields.facts, before.get(role, ()))
+        used |= {path for source in found.roles[role][:1] for path in source}
     return found
+
+
+def _chosen(role: str, some: list[Candidate], facts: Facts, before: tuple[Source, ...]) -> tuple[Source, ...]:
+    """Return the best of the candidates, or the one of before where it is still usable, and those that stand in."""
+    usable = [one for one in some if one.points >= _LEAST or not len(facts)]
+    stays = [one for one in usable if one.source in before[:1]]
+    chosen = next(iter([*stays, *usable]), None)
+    if chosen is None:
+        return ()
+    others = [one for one in some if _stands_in(role, facts, chosen, one)]
+    return (chosen.source, *(one.source for one in others))
 
 
 def _stands_in(role: str, facts: Facts, chosen: Candidate, other: Candidate) -> bool:
@@ -117,22 +123,17 @@ def _value_points(facts: Facts, path: Path, role: str, name: Name, strength: Str
     labels = facts.labels(path)
     total = labels.counts.total()
     if not total:
-        return -8.0
+        return _EMPTY
     if len(labels.counts) > min(_MOST_LABELS, max(total / 2, 3)):
-        return -20.0
+        return _TOO_MANY
     known = known_share(role, labels.counts)
-    points = _KNOWN * known
-    if len(labels.counts) == 1 and total >= 5:
-        points += _ONE_FOR_ALL
-    if labels.kinds == {"flag"} or (labels.kinds == {"number"} and set(labels.counts) <= {"0", "1"}):
+    points = _KNOWN * known + (_ONE_FOR_ALL if len(labels.counts) == 1 and total >= 5 else 0.0)
+    if labels.yes_or_no:
         means = label_of_boolean(field_name(path[-1]), True)
         return points + _YES_OR_NO if means and known_share(role, Counter([means])) else _NO_LABEL
-    if labels.kinds == {"number"}:
-        points -= 2.0
-    if are_places(labels.counts):
-        points -= 6.0
-    if strength == Strength.NONE and known < 0.8:
-        points -= 8.0
-    if role == "status" and strength == Strength.NONE:
-        points -= _KNOWN * known_share("call_type", labels.counts)
+    points += _NUMBERS if labels.kinds == {"number"} else 0.0
+    points += _PLACES if are_places(labels.counts) else 0.0
+    if strength == Strength.NONE:
+        points -= 8.0 if known < 0.8 else 0.0
+        points -= _KNOWN * known_share("call_type", labels.counts) if role == "status" else 0.0
     return points

@@ -65,25 +65,25 @@ def setting_line(role: str, source: Source | None) -> str:
 
 def role_rows(choice: Choice, fields: Fields) -> list[RoleRow]:
     """Return a row for each role."""
-    rows = []
-    for role in ROLE_NAMES:
-        some = choice.roles.get(role, ())
-        unit = choice.units.get(some[0][0]) if role == "duration" and some else None
-        rows.append(
-            RoleRow(
-                role,
-                ", else ".join(shown(source) for source in some),
-                f"{_share(some, fields):.0%}" if some else "",
-                f"{unit.unit} (by {unit.known_by})" if unit else "",
-                _known_by(choice, role, fields) if some else "",
-                "; ".join(
-                    f"{shown(one.source)}: {reason(one, role, choice, fields.facts)}" for one in _others(choice, role)
-                ),
-                ", ".join(fields.facts.examples(some[0][-1])) if some else "",
-                setting_line(role, some[0] if some else None),
-            )
-        )
-    return rows
+    return [_role_row(role, choice, fields) for role in ROLE_NAMES]
+
+
+def _role_row(role: str, choice: Choice, fields: Fields) -> RoleRow:
+    sources = choice.roles.get(role, ())
+    not_taken = [f"{shown(one.source)}: {reason(one, role, choice, fields.facts)}" for one in _others(choice, role)]
+    if not sources:
+        return RoleRow(role, "", "", "", "", "; ".join(not_taken), "", setting_line(role, None))
+    unit = choice.units.get(sources[0][0]) if role == "duration" else None
+    return RoleRow(
+        role,
+        ", else ".join(map(shown, sources)),
+        f"{_share(sources, fields):.0%}",
+        f"{unit.unit} (by {unit.known_by})" if unit else "",
+        _known_by(choice, role, fields),
+        "; ".join(not_taken),
+        ", ".join(fields.facts.examples(sources[0][-1])),
+        setting_line(role, sources[0]),
+    )
 
 
 def _share(sources: Sequence[Source], fields: Fields) -> float:
@@ -166,7 +166,7 @@ def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
         factor=f"{doubt.factor:,.4g}",
         example=_example(doubt, facts),
     )
-    return f"{words} {_remedy(doubt, choice, facts)}"
+    return f"{words} {_remedy(doubt, choice)}"
 
 
 def _example(doubt: Doubt, facts: Facts) -> str:
@@ -195,9 +195,9 @@ _WORDS = {
 }
 
 
-def _remedy(doubt: Doubt, choice: Choice, facts: Facts) -> str:
+def _remedy(doubt: Doubt, choice: Choice) -> str:
     """Return what to do: the lines that change the choice, best first, and the one that keeps it."""
-    lines = [line for line in _changes(doubt, choice, facts) if line]
+    lines = _changes(doubt, choice)
     keep = setting_line(doubt.role, doubt.source)
     if doubt.kind in (Kind.SIZE, Kind.FACTOR):
         keep = f"{_PREFIX}DURATION_UNIT={choice.units[doubt.source[0]].unit}" if doubt.source else keep
@@ -215,22 +215,22 @@ def _remedy(doubt: Doubt, choice: Choice, facts: Facts) -> str:
     return f"{change}; {keeps}." if change else f"Set {keeps}."
 
 
-def _changes(doubt: Doubt, choice: Choice, facts: Facts) -> list[str]:
+def _changes(doubt: Doubt, choice: Choice) -> list[str]:
     if doubt.kind in (Kind.SIZE, Kind.FACTOR):
         unit = [f"{_PREFIX}DURATION_UNIT={doubt.unit}"] if doubt.unit else []
         return unit or [setting_line("duration", None)]
     if doubt.kind is Kind.DATE_ORDER:
         return ["CALLVIZ_DATE_ORDER=mdy", "CALLVIZ_DATE_ORDER=dmy"]
     if doubt.kind is Kind.END_BEFORE_START:
-        return [
-            *(setting_line("start_time", one.source) for one in _others(choice, "start_time")[:2] if one.points > 0),
-            *(setting_line("end_time", one.source) for one in _others(choice, "end_time")[:1] if one.points > 0),
-            setting_line("end_time", None),
-        ]
+        starts, ends = _better_lines(choice, "start_time", 2), _better_lines(choice, "end_time", 1)
+        return [*starts, *ends, setting_line("end_time", None)]
     if doubt.other:
         return [setting_line(doubt.role, doubt.other)]
-    if doubt.role in ("call_type", "status", "duration") and doubt.kind is not Kind.EMPTY:
-        return [setting_line(doubt.role, one.source) for one in _others(choice, doubt.role)[:1] if one.points > 0]
-    if doubt.kind in (Kind.WEAK_NAME, Kind.RECORD, Kind.ANSWER, Kind.FOREIGN):
-        return [setting_line(doubt.role, one.source) for one in _others(choice, doubt.role)[:2] if one.points > 1]
-    return []
+    if doubt.kind is Kind.EMPTY:
+        return []
+    return _better_lines(choice, doubt.role, 2 if doubt.role.endswith("_time") else 1)
+
+
+def _better_lines(choice: Choice, role: str, most: int) -> list[str]:
+    """Return the lines that set the best of the fields that were not taken."""
+    return [setting_line(role, one.source) for one in _others(choice, role)[:most] if one.points > 0]
