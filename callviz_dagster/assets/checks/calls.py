@@ -201,7 +201,9 @@ def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asse
     choice, facts = recognized.choice, recognized.fields.facts
     sentences = [sentence(doubt, choice, facts) for doubt in doubts if doubt.kind not in REFUSED]
     description = " ".join(sentences) or "The fields of all roles are recognized."
-    return result("calls", "roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True)
+    return result(
+        "calls", "roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True
+    )
 
 
 def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
@@ -211,7 +213,9 @@ def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asset
 
     choice, facts = recognized.choice, recognized.fields.facts
     found = [doubt for doubt in doubts if doubt.kind in REFUSED]
-    description = " ".join(sentence(doubt, choice, facts) for doubt in found) or "The data agree with the fields chosen."
+    description = (
+        " ".join(sentence(doubt, choice, facts) for doubt in found) or "The data agree with the fields chosen."
+    )
     chosen = all(_by_setting(doubt, recognized) for doubt in found)
     return result("calls", "roles_plausible", not found, description, {"roles": roles_table(recognized)}, warn=chosen)
 
