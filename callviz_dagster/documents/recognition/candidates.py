@@ -109,7 +109,7 @@ class Fields:
 def contains(fields: Fields, path: Path) -> bool:
     """Tell whether most values of a field are documents or arrays, which are not what a role needs."""
     found = fields.known[path]
-    if path in fields.one_value:
+    if path in fields.one_value and len(fields.facts):
         return False
     containers = sum(found.types.get(kind, 0) for kind in (el.FLATTENED, el.DOCUMENT, el.ARRAY))
     return 2 * containers > found.present
@@ -181,7 +181,11 @@ def _time_candidate(fields: Fields, source: Source, name: Name, stored: Field, p
         return Candidate(source, name, stored.present, cover, points + _MISSING * (1 - cover))
     times = facts.times(source)
     cover = float(np.mean(times.known))
-    points += _MISSING * (1 - cover) + _UNREADABLE * (1 - times.readable) + (_RARE if cover < _UNANSWERED else 0.0)
+    points += (
+        _MISSING * (1 - cover)
+        + _UNREADABLE * (1 - times.readable)
+        + (_RARE if np.mean(times.filled) < _UNANSWERED else 0.0)
+    )
     points -= 3.0 * (share(times.midnight, times.known) > 0.9)
     if (crowded := facts.crowded(source)) > _CROWDED:
         points -= 6.0 * crowded

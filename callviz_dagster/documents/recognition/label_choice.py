@@ -15,7 +15,7 @@ from callviz_dagster.documents.labels import label_of_boolean
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields, contains, name_points
 from callviz_dagster.documents.recognition.facts import Facts, Source, share
 from callviz_dagster.documents.recognition.label_words import are_places, known_share
-from callviz_dagster.documents.recognition.names import Name, Strength
+from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.values import field_name
 from callviz_dagster.documents.walker import Path
@@ -85,7 +85,7 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
     for path, name, stored in fields.named():
         strength = name.strengths[role]
         by_values = role == "status" and name.strengths["call_type"] >= Strength.WEAK and fields.seen(path)
-        if strength == Strength.NONE and not by_values:
+        if (strength == Strength.NONE and not by_values) or _inside_another(fields, path, role):
             continue
         points = name_points(name, strength, role) + _words_points(name, role)
         cover = fields.cover(path)
@@ -97,6 +97,11 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
         points -= 3.0 * (1 - cover)
         found.append(Candidate((path,), name, stored.present, cover, points))
     return sorted(found, key=lambda one: -one.points)
+
+
+def _inside_another(fields: Fields, path: Path, role: str) -> bool:
+    """Tell whether, as far as names alone say, a field is part of a role's label, such as `status.name`."""
+    return not len(fields.facts) and len(path) > 1 and role in name_of(path[:-1]).ranks
 
 
 def _words_points(name: Name, role: str) -> float:
