@@ -66,7 +66,7 @@ def _same(column: str, found: Any, expected: Any) -> bool:
     if found is None or expected is None:
         return found is None and expected is None
     if column == "duration":
-        return abs(found - expected) < 0.01
+        return bool(abs(found - expected) < 0.01)
     return bool(found == dt.datetime.fromisoformat(expected))
 
 
