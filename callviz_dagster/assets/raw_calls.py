@@ -214,8 +214,8 @@ def _partition_metadata(partition_archive: Archived) -> dict[str, Any]:
 
 def _run_metadata(archived: Sequence[Archived]) -> dict[str, Any]:
     """Return what the last materialization of a run says beyond its own partition."""
-    from callviz_dagster.documents.values import dotted
-    from callviz_dagster.documents.walker import FLATTENED, NULL, TYPE_NAMES
+    from callviz_dagster.documents.values import TYPE_NAMES, dotted
+    from callviz_dagster.documents.walker import FLATTENED, NULL
 
     manifest = archived[-1].manifest
     documents = sum(partition_archive.manifest.documents for partition_archive in archived)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from callviz_dagster.documents import walker as el
-from callviz_dagster.documents.values import dotted
+from callviz_dagster.documents.values import TYPE_NAMES, dotted
 from callviz_dagster.documents.walker import Batch, Elements, Path
 
 MOST_FIELDS = 20_000
@@ -115,9 +115,7 @@ class Profile:
                     "field": dotted(path),
                     "path": path_to_json(path),
                     "first": known.first,
-                    "types": {
-                        el.TYPE_NAMES[kind]: count for kind, count in known.types.items() if kind != el.FLATTENED
-                    },
+                    "types": {TYPE_NAMES[kind]: count for kind, count in known.types.items() if kind != el.FLATTENED},
                     "flattened": known.types.get(el.FLATTENED, 0),
                     "inexact": known.inexact,
                     "partial": known.partial,
@@ -129,7 +127,7 @@ class Profile:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Profile:
         """Return the profile that `to_json` described."""
-        codes = {name: kind for kind, name in el.TYPE_NAMES.items() if kind != el.FLATTENED}
+        codes = {name: kind for kind, name in TYPE_NAMES.items() if kind != el.FLATTENED}
         forgotten = {path_from_json(path): count for path, count in data["forgotten"]}
         profile = cls(data["documents"], data["bytes"], forgotten)
         for entry in data["fields"]:

@@ -33,6 +33,32 @@ _int64 = struct.Struct("<q").unpack_from
 _double = struct.Struct("<d").unpack_from
 _timestamp = struct.Struct("<II").unpack_from
 
+TYPE_NAMES = {
+    el.DOUBLE: "double",
+    el.STRING: "string",
+    el.DOCUMENT: "object",
+    el.ARRAY: "array",
+    el.BINARY: "binData",
+    el.UNDEFINED: "undefined",
+    el.OBJECT_ID: "objectId",
+    el.BOOLEAN: "bool",
+    el.DATE: "date",
+    el.NULL: "null",
+    el.REGEX: "regex",
+    el.DB_POINTER: "dbPointer",
+    el.CODE: "javascript",
+    el.SYMBOL: "symbol",
+    el.CODE_WITH_SCOPE: "javascriptWithScope",
+    el.INT32: "int",
+    el.TIMESTAMP: "timestamp",
+    el.INT64: "long",
+    el.DECIMAL128: "decimal",
+    el.MIN_KEY: "minKey",
+    el.MAX_KEY: "maxKey",
+    el.FLATTENED: "object",
+}
+"""MongoDB's names (`$type` aliases) of the BSON types."""
+
 _MOST_DATE = 253_402_300_800_000
 """Milliseconds at the end of the year 9999; Extended JSON writes dates from 1970 to there as ISO text."""
 _OLD_BINARY = 2

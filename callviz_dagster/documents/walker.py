@@ -34,32 +34,6 @@ MIN_KEY, MAX_KEY = 0xFF, 0x7F
 FLATTENED = 0x103
 """Type of a nested document whose own elements are given too, under longer paths."""
 
-TYPE_NAMES = {
-    DOUBLE: "double",
-    STRING: "string",
-    DOCUMENT: "object",
-    ARRAY: "array",
-    BINARY: "binData",
-    UNDEFINED: "undefined",
-    OBJECT_ID: "objectId",
-    BOOLEAN: "bool",
-    DATE: "date",
-    NULL: "null",
-    REGEX: "regex",
-    DB_POINTER: "dbPointer",
-    CODE: "javascript",
-    SYMBOL: "symbol",
-    CODE_WITH_SCOPE: "javascriptWithScope",
-    INT32: "int",
-    TIMESTAMP: "timestamp",
-    INT64: "long",
-    DECIMAL128: "decimal",
-    MIN_KEY: "minKey",
-    MAX_KEY: "maxKey",
-    FLATTENED: "object",
-}
-"""MongoDB's names (`$type` aliases) of the BSON types."""
-
 MAX_DEPTH = 8
 """Nested documents deeper than this stay one value."""
 

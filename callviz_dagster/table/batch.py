@@ -15,7 +15,7 @@ import numpy as np
 from callviz_dagster.documents import times
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.buffers import Ints, Mask
-from callviz_dagster.documents.values import Renderer, document_at, dotted, plain_path
+from callviz_dagster.documents.values import TYPE_NAMES, Renderer, document_at, dotted, plain_path
 from callviz_dagster.documents.walker import Batch, Elements, Path
 from callviz_dagster.table.plan import Plan
 from callviz_dagster.table.tally import Tally
@@ -135,7 +135,7 @@ class BatchContext:
 
     def note_kept_as_text(self, column: str, kind: int, rows: Ints) -> None:
         """Note that values of an unexpected BSON type were kept as text."""
-        self.repairs.add(rows, f"{column}: {el.TYPE_NAMES[kind]} kept as text")
+        self.repairs.add(rows, f"{column}: {TYPE_NAMES[kind]} kept as text")
 
     def note_invalid_text(self, column: str, row: int) -> None:
         """Note that the renderer has met text that is not UTF-8 in a row, if it has."""
