@@ -1,0 +1,148 @@
+"""`fields`: which field of the collection plays which role, from a sample, before anything is published.
+
+The choice is made from the same documents as in a refresh. What belongs elsewhere: reading the sample
+(`mongodb/sample.py`), choosing and its words (`documents/recognition/`).
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from callviz_dagster.assets.checks import calls as checks
+from callviz_dagster.assets.checks.results import blocking
+from callviz_dagster.assets.common import table_options
+from callviz_dagster.documents.display import display_text
+from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, doubts
+from callviz_dagster.documents.recognition.evidence import Gatherer
+from callviz_dagster.documents.recognition.report import ROLE_NAMES, RoleRow, role_rows, sentence
+from callviz_dagster.documents.walker import Walker
+from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.sample import CollectionSample, read_sample
+from callviz_dagster.settings import Settings
+from callviz_dagster.table.normalize import normalize
+from callviz_dagster.table.plan import Plan, make_plan
+from callviz_dagster.table.tally import PROBLEMS, Tally
+
+_WIDTH = 110
+_MOST_EXAMPLES = 160
+"""Characters of example values."""
+_LINE_ENDS = {ord("\n"): "␊", ord("\r"): "␍"}
+_UNIT = "CALLVIZ_FIELD_DURATION_UNIT"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the sample says."""
+
+    sample: CollectionSample
+    plan: Plan
+    doubts: tuple[Doubt, ...]
+    tally: Tally
+    """Of the documents of the sample, as a refresh would take them."""
+    max_rejected: float
+
+    @property
+    def refused(self) -> bool:
+        """Whether a refresh of these documents would publish nothing."""
+        plausible = checks.roles_plausible(self.plan.recognized, self.doubts)
+        return not self.tally.documents or bool(blocking([plausible])) or self.too_many_rejected
+
+    @property
+    def too_many_rejected(self) -> bool:
+        """Whether more documents have no usable start time than may be rejected."""
+        return bool(blocking([checks.rejected_within_limit(self.tally, self.max_rejected)]))
+
+
+def look(settings: Settings) -> Look:
+    """Read a sample of the collection and choose the fields of all roles; write nothing.
+
+    Raises:
+        SettingsError: no connection string is set.
+        MongoError: the collection cannot be read.
+        PlanError: no field is recognized as the start time, several could be meant, or a setting names a field that
+            no document has.
+    """
+    sample = read_sample(MongoDB(settings))
+    options = table_options(settings)
+    profile, gatherer = Profile(), Gatherer(options.secrets)
+    batch = Walker().walk(sample.documents)
+    profile.add(batch)
+    gatherer.add(batch)
+    plan = make_plan(profile, options, evidence=gatherer.evidence())
+    tally = normalize(batch, plan, now=time.time_ns() // 1000).tally
+    choice, fields = plan.recognized.choice, plan.recognized.fields
+    return Look(sample, plan, doubts(choice, fields), tally, settings.max_rejected)
+
+
+def text(found: Look) -> str:
+    """Return what was found as text for a terminal."""
+    return "".join(display_text(line).translate(_LINE_ENDS) + "\n" for line in _lines(found))
+
+
+def _lines(found: Look) -> Iterator[str]:
+    sample, tally = found.sample, found.tally
+    if not tally.documents:
+        yield f"{sample.source} has no documents, so no field can be recognized."
+        return
+    yield f"{sample.source}: {tally.documents:,} of {sample.total:,} documents were read."
+    yield ""
+    recognized = found.plan.recognized
+    rows = role_rows(recognized.choice, recognized.fields)
+    for row in rows:
+        yield from _role_lines(row)
+    yield ""
+    yield from _rejected_lines(tally, found.too_many_rejected)
+    facts = recognized.fields.facts
+    sentences = [(one.kind in REFUSED, sentence(one, recognized.choice, facts)) for one in found.doubts]
+    yield from _list("Contradicted by the data:", [words for refused, words in sentences if refused])
+    yield from _list("Doubtful:", [words for refused, words in sentences if not refused])
+    yield ""
+    yield "Settings that keep this choice:"
+    for row in rows:
+        yield row.setting
+        unit = row.unit.split(" ")[0]
+        if unit:
+            yield f"{_UNIT}={unit}"
+
+
+def _role_lines(row: RoleRow) -> Iterator[str]:
+    unit = f", {row.unit}" if row.unit else ""
+    yield f"{ROLE_NAMES[row.role]}: {row.field or 'no field'}{unit}"
+    if row.field:
+        yield f"    in {row.share} of the documents, {row.known_by}"
+    if row.examples:
+        cut = row.examples if len(row.examples) <= _MOST_EXAMPLES else row.examples[: _MOST_EXAMPLES - 1] + "…"
+        yield f"    for example {cut}"
+    if row.not_taken:
+        yield from _wrapped(f"not taken: {row.not_taken}", "    ", "      ")
+
+
+def _rejected_lines(tally: Tally, too_many: bool) -> Iterator[str]:
+    yield f"{tally.calls:,} of these documents would be calls, and {tally.rejected:,} rejected."
+    for reason, count in tally.reasons.most_common():
+        yield f"  - {count:,} {reason}: {PROBLEMS[reason]}"
+    if too_many:
+        yield "  More than CALLVIZ_MAX_REJECTED allows: a refresh would be refused."
+
+
+def _list(heading: str, sentences: Sequence[str]) -> Iterator[str]:
+    if sentences:
+        yield ""
+        yield heading
+    for words in sentences:
+        yield from _wrapped(words, "  - ", "    ")
+
+
+def _wrapped(words: str, first: str, others: str) -> list[str]:
+    return textwrap.wrap(
+        words,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
