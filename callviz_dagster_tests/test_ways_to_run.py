@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.services import KNOWN
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
@@ -46,10 +48,26 @@ def run(command: list[str], environment: dict[str, str], folder: Path = ROOT) ->
     )
 
 
-def test_dagster_asset_materialize_from_the_project(settings: Settings, environment: dict[str, str]) -> None:
+def test_dagster_asset_materialize_from_the_project(
+    settings: Settings, environment: dict[str, str], collection: Collection[Document]
+) -> None:
+    """With nothing set but the connection, on records of a service; the log says which field plays which role."""
+    service = KNOWN["hubspot_calls"]
+    collection.delete_many({})
+    collection.insert_many(service.documents(mongoose=True))
     done = run(["dagster", "asset", "materialize", "-m", "callviz_dagster.definitions", "--select", "*"], environment)
     assert done.returncode == 0, done.stderr
-    assert len((settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()) == 4
+    assert len((settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()) == 41
+    rows = pq.read_table(settings.data_dir / "calls" / "all.parquet").to_pylist()
+    assert service.wrong_columns({row["_id"]: row for row in rows}) == set()
+    for line in (
+        "start_time: properties.hs_timestamp (in 100% of the documents, by name and data)",
+        "end_time: no field",
+        "duration: properties.hs_call_duration, ms (by name) (in 95% of the documents, by name and data)",
+        "call_type: properties.hs_call_direction (in 100% of the documents, by name and data)",
+        "status: properties.hs_call_status (in 100% of the documents, by name and data)",
+    ):
+        assert line in done.stderr
 
 
 def test_dagster_job_execute_from_another_folder(

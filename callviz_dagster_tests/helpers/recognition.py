@@ -1,10 +1,8 @@
-"""Choices made from documents without a server, and the records of services that the tests choose from."""
+"""Choices made from documents without a server."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import bson
@@ -17,9 +15,6 @@ from callviz_dagster.documents.recognition.facts import Facts
 from callviz_dagster.documents.recognition.report import shown
 from callviz_dagster.documents.values import Secrets
 from callviz_dagster.documents.walker import Walker
-
-RECORDS = Path(__file__).resolve().parent.parent / "data" / "service_records"
-EXPECTED: dict[str, dict[str, Any]] = json.loads((RECORDS / "expected.json").read_text(encoding="utf-8"))
 
 
 def gathered(*batches: Sequence[Any], secrets: Secrets | None = None) -> Evidence:

@@ -1,0 +1,197 @@
+"""Call records as services deliver them, the rows that are right for them, and what becomes of them without a server.
+
+`KNOWN` are the services that recognition was made with; `OTHER` were tried afterwards. Field names follow the services'
+public documentation, all values are invented.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bson
+from bson import json_util
+
+from callviz_dagster.assets.checks import calls as checks
+from callviz_dagster.assets.checks.results import blocking
+from callviz_dagster.assets.common import table_options
+from callviz_dagster.documents.labels import label_of_text
+from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.recognition.doubts import doubts
+from callviz_dagster.documents.recognition.evidence import Gatherer
+from callviz_dagster.documents.recognition.report import sentence
+from callviz_dagster.documents.walker import Walker
+from callviz_dagster.settings import PREFIX, Settings
+from callviz_dagster.table.normalize import normalize
+from callviz_dagster.table.options import PlanError
+from callviz_dagster.table.plan import make_plan
+
+COLUMNS = {
+    "start": "start_time",
+    "end": "end_time",
+    "duration": "duration_sec",
+    "type": "call_type",
+    "status": "status",
+}
+"""The column of `calls` for each column of the expected rows."""
+_ROLES = {"start": "start_time", "end": "end_time", "duration": "duration", "type": "call_type", "status": "status"}
+_DATA = Path(__file__).resolve().parent.parent / "data"
+_NOW = 1_800_000_000_000_000
+_IMPORTED = dt.datetime(2025, 6, 1, 12)
+_MOST_TRIED = 64
+_NOTHING_SET = Settings()
+_LINE = re.compile(rf"{PREFIX}(\w+)=([^\s;,]+?)(?=[.;,]?(?:\s|$))")
+
+
+@dataclass(frozen=True, eq=False)
+class Service:
+    """The records of one service."""
+
+    name: str
+    folder: Path
+    expected: Mapping[str, Any]
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """The rows that are right; a list in a cell holds every right value."""
+        rows: Sequence[Mapping[str, Any]] = self.expected["rows"]
+        return rows
+
+    def documents(self, *, mongoose: bool = False) -> list[dict[str, Any]]:
+        """Return the records, also as an application stores them that adds times of its own to each document."""
+        lines = (self.folder / f"{self.name}.jsonl").read_text(encoding="utf-8").splitlines()
+        records = [json_util.loads(line) for line in lines]
+        for number, record in enumerate(records if mongoose else ()):
+            imported = _IMPORTED + dt.timedelta(milliseconds=3 * number)
+            for name, value in (("createdAt", imported), ("updatedAt", imported), ("__v", 0)):
+                record.setdefault(name, value)
+        return records
+
+    def wrong_columns(self, rows: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Return the columns in which some row of `calls`, by `_id`, is not as expected."""
+        return {
+            column
+            for expected in self.rows
+            for column, name in COLUMNS.items()
+            if not is_right(column, rows.get(expected["_id"], {}).get(name), expected[column])
+        }
+
+
+def _services(folder: Path) -> dict[str, Service]:
+    every = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    return {name: Service(name, folder, expected) for name, expected in every.items()}
+
+
+KNOWN = _services(_DATA / "service_records")
+OTHER = _services(_DATA / "other_service_records")
+
+
+def is_right(column: str, found: Any, expected: Any) -> bool:
+    """Return whether a cell is one of those expected; null where a label is unknown."""
+    every = expected if isinstance(expected, list) else [expected]
+    return any(_same(column, found, one) for one in every)
+
+
+def _same(column: str, found: Any, expected: Any) -> bool:
+    if column in ("type", "status"):
+        label = label_of_text(COLUMNS[column], str(expected)).text if expected else "unknown"
+        return bool(found == label)
+    if column == "duration" and expected is None and found == 0:
+        return True  # a call that is still running may store a duration of nothing
+    if found is None or expected is None:
+        return found is None and expected is None
+    if column == "duration":
+        return bool(abs(found - expected) < 0.01)
+    return bool(found == dt.datetime.fromisoformat(expected))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the records of a service."""
+
+    wrong: frozenset[str]
+    """Columns that are not right."""
+    reported: frozenset[str]
+    """Columns that a failed check or a refusal speaks of."""
+    refused: bool
+    messages: tuple[str, ...]
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Columns that are wrong, and nothing says so."""
+        return frozenset() if self.refused and self.reported else self.wrong - self.reported
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every column is right, also where a check doubts one."""
+        return not self.wrong and not self.refused
+
+    @property
+    def word(self) -> str:
+        """The outcome in one word for a table."""
+        if self.refused:
+            return "refused"
+        if self.wrong:
+            return "wrong in silence" if self.silent else "reported"
+        return "right, with a warning" if self.reported else "right"
+
+
+@functools.cache
+def outcome(service: Service, *, mongoose: bool = False, settings: Settings = _NOTHING_SET) -> Outcome:
+    """Refresh the records of a service up to `calls`, without a server, and compare the rows."""
+    batch = Walker().walk(b"".join(map(bson.encode, service.documents(mongoose=mongoose))))
+    profile, gatherer = Profile(), Gatherer()
+    profile.add(batch)
+    gatherer.add(batch)
+    try:
+        plan = make_plan(profile, table_options(settings), evidence=gatherer.evidence())
+    except PlanError as error:
+        return Outcome(frozenset(COLUMNS), frozenset(COLUMNS), True, (str(error),))
+    choice, fields = plan.recognized.choice, plan.recognized.fields
+    found = doubts(choice, fields)
+    table = normalize(batch, plan, now=_NOW)
+    rows = {row["_id"]: row for row in table.calls.to_pylist()}
+    results = [
+        checks.roles_plausible(plan.recognized, found),
+        checks.rejected_within_limit(table.tally, settings.max_rejected),
+    ]
+    return Outcome(
+        frozenset(service.wrong_columns(rows)),
+        frozenset(column for column, role in _ROLES.items() if any(doubt.role == role for doubt in found)),
+        bool(blocking(results)),
+        tuple(sentence(doubt, choice, fields.facts) for doubt in found),
+    )
+
+
+def outcome_with_lines_pasted(service: Service, *, mongoose: bool = False) -> Outcome:
+    """Return what becomes of the records with settings that the messages of the first refresh print.
+
+    Where a message names several lines, the one that is right is a person's to choose: all are tried.
+    """
+    first = outcome(service, mongoose=mongoose)
+    best = first
+    for settings in itertools.islice(_pasted(first.messages), _MOST_TRIED):
+        if best.is_right:
+            break
+        again = outcome(service, mongoose=mongoose, settings=settings)
+        if (again.refused, len(again.wrong)) < (best.refused, len(best.wrong)):
+            best = again
+    return best
+
+
+def _pasted(messages: Sequence[str]) -> Iterator[Settings]:
+    """Yield settings with one printed line, or none, for each name that has one."""
+    options: dict[str, list[str | None]] = {}
+    for name, value in _LINE.findall(" ".join(messages)):
+        options.setdefault(name.lower(), [None]).append(value)
+    for values in itertools.product(*options.values()):
+        given: dict[str, Any] = {name: value for name, value in zip(options, values, strict=True) if value}
+        if given:
+            yield Settings(**given)
