@@ -40,7 +40,7 @@ def test_the_printed_lines_settle_what_is_wrong(service: Service, mongoose: bool
     assert outcome_with_lines_pasted(service, mongoose=mongoose).is_right
 
 
-def test_of_services_tried_afterwards_most_are_right_too() -> None:
+def test_of_further_services_most_are_right_too() -> None:
     results = {service.name: outcome(service) for service in OTHER.values()}
     wrong = sorted(name for name, result in results.items() if not result.is_right)
     assert len(wrong) <= len(OTHER) // 5, wrong

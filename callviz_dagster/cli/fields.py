@@ -23,7 +23,7 @@ from callviz_dagster.documents.walker import Walker
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.sample import CollectionSample, read_sample
 from callviz_dagster.settings import Settings
-from callviz_dagster.table.normalize import normalize
+from callviz_dagster.table.normalize import Normalized, normalize
 from callviz_dagster.table.plan import Plan, make_plan
 from callviz_dagster.table.tally import PROBLEMS, Tally
 
@@ -41,9 +41,14 @@ class Look:
     sample: CollectionSample
     plan: Plan
     doubts: tuple[Doubt, ...]
-    tally: Tally
-    """Of the documents of the sample, as a refresh would take them."""
+    normalized: Normalized
+    """The documents of the sample as a refresh would take them."""
     max_rejected: float
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted while the sample became rows."""
+        return self.normalized.tally
 
     @property
     def refused(self) -> bool:
@@ -66,16 +71,24 @@ def look(settings: Settings) -> Look:
         PlanError: no field is recognized as the start time, several could be meant, or a setting names a field that
             no document has.
     """
-    sample = read_sample(MongoDB(settings))
+    return examine(read_sample(MongoDB(settings)), settings)
+
+
+def examine(sample: CollectionSample, settings: Settings) -> Look:
+    """Choose the fields of all roles from a sample.
+
+    Raises:
+        PlanError: see `look`.
+    """
     options = table_options(settings)
     profile, gatherer = Profile(), Gatherer(options.secrets)
     batch = Walker().walk(sample.documents)
     profile.add(batch)
     gatherer.add(batch)
     plan = make_plan(profile, options, evidence=gatherer.evidence())
-    tally = normalize(batch, plan, now=time.time_ns() // 1000).tally
-    choice, fields = plan.recognized.choice, plan.recognized.fields
-    return Look(sample, plan, doubts(choice, fields), tally, settings.max_rejected)
+    normalized = normalize(batch, plan, now=time.time_ns() // 1000)
+    recognized = plan.recognized
+    return Look(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
 
 
 def text(found: Look) -> str:
@@ -92,8 +105,9 @@ def _lines(found: Look) -> Iterator[str]:
     yield ""
     recognized = found.plan.recognized
     rows = role_rows(recognized.choice, recognized.fields)
+    has_end = bool(recognized.choice.roles["end_time"])
     for row in rows:
-        yield from _role_lines(row)
+        yield from _role_lines(row, derived=row.role == "duration" and has_end)
     yield ""
     yield from _rejected_lines(tally, found.too_many_rejected)
     facts = recognized.fields.facts
@@ -109,9 +123,10 @@ def _lines(found: Look) -> Iterator[str]:
             yield f"{_UNIT}={unit}"
 
 
-def _role_lines(row: RoleRow) -> Iterator[str]:
+def _role_lines(row: RoleRow, derived: bool) -> Iterator[str]:
     unit = f", {row.unit}" if row.unit else ""
-    yield f"{ROLE_NAMES[row.role]}: {row.field or 'no field'}{unit}"
+    no_field = "no field" + (", so end − start" if derived else "")
+    yield f"{ROLE_NAMES[row.role]}: {row.field or no_field}{unit}"
     if row.field:
         yield f"    in {row.share} of the documents, {row.known_by}"
     if row.examples:

@@ -1,6 +1,6 @@
 """Call records as services deliver them, the rows that are right for them, and what becomes of them without a server.
 
-`KNOWN` are the services that recognition was made with; `OTHER` were tried afterwards. Field names follow the services'
+`KNOWN` are the services with which recognition was made, `OTHER` are further ones. Field names follow the services'
 public documentation, all values are invented.
 """
 
@@ -19,19 +19,13 @@ from typing import Any
 import bson
 from bson import json_util
 
-from callviz_dagster.assets.checks import calls as checks
-from callviz_dagster.assets.checks.results import blocking
-from callviz_dagster.assets.common import table_options
+from callviz_dagster.cli.fields import Look, examine
 from callviz_dagster.documents.labels import label_of_text
-from callviz_dagster.documents.profile import Profile
-from callviz_dagster.documents.recognition.doubts import doubts
-from callviz_dagster.documents.recognition.evidence import Gatherer
-from callviz_dagster.documents.recognition.report import sentence
-from callviz_dagster.documents.walker import Walker
+from callviz_dagster.documents.recognition.choice import Choice
+from callviz_dagster.documents.recognition.report import sentence, shown
+from callviz_dagster.mongodb.sample import CollectionSample
 from callviz_dagster.settings import PREFIX, Settings
-from callviz_dagster.table.normalize import normalize
 from callviz_dagster.table.options import PlanError
-from callviz_dagster.table.plan import make_plan
 
 COLUMNS = {
     "start": "start_time",
@@ -43,7 +37,6 @@ COLUMNS = {
 """The column of `calls` for each column of the expected rows."""
 _ROLES = {"start": "start_time", "end": "end_time", "duration": "duration", "type": "call_type", "status": "status"}
 _DATA = Path(__file__).resolve().parent.parent / "data"
-_NOW = 1_800_000_000_000_000
 _IMPORTED = dt.datetime(2025, 6, 1, 12)
 _MOST_TRIED = 64
 _NOTHING_SET = Settings()
@@ -122,6 +115,8 @@ class Outcome:
     """Columns that a failed check or a refusal speaks of."""
     refused: bool
     messages: tuple[str, ...]
+    fields: tuple[str, str] = ("", "")
+    """What the start time and the duration are taken from, as settings name it."""
 
     @property
     def silent(self) -> frozenset[str]:
@@ -144,30 +139,37 @@ class Outcome:
 
 
 @functools.cache
+def look(service: Service, *, mongoose: bool = False, settings: Settings = _NOTHING_SET) -> Look:
+    """Choose the fields of all roles from the records of a service, without a server.
+
+    Raises:
+        PlanError: the start time is not recognized.
+    """
+    documents = service.documents(mongoose=mongoose)
+    sample = CollectionSample("shop.calls", len(documents), b"".join(map(bson.encode, documents)))
+    return examine(sample, settings)
+
+
+@functools.cache
 def outcome(service: Service, *, mongoose: bool = False, settings: Settings = _NOTHING_SET) -> Outcome:
     """Refresh the records of a service up to `calls`, without a server, and compare the rows."""
-    batch = Walker().walk(b"".join(map(bson.encode, service.documents(mongoose=mongoose))))
-    profile, gatherer = Profile(), Gatherer()
-    profile.add(batch)
-    gatherer.add(batch)
     try:
-        plan = make_plan(profile, table_options(settings), evidence=gatherer.evidence())
+        found = look(service, mongoose=mongoose, settings=settings)
     except PlanError as error:
         return Outcome(frozenset(COLUMNS), frozenset(COLUMNS), True, (str(error),))
-    choice, fields = plan.recognized.choice, plan.recognized.fields
-    found = doubts(choice, fields)
-    table = normalize(batch, plan, now=_NOW)
-    rows = {row["_id"]: row for row in table.calls.to_pylist()}
-    results = [
-        checks.roles_plausible(plan.recognized, found),
-        checks.rejected_within_limit(table.tally, settings.max_rejected),
-    ]
+    choice, facts = found.plan.recognized.choice, found.plan.recognized.fields.facts
+    rows = {row["_id"]: row for row in found.normalized.calls.to_pylist()}
     return Outcome(
         frozenset(service.wrong_columns(rows)),
-        frozenset(column for column, role in _ROLES.items() if any(doubt.role == role for doubt in found)),
-        bool(blocking(results)),
-        tuple(sentence(doubt, choice, fields.facts) for doubt in found),
+        frozenset(column for column, role in _ROLES.items() if any(doubt.role == role for doubt in found.doubts)),
+        found.refused,
+        tuple(sentence(doubt, choice, facts) for doubt in found.doubts),
+        (_taken(choice, "start_time"), _taken(choice, "duration")),
     )
+
+
+def _taken(choice: Choice, role: str) -> str:
+    return next((shown(source) for source in choice.roles[role]), "")
 
 
 def outcome_with_lines_pasted(service: Service, *, mongoose: bool = False) -> Outcome:

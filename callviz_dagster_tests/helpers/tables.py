@@ -1,15 +1,17 @@
-"""The documents, and the tables in them that come from the code.
+"""The documents, and the tables and outputs in them that come from the code.
 
 `python -m callviz_dagster_tests.helpers.tables` writes these tables.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
 from callviz_dagster import contract, settings
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster_tests.helpers import recognition_tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = sorted(
@@ -18,10 +20,18 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 PAGES = tuple(
-    ROOT / page for page in ("docs/settings.md", "docs/columns.md", "docs/how-it-works.md", "tableau/README.md")
+    ROOT / page
+    for page in (
+        "docs/settings.md",
+        "docs/columns.md",
+        "docs/how-it-works.md",
+        "docs/recognition.md",
+        "tableau/README.md",
+    )
 )
 
 
+@functools.cache
 def tables() -> dict[str, str]:
     """Return each table by the name of its place."""
     return {
@@ -29,6 +39,10 @@ def tables() -> dict[str, str]:
         "columns": contract.markdown_table(contract.table_columns((), other_fields=True)),
         "rejected": contract.markdown_table(contract.REJECTED),
         "checks": checks_table(),
+        "recognition": recognition_tables.summary_table(),
+        "services": recognition_tables.services_table(),
+        "examples": recognition_tables.examples_table(),
+        "fields": recognition_tables.fields_output(),
     }
 
 
@@ -54,7 +68,9 @@ def with_tables(page: str) -> str:
     """Return a page with each `<!-- name -->` followed by its table, in place of the table that was there."""
     for name, table in tables().items():
         mark = f"<!-- {name} -->\n"
-        page = re.sub(rf"{mark}(\n?(\|.*\n)+)?", f"{mark}\n{table}\n".replace("\\", r"\\"), page)
+        page = re.sub(
+            rf"{mark}(\n?((\|.*\n)+|```text\n(.*\n)+?```\n))?", f"{mark}\n{table}\n".replace("\\", r"\\"), page
+        )
     return page
 
 
