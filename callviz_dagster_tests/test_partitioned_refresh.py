@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition
 from callviz_dagster.settings import Settings
+from callviz_dagster.tableau import extract
 from callviz_dagster_tests.helpers.refresh import checks, empty_instance, failure, files, metadata, refresh
 
 Document = dict[str, Any]
@@ -417,3 +420,29 @@ def test_partitions_of_two_instants_are_reported_with_both(
     )
     assert f"2 instants, from {first['snapshot_time']} to {last['snapshot_time']}" in (check.description or "")
     assert checks(refresh_range(daily, DAYS[0], DAYS[-1]))["one_instant"].passed
+
+
+@pytest.mark.skipif(not extract.installed(), reason="the extra hyper is not installed")
+def test_a_field_that_is_null_in_one_partition_has_one_type_in_all_files(
+    daily: Settings, collection: Collection[Document]
+) -> None:
+    """The partition that was read first knows no type yet: it must not make text of another partition's numbers."""
+    import pantab
+
+    collection.create_index("start_time")
+    collection.insert_one({"_id": "null", "start_time": FIRST, "rating": None})
+    assert refresh_range(daily, DAYS[0], DAYS[0]).success
+    collection.insert_one({"_id": "number", "start_time": FIRST + dt.timedelta(1), "rating": 5})
+    assert refresh_range(daily, DAYS[1], DAYS[1]).success
+    assert refresh(daily, "calls_hyper", "callviz_workbook").success
+    csv = (daily.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()
+    assert csv[0].split(",")[-2] == '"rating"'
+    assert [line.split(",")[-2] for line in csv[1:]] == ["", "5"]
+    query = 'SELECT "rating" FROM "Extract"."Extract"'
+    extract_types = pantab.frame_from_hyper_query(
+        daily.publish_dir / "calls.hyper", query, return_type="pyarrow"
+    ).schema
+    assert extract_types.field("rating").type == "int64"
+    with zipfile.ZipFile(daily.publish_dir / "callviz.twbx") as package:
+        workbook = package.read("callviz.twb").decode()
+    assert re.search(r"<column datatype='integer'[^>]* name='rating'", workbook.replace('"', "'"))
