@@ -29,8 +29,10 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
 from callviz_dagster.tableau.model import Workbook, read
 from callviz_dagster.tableau.pack import packed_workbook, without_snapshot
+from callviz_dagster.tableau_server.errors import TableauServerError
 from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
-from callviz_dagster.tableau_server.validation import validate
+from callviz_dagster.tableau_server.session import TableauSession
+from callviz_dagster.tableau_server.validation import Verdict, validate
 
 
 @dg.asset(
@@ -55,9 +57,9 @@ def published_workbook(
         publication = Publication("workbook", settings.tableau_name, opened.file, opened.bytes, opened.digest)
         with tableau_session(settings, context.log) as session:
             published = publish(session, publication)
-            verdict = validate(session, workbook_xml) if published.uploaded else None
             matches = _matches(settings, published, workbook)
             remember(session, published, opened.digest if matches.passed else "")
+            verdict = _verdict(session, workbook_xml) if published.uploaded else None
     if settings.tableau_lineage:
         for event in observations(settings, published, workbook):
             context.log_event(event)
@@ -70,6 +72,15 @@ def published_workbook(
 def content_digest(file: IO[bytes], record: PublishedRecord) -> str:
     """Return a digest of a package's workbook, but for the snapshot that it names, and of the rows of `calls.csv`."""
     return digest_of(without_snapshot(packed_workbook(file)), record.inputs(TWBX_NAME)[CALLS_CSV].sha256)
+
+
+def _verdict(session: TableauSession, workbook_xml: bytes) -> Verdict | None:
+    """Return what the server's validation says; None where it says nothing, which is no reason to fail."""
+    try:
+        return validate(session, workbook_xml)
+    except TableauServerError as error:
+        session.log.info(str(error))
+        return None
 
 
 def _matches(settings: Settings, published: PublishedItem, workbook: Workbook) -> dg.AssetCheckResult:

@@ -22,8 +22,8 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import PublishedRecord, read_record
 from callviz_dagster.tableau_server import installed
-from callviz_dagster.tableau_server.content import Item, View, site_name
-from callviz_dagster.tableau_server.errors import TableauServerError
+from callviz_dagster.tableau_server.content import Item, View
+from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.publish import PublishedItem
 from callviz_dagster.tableau_server.session import TableauSession, signed_in
 
@@ -107,7 +107,7 @@ def published_file(
 def server_metadata(settings: Settings, published: PublishedItem, size: int) -> dict[str, Any]:
     """Return what a materialization says of a published item."""
     item = published.item
-    state = "made" if published.before is None else "overwritten"
+    state = "created" if published.before is None else "overwritten"
     links = {f"view {view.name}": dg.MetadataValue.url(view.url(settings)) for view in published.views}
     job = {"job": published.job} if published.job else {}
     return {

@@ -19,8 +19,8 @@ from callviz_dagster.storage.lock import BusyError, one_at_a_time
 from callviz_dagster.tableau.model import read
 from callviz_dagster.tableau.pack import packed_workbook
 from callviz_dagster.tableau_server import installed
-from callviz_dagster.tableau_server.content import find_project, site_name
-from callviz_dagster.tableau_server.errors import TableauServerError
+from callviz_dagster.tableau_server.content import find_project
+from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
 from callviz_dagster.tableau_server.session import TableauSession, signed_in
 from callviz_dagster.tableau_server.validation import validate
@@ -84,7 +84,7 @@ def _validation(session: TableauSession, file: IO[bytes]) -> None:
 
 
 def _published(session: TableauSession, published: PublishedItem, file: IO[bytes]) -> None:
-    state = "overwritten" if published.before else "made"
+    state = "overwritten" if published.before else "created"
     _say(f"The workbook {NAME} was {state} in {published.seconds:.1f} s: {published.item.luid}.")
     workbook = read(packed_workbook(file))
     shown = {sheet.name for sheet in workbook.sheets if not sheet.hidden} | {one.name for one in workbook.dashboards}

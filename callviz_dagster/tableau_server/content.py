@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from callviz_dagster.settings import Settings
-from callviz_dagster.tableau_server.errors import TableauServerError
+from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.session import TableauSession
 
 if TYPE_CHECKING:
     import tableauserverclient as TSC
 
 Kind = Literal["workbook", "datasource"]
+"""What is published."""
 
 TITLES: Mapping[Kind, str] = {"workbook": "workbook", "datasource": "data source"}
 _PAGE = 1000
@@ -101,8 +102,9 @@ def find_project(session: TableauSession) -> Project:
         )
     if project.writeable is False:
         raise TableauServerError(
-            f"The owner of the token {token} may not publish in the project {project.path}. The owner needs the site "
-            f"role {_ROLES}, and the capability Publish on the project."
+            f"The owner of the token {token} may not publish in the project {project.path}, but may in "
+            f"{_listed([known.path for known in projects if known.writeable])}. The owner needs the site role "
+            f"{_ROLES}, and the capability Publish on the project."
         )
     return project
 
@@ -130,11 +132,6 @@ def _listed(paths: Sequence[str]) -> str:
         return "no project at all"
     more = f" and {len(paths) - _MOST_SHOWN:,} more" if len(paths) > _MOST_SHOWN else ""
     return ", ".join(paths[:_MOST_SHOWN]) + more
-
-
-def site_name(settings: Settings) -> str:
-    """Return how messages name the site."""
-    return f"the site {settings.tableau_site}" if settings.tableau_site else "the default site"
 
 
 def find_item(session: TableauSession, kind: Kind, name: str, project: Project) -> Item | None:

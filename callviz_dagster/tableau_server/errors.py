@@ -29,6 +29,10 @@ class LostAnswerError(TableauServerError):
     """The server may have done what was asked of it or not: its answer was lost."""
 
 
+class UnfinishedError(TableauServerError):
+    """The server has not published it, and may still do so."""
+
+
 class RedirectedError(TableauServerError):
     """The address leads to another one, to which no token is sent."""
 
@@ -41,6 +45,11 @@ class LastAnswer:
     """0 where there was no answer."""
     retry_after: float | None = None
     """Seconds to wait, as the server asks for."""
+
+
+def site_name(settings: Settings) -> str:
+    """Return how messages name the site."""
+    return f"the site {settings.tableau_site}" if settings.tableau_site else "the default site"
 
 
 def redact(text: str, settings: Settings) -> str:
@@ -137,7 +146,7 @@ def detail_of(error: BaseException) -> str:
 
 
 def _explain_sign_in(error: BaseException, settings: Settings) -> str:
-    token, site = settings.tableau_token_name, settings.tableau_site or "the default site"
+    token, site = settings.tableau_token_name, site_name(settings)
     if EXPIRED.search(detail_of(error)):
         return (
             f"The personal access token {token} has expired ({detail_of(error)}). Make a new one under My Account "

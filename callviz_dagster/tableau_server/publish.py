@@ -21,7 +21,7 @@ from callviz_dagster.tableau_server.content import (
     read_item,
     read_views,
 )
-from callviz_dagster.tableau_server.errors import LostAnswerError, TableauServerError
+from callviz_dagster.tableau_server.errors import LostAnswerError, TableauServerError, UnfinishedError
 from callviz_dagster.tableau_server.record import (
     Place,
     RecordedItem,
@@ -93,7 +93,14 @@ def publish(session: TableauSession, publication: Publication, *, part_bytes: in
         raise TableauServerError(_taken(session, before, project))
     elif _is_unchanged(before, record.at(place), publication.digest):
         return PublishedItem(before, _views(session, before), project, before, uploaded=False)
-    sent = _send_and_commit(session, publication, project, before, part_bytes)
+    try:
+        sent = _send_and_commit(session, publication, project, before, part_bytes)
+    except UnfinishedError:
+        raise
+    except TableauServerError:
+        # Nothing was made, so one that is there later is somebody else's.
+        write_server_record(settings.data_dir, record)
+        raise
     after = _changed_item(session, publication, project, before)
     if after is None:
         raise TableauServerError(
@@ -180,6 +187,7 @@ def _send_and_commit(
 
     Raises:
         TableauServerError: it was not published.
+        UnfinishedError: it was not published, and may still be.
     """
     try:
         return _attempt(session, publication, project, before, part_bytes)
@@ -188,10 +196,10 @@ def _send_and_commit(
     try:
         return _attempt(session, publication, project, before, part_bytes)
     except LostAnswerError as lost:
-        raise TableauServerError(f"{lost} The item on the server has not changed.") from None
+        raise UnfinishedError(f"{lost} The item on the server has not changed.") from None
     except TableauServerError:
         # Made by the first attempt, after it was looked for.
-        if session.answer.status == _CONFLICT and _is_own(session, publication, project, before):
+        if session.answer.status == _CONFLICT and _is_published(session, publication, project, before):
             return _Sent(0, "")
         raise
 
@@ -211,7 +219,7 @@ def _attempt(
         job = commit(session, publication.kind, name, project.luid, sent, overwrite=overwrite)
     except LostAnswerError as lost:
         session.log.info(f"Whether it was published is not known, so the item is read again: {lost}")
-        if _changed_item(session, publication, project, before):
+        if _is_published(session, publication, project, before):
             return _Sent(sent.parts, "")
         raise
     if job:
@@ -219,9 +227,10 @@ def _attempt(
     return _Sent(sent.parts, job)
 
 
-def _is_own(session: TableauSession, publication: Publication, project: Project, before: Item | None) -> bool:
-    item = _changed_item(session, publication, project, before) if before is None else None
-    return item is not None and item.owner_luid == session.user_id
+def _is_published(session: TableauSession, publication: Publication, project: Project, before: Item | None) -> bool:
+    """Return whether an item is another one than before; a new one may be somebody else's."""
+    item = _changed_item(session, publication, project, before)
+    return item is not None and (before is not None or item.owner_luid == session.user_id)
 
 
 def _changed_item(

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     import requests
     import tableauserverclient as TSC
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 Pause = Callable[[float], None]
+"""Waits for a number of seconds."""
 
 PAUSES = (2.0, 8.0, 32.0)
 """Seconds before a request is tried again."""
@@ -74,6 +75,8 @@ class TableauSession:
         import requests
 
         session = requests.Session()
+        # A proxy that the environment names is for other machines; a token sent to it over http could be read there.
+        session.trust_env = str(self.settings.tableau_server).startswith("https:")
         session.hooks["response"].append(self._look_at)
         return session
 
@@ -139,7 +142,7 @@ class TableauSession:
             self.server.auth.sign_out()
         self.server.close()
 
-    def call(self, doing: str, request: Callable[[], Result]) -> Result:
+    def call(self, doing: str, request: Callable[[], T]) -> T:
         """Make a request that changes nothing if it is made twice.
 
         Args:
@@ -151,7 +154,7 @@ class TableauSession:
         """
         return self._call(doing, request, commits=False)
 
-    def look_up(self, doing: str, request: Callable[[], Result]) -> Result | None:
+    def look_up(self, doing: str, request: Callable[[], T]) -> T | None:
         """Make a request for one object; return None where there is none."""
         try:
             return self.call(doing, request)
@@ -160,7 +163,7 @@ class TableauSession:
                 return None
             raise
 
-    def commit(self, doing: str, request: Callable[[], Result]) -> Result:
+    def commit(self, doing: str, request: Callable[[], T]) -> T:
         """Make a request that changes something each time it is made.
 
         Raises:
@@ -169,7 +172,7 @@ class TableauSession:
         """
         return self._call(doing, request, commits=True)
 
-    def _call(self, doing: str, request: Callable[[], Result], *, commits: bool) -> Result:
+    def _call(self, doing: str, request: Callable[[], T], *, commits: bool) -> T:
         pauses = list(PAUSES)
         while True:
             self.answer = LastAnswer()

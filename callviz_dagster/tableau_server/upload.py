@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from callviz_dagster.tableau_server.content import TITLES, Kind, endpoint
-from callviz_dagster.tableau_server.errors import MOST_DETAIL, TableauServerError, redact
+from callviz_dagster.tableau_server.errors import MOST_DETAIL, TableauServerError, UnfinishedError, redact
 from callviz_dagster.tableau_server.session import TableauSession
 
 PART_BYTES = 16 << 20
@@ -103,7 +103,8 @@ def wait_for_job(session: TableauSession, job_id: str) -> None:
     """Wait until a job has ended, at most ten times as long as for an answer.
 
     Raises:
-        TableauServerError: it failed, was cancelled, or was not done in time.
+        TableauServerError: it failed or was cancelled.
+        UnfinishedError: it was not done in time.
     """
     most = 10.0 * session.settings.tableau_timeout_seconds
     deadline = time.monotonic() + most
@@ -113,7 +114,7 @@ def wait_for_job(session: TableauSession, job_id: str) -> None:
         if job.completed_at is not None:
             break
         if waited >= most or time.monotonic() >= deadline:
-            raise TableauServerError(
+            raise UnfinishedError(
                 f"The job {job_id} that publishes on the Tableau server was not done after {most:.0f} s. See there, "
                 "under Jobs, what it waits for; the next refresh publishes anew. If jobs take longer, raise "
                 "CALLVIZ_TABLEAU_TIMEOUT_SECONDS."

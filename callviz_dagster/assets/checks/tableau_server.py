@@ -79,7 +79,7 @@ def workbook_valid_on_server(verdict: Verdict | None, *, uploaded: bool) -> dg.A
     if not uploaded:
         return nothing_to_do(asset, name)
     if verdict is None:
-        return result(asset, name, True, "Not validated: the Tableau server has no validation of workbooks.")
+        return result(asset, name, True, "Not validated: the Tableau server has no validation, or gave no result.")
     findings = [*verdict.errors, *verdict.warnings]
     more = f"; and {len(findings) - EXAMPLES:,} more" if len(findings) > EXAMPLES else ""
     sentence = (
