@@ -165,13 +165,14 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
         PlanError: roles are ambiguous or not recognized.
     """
     from callviz_dagster.documents.profile import Profile
-    from callviz_dagster.documents.recognition.choice import chosen_before
+    from callviz_dagster.documents.recognition.decision import Standing
     from callviz_dagster.documents.recognition.evidence import Evidence
-    from callviz_dagster.documents.recognition.report import role_rows
+    from callviz_dagster.documents.recognition.report import role_changes, role_rows
     from callviz_dagster.table.plan import make_plan
     from callviz_dagster.table.write import Tables
 
     before = merged(existing_partitions(all_partitions, settings.data_dir).values())
+    standing = Standing.from_json(before.choice if before else None)
     profile, evidence = Profile(), Evidence()
     for partition in all_partitions:
         path = partition.manifest(settings.data_dir)
@@ -189,12 +190,13 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
         table_options(settings),
         before.fields if before else (),
         evidence=evidence,
-        chosen_before=chosen_before(before.choice if before else None),
+        standing=standing,
         grouped_before=bool(before and before.other_fields),
     )
     for row in role_rows(plan.recognized.choice, plan.recognized.fields):
         log.info(row.line)
-    return Tables(plan, before, tuple(column.name for column in plan.fields if column.path in profile.fields))
+    present = tuple(column.name for column in plan.fields if column.path in profile.fields)
+    return Tables(plan, before, present, role_changes(standing, plan.recognized.choice))
 
 
 def make_partition(
@@ -281,7 +283,11 @@ def audit(
         checks.rejected_within_limit(tally, max_rejected),
         checks.schema_holds(rows, written.violations.examples, written.violations.total),
         checks.columns_stable(
-            before.fields if before else None, before.present if before else (), plan, tables.present
+            before.fields if before else None,
+            before.present if before else (),
+            plan,
+            tables.present,
+            tables.role_changes,
         ),
         checks.labels_known(tally, before.labels if before else None),
         checks.times_plausible(tally),

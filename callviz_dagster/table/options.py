@@ -30,7 +30,7 @@ class TableOptions:
     role_fields: Mapping[str, str] = field(default_factory=dict)
     """The document field (dotted path) of each role of `contract.ROLES` that was set by hand."""
     duration_unit: str | None = None
-    """Unit of stored durations, `s` or `ms`. None: the field's name decides."""
+    """Unit of stored durations: `s`, `ms`, `us`, `ns`, `min` or `h`. None: the field's name decides, then the data."""
     max_columns: int = 200
     """How many columns the documents' other fields may take."""
     secrets: Secrets = field(default_factory=Secrets)

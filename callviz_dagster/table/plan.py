@@ -12,9 +12,10 @@ from typing import Any
 
 from callviz_dagster.contract import CONTRACT_NAMES, Column, Kind, table_columns, widen
 from callviz_dagster.documents import walker as el
+from callviz_dagster.documents.durations import TwoPartClock
 from callviz_dagster.documents.profile import Field, Profile, path_from_json, path_to_json
+from callviz_dagster.documents.recognition.decision import Standing
 from callviz_dagster.documents.recognition.evidence import Evidence
-from callviz_dagster.documents.recognition.facts import Source
 from callviz_dagster.documents.text import csv_header
 from callviz_dagster.documents.values import Secrets, dotted, field_name, plain_path
 from callviz_dagster.documents.walker import Path
@@ -96,6 +97,10 @@ class Plan:
         """Return the unit of a stored duration: `s`, `ms`, `us`, `ns`, `min` or `h`."""
         return self.recognized.roles.units[path]
 
+    def two_part_clock(self, path: Path) -> TwoPartClock | None:
+        """Return what `05:12` is in a field of durations; None where nothing settles it for the whole field."""
+        return self.recognized.roles.two_parts.get(path)
+
 
 def _hidden(roles: Roles) -> frozenset[Path]:
     return frozenset({ID, *(paths[0] for paths in roles.paths.values() if paths), *roles.clocks.values()})
@@ -107,7 +112,7 @@ def make_plan(
     published: Sequence[FieldColumn] = (),
     *,
     evidence: Evidence | None = None,
-    chosen_before: Mapping[str, tuple[Source, ...]] | None = None,
+    standing: Standing | None = None,
     grouped_before: bool = False,
 ) -> Plan:
     """Plan the table of these documents.
@@ -117,7 +122,7 @@ def make_plan(
         options: the options of the table.
         published: the documents' fields that are columns of the table published last; they stay, in their order.
         evidence: the sample of the documents; without one, the fields' names alone decide which play roles.
-        chosen_before: the fields that played the roles in the table published last; they stay while they fit.
+        standing: what was decided for the table published last; it stays while it fits.
         grouped_before: whether the table published last had `other_fields`.
 
     Raises:
@@ -127,7 +132,7 @@ def make_plan(
     secrets = options.secrets
     known = {path: field for path, field in profile.ordered() if not secrets.drops(plain_path(path))}
     recognized = choose_roles(
-        known, profile.documents, options, [column.path for column in published], evidence, chosen_before
+        known, profile.documents, options, [column.path for column in published], evidence, standing
     )
     fields, grouped = _field_columns(known, _hidden(recognized.roles), options, published)
     return Plan(

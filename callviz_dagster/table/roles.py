@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from callviz_dagster.contract import ROLES
+from callviz_dagster.documents.durations import TwoPartClock
 from callviz_dagster.documents.profile import Field
 from callviz_dagster.documents.recognition.candidates import Fields
-from callviz_dagster.documents.recognition.choice import Choice, Wishes, choose
+from callviz_dagster.documents.recognition.choice import Wishes, choose
+from callviz_dagster.documents.recognition.decision import Choice, Standing
 from callviz_dagster.documents.recognition.evidence import Evidence
 from callviz_dagster.documents.recognition.facts import Facts, Source
 from callviz_dagster.documents.recognition.report import ROLE_NAMES, setting_line, shown
@@ -36,6 +38,8 @@ class Roles:
     """For each role whose field holds a date alone, the field that holds the time of day."""
     units: Mapping[Path, str] = field(default_factory=dict)
     """For each field of durations its unit."""
+    two_parts: Mapping[Path, TwoPartClock] = field(default_factory=dict)
+    """For fields of durations such as `05:12`, what the two numbers are, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def choose_roles(
     options: TableOptions,
     published: Sequence[Path] = (),
     evidence: Evidence | None = None,
-    before: Mapping[str, tuple[Source, ...]] | None = None,
+    standing: Standing | None = None,
 ) -> Recognized:
     """Choose the fields of all roles.
 
@@ -63,7 +67,7 @@ def choose_roles(
         options: the options of the table.
         published: the fields that are columns of the table published last.
         evidence: the sample of the documents; without one, names alone decide.
-        before: what was chosen the last time; it stays while it fits.
+        standing: what was chosen the last time; it stays while it fits.
 
     Raises:
         PlanError: no field is recognized as the start time, several could be meant, or a setting names a field
@@ -73,7 +77,7 @@ def choose_roles(
     facts = Facts((evidence or Evidence()).without(options.secrets), options.source_timezone, options.date_order)
     hidden = frozenset(path for path in known if options.secrets.hides(plain_path(path)))
     fields = Fields(known, documents, facts, hidden)
-    choice = choose(fields, Wishes(fixed, options.duration_unit, before or {}))
+    choice = choose(fields, Wishes(fixed, options.duration_unit, standing or Standing()))
     if "start_time" in choice.ambiguous and "start_time" not in fixed:
         raise PlanError(_ambiguous(choice.ambiguous["start_time"]))
     if not choice.roles["start_time"] and documents:
@@ -102,6 +106,7 @@ def _as_paths(choice: Choice, hidden: frozenset[Path]) -> Roles:
         {role: source[0] for role, source in choice.usual.items()},
         {role: some[0][1] for role, some in choice.roles.items() if some and len(some[0]) > 1},
         {path: unit.unit for path, unit in choice.units.items()},
+        choice.two_parts,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,8 @@ class Tables:
     """What was published before, over all partitions."""
     present: tuple[str, ...]
     """Names of the field columns that some document has."""
+    role_changes: Sequence[str] = ()
+    """Which roles are played by another field than before, in words."""
 
 
 @dataclass

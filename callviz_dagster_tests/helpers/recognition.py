@@ -9,7 +9,8 @@ import bson
 
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.recognition.candidates import Fields
-from callviz_dagster.documents.recognition.choice import Choice, Wishes, choose
+from callviz_dagster.documents.recognition.choice import Wishes, choose
+from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.evidence import Evidence, Gatherer
 from callviz_dagster.documents.recognition.facts import Facts
 from callviz_dagster.documents.recognition.report import shown

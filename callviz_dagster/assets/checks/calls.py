@@ -29,7 +29,11 @@ CALLS_CHECKS = (
         "calls stay, and rejected_calls shows what is wrong.",
     ),
     spec("calls", "schema_holds", "Every row keeps the contract of calls (validated by pandera, all failures listed)."),
-    spec("calls", "columns_stable", "No column came, went or changed its type since the last refresh."),
+    spec(
+        "calls",
+        "columns_stable",
+        "No column came, went, changed its type or is taken from another field than in the last refresh.",
+    ),
     spec("calls", "labels_known", "No type or status appeared that is neither well known nor seen before."),
     spec("calls", "times_plausible", "No call is in the future, before 1990 or longer than a day."),
     spec("calls", "ids_unique", "Every call has an _id of its own."),
@@ -103,7 +107,11 @@ def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -
 
 
 def columns_stable(
-    before: Sequence[FieldColumn] | None, present_before: Collection[str], plan: Plan, present: Collection[str]
+    before: Sequence[FieldColumn] | None,
+    present_before: Collection[str],
+    plan: Plan,
+    present: Collection[str],
+    role_changes: Sequence[str] = (),
 ) -> dg.AssetCheckResult:
     """Compare the documents' columns with those published before."""
     if before is None:
@@ -114,6 +122,7 @@ def columns_stable(
     kinds = {column.name: column.kind for column in before}
     now = {column.name: column.kind for column in plan.fields}
     changes = [
+        *role_changes,
         *(
             f"{path}, which CALLVIZ_PSEUDONYMIZE or CALLVIZ_DROP_FIELDS names, is in no document"
             for path in plan.unseen

@@ -10,7 +10,6 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -24,76 +23,27 @@ from callviz_dagster.documents.recognition.candidates import (
     is_later,
     start_candidates,
 )
+from callviz_dagster.documents.recognition.decision import Choice, Standing, Unit
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Source, share
 from callviz_dagster.documents.recognition.label_choice import choose_labels
 from callviz_dagster.documents.recognition.names import Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.walker import Path
 
-FORMAT_VERSION = 1
-"""Of the JSON form of a choice."""
-
 _LATER = -6.0
 """What it takes away from a time that only calls reach that were answered."""
+_STAYS = 6.0
+"""What it adds that a field played the role in the table published last: more than a better name does, and less than
+values that cannot be read or contradict other times take away."""
 _MOST = 8
+"""Candidates of each role that are tried together."""
 _LEAST = {"start_time": -12.0, "end_time": -6.0, "duration": 0.0}
 """Candidates with fewer points are not tried."""
-"""So many candidates of each role are tried together."""
 _GAP = 0.5
 """Fewer points between two candidates do not tell them apart."""
 _NEARLY_ALL = 0.8
 _NEAR, _VERY_NEAR = 4 * 3600.0, 120.0
 """Seconds: two times of one call are hours apart at most, and two names of its start minutes."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """The unit of a stored duration, and how it was known."""
-
-    unit: str
-    """`s`, `ms`, `us`, `ns`, `min` or `h`."""
-    known_by: str
-    """`setting`, `name`, `data`, `form` or `default`."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen."""
-
-    roles: Mapping[str, tuple[Source, ...]]
-    """For each role of `vocabulary.FIELD_NAMES` what plays it, in the order in which it is tried."""
-    usual: Mapping[str, Source]
-    """For each role what plays it in most documents."""
-    units: Mapping[Path, Unit] = field(default_factory=dict)
-    """For each field of durations its unit."""
-    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
-    """For each role everything that was looked at, best first."""
-    by_setting: frozenset[str] = frozenset()
-    """Roles whose field, or that there is none, was set by hand."""
-    ambiguous: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
-    """Roles for which several fields could be meant."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the next refresh starts from as plain JSON data."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "roles": {
-                role: [[[name.decode(errors="surrogateescape") for name in path] for path in source] for source in some]
-                for role, some in self.roles.items()
-            },
-        }
-
-
-def chosen_before(data: Mapping[str, Any] | None) -> dict[str, tuple[Source, ...]]:
-    """Return what a choice was, from what `Choice.to_json` gave; nothing where that is of another version."""
-    if not data or data.get("format_version") != FORMAT_VERSION:
-        return {}
-    return {
-        role: tuple(
-            tuple(tuple(n.encode(errors="surrogateescape") for n in path) for path in source) for source in some
-        )
-        for role, some in data["roles"].items()
-    }
 
 
 @dataclass(frozen=True)
@@ -104,8 +54,8 @@ class Wishes:
     """Roles set by hand; an empty tuple where the records have no such field."""
     unit: str | None = None
     """The unit of durations, set by hand."""
-    before: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
-    """What was chosen the last time."""
+    standing: Standing = field(default_factory=Standing)
+    """What was chosen the last time; it stays while it fits."""
 
 
 @dataclass(frozen=True)
@@ -119,31 +69,33 @@ class _Set:
 
 
 def choose(fields: Fields, wishes: Wishes | None = None) -> Choice:
-    """Choose the fields of all roles."""
+    """Choose the fields of all roles.
+
+    Without a sample the decision of the refresh before stands; where there was none, names alone decide.
+    """
     wishes = wishes or Wishes()
     facts = fields.facts
     starts, ends, durations = _time_candidates(fields, wishes)
     best = _best_set(facts, starts, ends, durations, wishes)
     candidates = {"start_time": tuple(starts), "end_time": tuple(ends), "duration": tuple(durations)}
     ambiguous = {}
-    if best.start and (rivals := _rivals(best.start, starts)):
+    stands = wishes.standing.roles if not len(facts) else {}
+    if best.start and not stands and (rivals := _rivals(best.start, starts)):
         ambiguous["start_time"] = (best.start.source, *rivals)
     roles: dict[str, tuple[Source, ...]] = {
         "start_time": _starts_to_try(facts, best, starts),
         "end_time": _to_try("end_time", facts, best.end, ends),
         "duration": _to_try("duration", facts, best.duration, durations),
     }
-    units = {source[0]: unit_of(facts, source[0], wishes.unit, best.start, best.end) for source in roles["duration"]}
-    labels = choose_labels(
-        fields, wishes.fixed, wishes.before, {path for some in roles.values() for s in some for path in s}
-    )
-    roles |= labels.roles | dict(wishes.fixed)
-    for source in roles["duration"]:
-        units.setdefault(source[0], unit_of(facts, source[0], wishes.unit, best.start, best.end))
+    taken = {path for sources in roles.values() for source in sources for path in source}
+    labels = choose_labels(fields, wishes.fixed, wishes.standing.roles, taken)
+    roles |= labels.roles | dict(stands) | dict(wishes.fixed)
+    durations_used = [source[0] for source in roles["duration"]]
     return Choice(
         roles,
-        {role: _usual(some, fields) for role, some in roles.items() if some},
-        units,
+        {role: _usual(sources, fields) for role, sources in roles.items() if sources},
+        {path: unit_of(facts, path, wishes, best.start, best.end) for path in durations_used},
+        {path: facts.two_parts[path] for path in durations_used if path in facts.two_parts},
         candidates | labels.candidates,
         frozenset(wishes.fixed),
         ambiguous | labels.ambiguous,
@@ -151,13 +103,29 @@ def choose(fields: Fields, wishes: Wishes | None = None) -> Choice:
 
 
 def _time_candidates(fields: Fields, wishes: Wishes) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:
+    fields.facts.two_parts.update(wishes.standing.two_parts)
     starts, ends, durations = start_candidates(fields), end_candidates(fields), duration_candidates(fields)
     starts = _with_relations(fields.facts, starts)
-    if starts and ends and any(one.name.strengths["duration"] for one in durations):
-        for one in durations:
-            fields.facts.settle_two_parts(one.path, starts[0].source, ends[0].source)
-        durations = duration_candidates(fields)
-    return starts, ends, durations
+    start, end = (_expected(role, some, wishes) for role, some in (("start_time", starts), ("end_time", ends)))
+    for one in durations:
+        fields.facts.settle_two_parts(one.path, start, end)
+    return (
+        _with_standing("start_time", starts, wishes.standing),
+        _with_standing("end_time", ends, wishes.standing),
+        _with_standing("duration", duration_candidates(fields), wishes.standing),
+    )
+
+
+def _expected(role: str, some: Sequence[Candidate], wishes: Wishes) -> Source | None:
+    """Return what a role is expected to be played by, before start and end are chosen as a set."""
+    return next(iter([*wishes.fixed.get(role, ()), *(one.source for one in some if role not in wishes.fixed)]), None)
+
+
+def _with_standing(role: str, some: Sequence[Candidate], standing: Standing) -> list[Candidate]:
+    """Return the candidates of a role, best first, with what it adds that one has played it before."""
+    before = standing.first(role)
+    found = [dataclasses.replace(one, points=one.points + _STAYS * (one.source == before)) for one in some]
+    return sorted(found, key=lambda one: -one.points)
 
 
 def _with_relations(facts: Facts, starts: list[Candidate]) -> list[Candidate]:
@@ -218,7 +186,7 @@ def _best_set(
         )
         for duration in tried["duration"]:
             points = pair + _alone(duration, _missing(durations, "duration", len(facts) > 0))
-            points += _duration_points(facts, duration, start, end, wishes.unit)
+            points += _duration_points(facts, duration, start, end, wishes)
             if points > best.points + 1e-9:
                 best = _Set(points, start, end, duration)
     return best
@@ -228,12 +196,11 @@ def _tried(role: str, some: list[Candidate], wishes: Wishes, sampled: bool) -> l
     if role in wishes.fixed:
         fixed = wishes.fixed[role]
         return [_of(fixed[0], some)] if fixed else [None]
-    stays = [one for one in some if one.source in wishes.before.get(role, ())[:1]]
     least = _LEAST[role] if sampled else -np.inf
-    usable = [one for one in some[:_MOST] if one.points > least and one not in stays]
+    usable = [one for one in some[:_MOST] if one.points > least]
     if role == "end_time" and _missing(some, role, sampled):
         usable = [one for one in usable if one.name.strengths[role]]
-    return [*stays, *usable, None]
+    return [*usable, None]
 
 
 def _of(source: Source, some: Sequence[Candidate]) -> Candidate:
@@ -277,11 +244,11 @@ def _pair_points(facts: Facts, start: Candidate | None, end: Candidate | None) -
 
 
 def _duration_points(
-    facts: Facts, duration: Candidate | None, start: Candidate | None, end: Candidate | None, wished: str | None
+    facts: Facts, duration: Candidate | None, start: Candidate | None, end: Candidate | None, wishes: Wishes
 ) -> float:
     if duration is None or start is None:
         return 0.0
-    unit = unit_of(facts, duration.path, wished, start, end)
+    unit = unit_of(facts, duration.path, wishes, start, end)
     fit = facts.fit(duration.path, unit.unit, start.source, end.source) if end else None
     if fit is None:
         return -3.0 if too_large(facts, duration.path, unit.unit) else 0.0
@@ -306,15 +273,17 @@ def too_large(facts: Facts, path: Path, unit: str) -> bool:
     return bool(np.median(seconds) > 3 * 3600 or np.quantile(seconds, 0.1) > 3600)
 
 
-def unit_of(facts: Facts, path: Path, wished: str | None, start: Candidate | None, end: Candidate | None) -> Unit:
-    """Return the unit of a field of durations: the one set, or named, or that the data show, or seconds."""
-    if wished:
-        return Unit(wished, "setting")
+def unit_of(facts: Facts, path: Path, wishes: Wishes, start: Candidate | None, end: Candidate | None) -> Unit:
+    """Return the unit of a field of durations: the one set, or named, or that the data show, or of before, or s."""
+    if wishes.unit:
+        return Unit(wishes.unit, "setting")
     if named := name_of(path).unit:
         return Unit(named, "name")
     shown = unit_by_data(facts, path, start.source, end.source) if start and end else None
     if shown:
         return Unit(shown, "data")
+    if path in wishes.standing.units:
+        return Unit(wishes.standing.units[path], "earlier refresh")
     clock = facts.numbers(path).clock
     return Unit("s", "form" if clock.any() and clock.sum() == facts.numbers(path).known.sum() else "default")
 

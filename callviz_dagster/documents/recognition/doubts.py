@@ -12,7 +12,8 @@ from enum import StrEnum
 import numpy as np
 
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields
-from callviz_dagster.documents.recognition.choice import Choice, too_large, unit_by_data
+from callviz_dagster.documents.recognition.choice import too_large, unit_by_data
+from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Source, share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word

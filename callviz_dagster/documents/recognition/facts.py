@@ -195,7 +195,7 @@ class Facts:
             [isinstance(v, str) and parse_clock(v.strip()) is not None for v in self.values(path)], np.bool_
         )
 
-    def settle_two_parts(self, path: Path, start: Source, end: Source) -> None:
+    def settle_two_parts(self, path: Path, start: Source | None, end: Source | None) -> None:
         """Find out what `05:12` is in a field: minutes over 59 settle it, or end − start does."""
         parts = [_two_parts(value) for value in self.values(path)]
         stored = np.array([one[0] * 60 + one[1] if one else 0 for one in parts], np.float64)
@@ -203,7 +203,7 @@ class Facts:
         if any(one and one[0] > 59 for one in parts):
             form: TwoPartClock | None = "mm:ss"
         else:
-            form = self._form_by_elapsed(stored, there, start, end)
+            form = self._form_by_elapsed(stored, there, start, end) if start and end else None
         if form:
             self.two_parts[path] = form
             self._numbers.pop(path, None)

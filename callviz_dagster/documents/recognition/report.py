@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
-from callviz_dagster.documents.recognition.choice import Choice
+from callviz_dagster.documents.recognition.decision import Choice, Standing
 from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, Kind
 from callviz_dagster.documents.recognition.facts import Facts, Source, share
 from callviz_dagster.documents.recognition.names import Strength
@@ -84,6 +84,20 @@ def _role_row(role: str, choice: Choice, fields: Fields) -> RoleRow:
         ", ".join(fields.facts.examples(sources[0][-1])),
         setting_line(role, sources[0]),
     )
+
+
+def role_changes(standing: Standing, choice: Choice) -> list[str]:
+    """Return which roles are played by another field than the last time, or read in another unit, in words."""
+    changes = []
+    for role, name in ROLE_NAMES.items() if standing.roles else ():
+        before, now = standing.first(role), next(iter(choice.roles.get(role, ())), None)
+        if before != now:
+            fields = [f"the field {shown(source)}" if source else "no field" for source in (before, now)]
+            changes.append(f"the {name} is taken from {fields[1]} and was taken from {fields[0]} before")
+        elif before and before[0] in standing.units and standing.units[before[0]] != choice.units[before[0]].unit:
+            now_unit = choice.units[before[0]].unit
+            changes.append(f"{shown(before)} is read in {now_unit} and was read in {standing.units[before[0]]} before")
+    return changes
 
 
 def _share(sources: Sequence[Source], fields: Fields) -> float:

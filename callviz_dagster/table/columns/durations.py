@@ -88,7 +88,7 @@ def _read_singly(
     context: BatchContext, path: Path, kind: int, elements: Elements, elapsed: Doubles
 ) -> Iterator[Duration]:
     """Yield each value's duration; the call's own times settle what can be minutes or hours."""
-    unit = context.plan.duration_unit(path)
+    unit, form = context.plan.duration_unit(path), context.plan.two_part_clock(path)
     if kind in (el.DOCUMENT, el.FLATTENED):
         for start in elements.starts.tolist():
             yield read_duration_document(context.document_of(start, path))
@@ -98,7 +98,7 @@ def _read_singly(
     elif kind == el.STRING:
         texts = _texts(context, path, kind, elements, valid_strings(context.batch, elements.starts))
         for row, text in zip(elements.rows.tolist(), texts, strict=True):
-            duration = read_duration(text, unit=unit)
+            duration = read_duration(text, unit=unit, two_part_clock=form)
             yield read_duration(text, unit=unit, elapsed=float(elapsed[row])) if duration is AMBIGUOUS else duration
     else:
         yield from [UNREADABLE] * len(elements.starts)
