@@ -31,8 +31,8 @@ demo: writable $(VENV)/.demo ## carry 50,000 sample calls from a MongoDB of its 
 dev: writable $(VENV)/.demo ## the same MongoDB, with calls coming in, and the Dagster UI on http://127.0.0.1:3000 until Ctrl-C
 	@exec $(BIN)/python -m callviz_dagster.demo serve --documents $(DOCUMENTS) --port $(PORT)
 
-test-fast: $(VENV)/.dev ## run the tests that need neither a MongoDB server nor a browser
-	@$(PYTEST) -m "not server and not browser and not namespaces and not long"
+test-fast: $(VENV)/.dev ## run the quick tests: no MongoDB server, no browser, few generated examples
+	@CALLVIZ_TEST_MORE=0.1 $(PYTEST) -m "not server and not browser and not namespaces and not slow and not long"
 
 test: $(VENV)/.dev ## run the tests, with coverage
 	@$(PYTEST) -m "not long" --cov --cov-report=term

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-FIXTURE_MARKERS = {"mongo_uri": "server", "standalone_uri": "server", "browser": "browser"}
+FIXTURE_MARKERS = {
+    **dict.fromkeys(("mongo_uri", "standalone_uri", "members", "hidden", "guarded", "backup"), "server"),
+    "browser": "browser",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,8 @@ from benchmarks import peers, refresh, startup, threads
 from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import run
 
+pytestmark = pytest.mark.slow
+
 Document = dict[str, Any]
 Measuring = Callable[..., dict[str, Any]]
 

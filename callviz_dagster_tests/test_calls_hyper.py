@@ -32,7 +32,7 @@ from callviz_dagster_tests.helpers.tableau import (
     write_calls,
 )
 
-pytestmark = pytest.mark.skipif(not extract.installed(), reason="the extra hyper is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not extract.installed(), reason="the extra hyper is not installed")]
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ def test_the_median_is_exact_however_coarse_the_counts(durations: list[float | N
     assert counted(calls, max_cells=max_cells).median == pytest.approx(median)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.lists(st.one_of(st.none(), st.floats(0, 1e7, allow_nan=False)), min_size=1, max_size=40),

@@ -37,6 +37,7 @@ def test_rows_are_counted_as_added_changed_and_removed(
     )
 
 
+@pytest.mark.slow
 @given(rows, rows, st.integers(1, 40))
 @settings(
     max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -63,6 +64,7 @@ def ends(tables: Sequence[dict[str, str]]) -> list[int]:
     return [*itertools.accumulate(lengths, initial=len('"_id","n"\n'))]
 
 
+@pytest.mark.slow
 @given(rows, rows, rows, rows)
 @settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

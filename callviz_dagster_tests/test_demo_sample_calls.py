@@ -20,6 +20,8 @@ from pymongo.collection import Collection
 from callviz_dagster.demo import sample_calls
 from callviz_dagster.demo.sample_calls import ZONE, sample_batches, seed_collection, trickle
 
+pytestmark = pytest.mark.slow
+
 Document = dict[str, Any]
 END = dt.date(2025, 7, 1)
 COUNT = 50_000

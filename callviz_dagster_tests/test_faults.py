@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -14,10 +15,15 @@ TABLES = [paragraph.splitlines() for paragraph in PAGE.split("\n\n") if paragrap
 ROWS = [row for _, _, *rows in TABLES for row in rows]
 
 
+@functools.cache
+def functions_of(file: str) -> set[str]:
+    tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip()[:40])
 def test_every_fault_is_backed_by_a_test_that_exists(row: str) -> None:
     named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row.split("|")[-2])
     assert named
     for file, test in named:
-        tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
-        assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"
+        assert test in functions_of(file), f"{file}::{test}"

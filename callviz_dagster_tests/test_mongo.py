@@ -142,6 +142,7 @@ def test_missing_connection_string(settings: Settings) -> None:
         read_all(dataclasses.replace(settings, mongo_uri=None))
 
 
+@pytest.mark.slow
 def test_silent_host_is_told_within_ten_seconds_without_the_password() -> None:
     settings = Settings(mongo_uri="mongodb://bob:hunter22@127.0.0.1:9/")
     began = time.monotonic()

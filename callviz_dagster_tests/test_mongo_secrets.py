@@ -55,6 +55,7 @@ def shown(uri: str, folder: Path) -> str:
     return "\n".join(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["user", "password", "encoded password", "host", "database"])
 def test_what_is_shown_is_the_same_with_another_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str

@@ -229,6 +229,7 @@ def test_other_servers_are_read_without_a_snapshot(name: str) -> None:
     assert not [command for command in server.asked if command.get("hint") == {}]
 
 
+@pytest.mark.slow
 def test_a_server_without_change_streams_is_polled(tmp_path: Path) -> None:
     answers, hello, _ = OTHERS["a product without snapshots"]
     with other_server(calls(3), answers, hello) as server, dg.DagsterInstance.ephemeral() as instance:

@@ -16,6 +16,8 @@ from callviz_dagster.dashboard.counts import Counts
 from callviz_dagster_tests.helpers.calls import Call, business, counted, query, table
 from callviz_dagster_tests.helpers.forbidden import FORBIDDEN
 
+pytestmark = pytest.mark.slow
+
 DAY = dt.date(2026, 3, 2)
 
 

@@ -50,6 +50,8 @@ from callviz_dagster_tests.helpers.tableau import (
     workbook_xml,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:

@@ -142,6 +142,7 @@ def test_a_name_that_occurs_again_is_numbered(together: int) -> None:
     assert {(b"x",), (b"x\x002",), (b"x\x003",), (b"y\x002",), (b"x", b"z\x002"), (b"x\x002", b"z")} <= paths
 
 
+@pytest.mark.slow
 def test_a_name_that_occurs_more_often_than_a_small_number_can_count() -> None:
     often = 2**15 + 10
     many = raw_document([("n", (NULL, b""))] * often + [("end", value(1))])
@@ -168,6 +169,7 @@ def test_empty_documents_references_and_arrays_stay_whole() -> None:
     assert {path for path, _ in batch.elements} == {(b"empty",), (b"reference",), (b"list",)}
 
 
+@pytest.mark.slow
 def test_more_names_than_are_remembered() -> None:
     names = [f"key{number}" for number in range(1_500)]
     documents = [

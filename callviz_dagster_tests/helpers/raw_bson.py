@@ -25,15 +25,15 @@ DOUBLE, STRING, DOCUMENT, ARRAY, BINARY, UNDEFINED, OBJECT_ID = 0x01, 0x02, 0x03
 BOOLEAN, DATE, NULL, REGEX, DB_POINTER, CODE, SYMBOL = 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E
 CODE_WITH_SCOPE, INT32, TIMESTAMP, INT64, DECIMAL128, MIN_KEY, MAX_KEY = 0x0F, 0x10, 0x11, 0x12, 0x13, 0xFF, 0x7F
 
-MORE = int(os.environ.get("CALLVIZ_TEST_MORE", "0"))
-"""Set it to 1 or more to let Hypothesis look for new examples, so many times as long as usual."""
+MORE = float(os.environ.get("CALLVIZ_TEST_MORE", "1"))
+"""Factor of the number of examples that Hypothesis generates: the same ones each time, or above 1 new ones."""
 
 
 def examples(number: int) -> Callable[[Any], Any]:
-    """Let a Hypothesis test run with so many examples: always the same ones, unless CALLVIZ_TEST_MORE is set."""
+    """Let a Hypothesis test run with this many examples, times `MORE`."""
     return hypothesis_settings(
-        max_examples=number * max(MORE, 1),
-        derandomize=not MORE,
+        max_examples=max(round(number * MORE), 1),
+        derandomize=MORE <= 1,
         database=None,
         deadline=None,
         report_multiple_bugs=False,
