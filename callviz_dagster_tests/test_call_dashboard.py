@@ -174,6 +174,14 @@ def test_refreshes_of_several_partitions_are_told_together() -> None:
     assert provenance["reasons"][0] == ["The document has no start time.", 10]
 
 
+def test_the_fields_used_are_those_of_the_last_refresh() -> None:
+    used = {"start_time": "startedAt", "duration": "length, ms (by data)", "status": ""}
+    late = dataclasses.replace(FOOTER, fields_used=used)
+    early = dataclasses.replace(FOOTER, snapshot_time="2026-03-01T00:00:00+00:00", fields_used={"start_time": "at"})
+    words = "start time: startedAt; duration: length, ms (by data); status: no field"
+    assert pages.provenance([late, early], 0)["fields"] == words
+
+
 def test_json_can_not_leave_its_element() -> None:
     text = pages.embedded_json({"label": "</script><!-- <script>"})
     assert "<" not in text

@@ -114,6 +114,17 @@ def test_materializations_tell_what_a_person_asks(settings: Settings, collection
     shown = metadata(result, "calls")
     assert [column.name for column in shown["dagster/column_schema"].columns][-2:] == ["caller", "repairs"]
     assert shown["rejected"] == 1
+    used = {record.data["role"]: record.data for record in shown["fields used"].records}
+    assert used["duration"] == {
+        "role": "duration",
+        "field": "duration_sec",
+        "unit": "s (by name)",
+        "known": "by name and data",
+        "documents": "duration_sec: 10",
+    }
+    footer = read_footer(settings.data_dir / "calls" / "all.parquet")
+    assert footer is not None
+    assert footer.fields_used["duration"] == "duration_sec, s (by name)"
     lineage = shown["dagster/column_lineage"].deps_by_column
     assert {dep.column_name for dep in lineage["duration_sec"]} == {"duration_sec", "start_time", "end_time"}
     csv_lineage = metadata(result, "calls_csv")["dagster/column_lineage"].deps_by_column
@@ -185,10 +196,10 @@ def test_wrong_host_is_told_in_a_sentence(settings: Settings) -> None:
 
 
 def test_no_recognized_start_time_names_the_candidates(settings: Settings, collection: Collection[Document]) -> None:
-    collection.insert_many([{"_id": n, "rang": START, "who": "x"} for n in range(3)])
+    collection.insert_many([{"_id": n, "startedAt": "soon", "who": "x"} for n in range(3)])
     result = refresh(settings)
     assert not result.success
-    assert "rang (in 3 of 3 documents)" in failure(result)
+    assert "startedAt (in 3 of 3 documents, for example soon)" in failure(result)
     assert "CALLVIZ_FIELD_START_TIME" in failure(result)
 
 

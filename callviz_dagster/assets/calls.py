@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import errno
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -324,16 +325,28 @@ def _calls_run_metadata(done: Results, removed: Sequence[str]) -> dict[str, Any]
         "source": last.manifest.source,
         "time zone": last.plan.options.timezone,
         "repairs": rows_table({"repair": repair, "rows": n} for repair, n in tally.repairs.most_common(50)),
-        "fields used": rows_table(
-            {"column": role, "field": name, "documents": n}
-            for role, used in tally.fields_used.items()
-            for name, n in used.most_common()
-        ),
+        "fields used": _fields_used(last.plan, tally),
         **({"files of another partitioning removed": ", ".join(removed)} if removed else {}),
         # The UI takes columns and their lineage from the last materialization alone, so each refresh says them.
         "dagster/column_schema": table_schema(last.plan.columns),
         "dagster/column_lineage": column_lineage(lineage(last.plan)),
     }
+
+
+def _fields_used(plan: "Plan", tally: "Tally") -> dg.MetadataValue:
+    """Return for each role its field, how that was recognized, and in how many documents which field was used."""
+    from callviz_dagster.documents.recognition.report import role_rows
+
+    return rows_table(
+        {
+            "role": row.role,
+            "field": row.field,
+            "unit": row.unit,
+            "known": row.known_by,
+            "documents": ", ".join(f"{name}: {n:,}" for name, n in tally.fields_used.get(row.role, Counter()).items()),
+        }
+        for row in role_rows(plan.recognized.choice, plan.recognized.fields)
+    )
 
 
 def _total(done: Results) -> tuple["Tally", float]:

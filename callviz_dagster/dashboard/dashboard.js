@@ -424,12 +424,14 @@
   }
 
   function showProvenance() {
-    const { refreshed, source, snapshot, timezone, accounted, documents, uncovered, rejected, repaired } = data.provenance;
+    const { refreshed, source, snapshot, fields, timezone, accounted, documents, uncovered, rejected, repaired } =
+      data.provenance;
     find("refreshed").textContent = refreshed;
     find("accounted").textContent = accounted;
     const facts = [
       ["Source", source],
-      ["Snapshot", snapshot || "unknown"],
+      ["Snapshot", snapshot],
+      ...(fields ? [["Fields used", fields]] : []),
       ["Documents", integer(documents)],
       ["Calls on this page", integer(whole.calls)],
       ["Rejected", integer(rejected)],

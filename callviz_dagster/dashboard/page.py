@@ -68,7 +68,7 @@ def render(
         "subtitles": charts.SUBTITLES,
         "frame": {"height": charts.HEIGHT, "mostPoints": charts.MOST_POINTS, "lastFullDay": last_full_day},
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
-        "provenance": provenance(footers, counts.calls, uncovered=uncovered) | {"snapshot": snapshot},
+        "provenance": provenance(footers, counts.calls, uncovered=uncovered) | {"snapshot": snapshot or "unknown"},
     }
     library = (library or bundled()) if counts.calls else Library.of("")
     script = "".join(map(_file, SCRIPTS))
@@ -99,6 +99,7 @@ def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0
     return {
         "refreshed": _refreshed(footers),
         "source": ", ".join(sorted({footer.source for footer in footers})) or "unknown",
+        "fields": _fields_used(footers),
         "timezone": ", ".join(sorted({footer.timezone for footer in footers})) or "unknown",
         "documents": documents,
         "uncovered": uncovered,
@@ -110,6 +111,14 @@ def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0
         if complete
         else f"The numbers do not add up: {equation}.",
     }
+
+
+def _fields_used(footers: Sequence[TableFooter]) -> str:
+    """Say which field of the documents plays which role, as of the last refresh."""
+    if not footers:
+        return ""
+    used = max(footers, key=lambda footer: footer.snapshot_time).fields_used
+    return "; ".join(f"{role.replace('_', ' ')}: {name or 'no field'}" for role, name in used.items())
 
 
 def _refreshed(footers: Sequence[TableFooter]) -> str:

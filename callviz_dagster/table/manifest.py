@@ -121,6 +121,8 @@ class TableFooter:
     """As in the manifest; empty where the server has none."""
     choice: Mapping[str, Any] | None = None
     """The fields that played the roles, see `Choice.to_json`."""
+    fields_used: Mapping[str, str] = field(default_factory=dict)
+    """For each role its field, with the unit of durations, in words; empty where no field plays it."""
 
     def to_json(self) -> str:
         """Return the footer as JSON text."""

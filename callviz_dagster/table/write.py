@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from callviz_dagster.concurrency import MAX_ROW_GROUP_BYTES, MAX_ROW_GROUP_ROWS, parallel_map, prefetch
 from callviz_dagster.contract import REJECTED, arrow_schema
 from callviz_dagster.documents.buffers import Ints
+from callviz_dagster.documents.recognition.report import role_rows
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.archive import read_archive
@@ -168,6 +169,7 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
         role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
         for role, counts in tally.labels.items()
     }
+    rows = role_rows(plan.recognized.choice, plan.recognized.fields)
     return TableFooter(
         source=manifest.source,
         snapshot_time=manifest.snapshot_time,
@@ -185,4 +187,5 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
         span=manifest.span,
         cluster_time=manifest.cluster_time,
         choice=plan.recognized.choice.to_json(),
+        fields_used={row.role: ", ".join(filter(None, (row.field, row.unit))) for row in rows},
     )
