@@ -281,7 +281,7 @@ def audit(
             calls=rows,
             rejected=pq.read_metadata(rejected_file).num_rows,
         ),
-        checks.rejected_within_limit(tally, max_rejected),
+        checks.rejected_within_limit(tally, max_rejected, plan.recognized),
         checks.schema_holds(rows, written.violations.examples, written.violations.total),
         checks.columns_stable(
             before.fields if before else None,

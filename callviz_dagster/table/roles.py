@@ -16,7 +16,7 @@ from callviz_dagster.documents.recognition.choice import Wishes, choose
 from callviz_dagster.documents.recognition.decision import Choice, Standing
 from callviz_dagster.documents.recognition.evidence import Evidence
 from callviz_dagster.documents.recognition.facts import Facts, Source
-from callviz_dagster.documents.recognition.report import ROLE_NAMES, setting_line, shown
+from callviz_dagster.documents.recognition.report import ROLE_NAMES, example_of, setting_line, shown
 from callviz_dagster.documents.values import dotted, plain_path
 from callviz_dagster.documents.walker import Path
 from callviz_dagster.table.options import PlanError, TableOptions
@@ -156,9 +156,8 @@ def _no_start_time(choice: Choice, fields: Fields) -> str:
         )
     seen = []
     for one in found:
-        example = ", ".join(fields.facts.examples(one.source[-1], 1))
-        words = f"{shown(one.source)} (in {one.present:,} of {fields.documents:,} documents"
-        seen.append(words + (f", for example {example})" if example else ")"))
+        count = f" in {one.present:,} of {fields.documents:,} documents"
+        seen.append(shown(one.source) + count + example_of(one.source, fields.facts))
     lines = " or ".join(setting_line("start_time", one.source) for one in found[:3])
     return (
         f"No field was recognized as the start time of the calls. Fields that hold times: {', '.join(seen)}. "

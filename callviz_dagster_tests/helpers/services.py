@@ -21,7 +21,7 @@ from bson import json_util
 
 from callviz_dagster.cli.fields import Look, examine
 from callviz_dagster.documents.labels import label_of_text
-from callviz_dagster.documents.recognition.choice import Choice
+from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.report import sentence, shown
 from callviz_dagster.mongodb.sample import CollectionSample
 from callviz_dagster.settings import PREFIX, Settings

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from callviz_dagster.table.plan import FieldColumn, Plan
     from callviz_dagster.table.roles import Recognized
 
+_MOST = 0.5
+"""Where more documents than this are rejected, another field is the start time: a higher limit is no remedy."""
+
 CALLS_CHECKS = (
     spec(
         "calls",
@@ -76,8 +79,8 @@ def every_document_accounted_for(
     return result("calls", "every_document_accounted_for", passed, description, counts)
 
 
-def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
-    """Compare the share of rejected documents with the limit."""
+def rejected_within_limit(tally: Tally, limit: float, recognized: Recognized | None = None) -> dg.AssetCheckResult:
+    """Compare the share of rejected documents with the limit; where most are rejected, name the fields with times."""
     share = tally.rejected / tally.documents if tally.documents else 0.0
     passed = share <= limit
     description = (
@@ -86,7 +89,9 @@ def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
     if not passed:
         most, count = tally.reasons.most_common(1)[0]
         description += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls"
-        description += "." if share == 1 else ", or raise CALLVIZ_MAX_REJECTED."
+        description += "." if share > _MOST else ", or raise CALLVIZ_MAX_REJECTED."
+        if share > _MOST and recognized:
+            description += f" {_about_the_start(recognized)}"
     metadata = {
         "share": share,
         "limit": limit,
@@ -96,6 +101,12 @@ def rejected_within_limit(tally: Tally, limit: float) -> dg.AssetCheckResult:
         ),
     }
     return result("calls", "rejected_within_limit", passed, description, metadata)
+
+
+def _about_the_start(recognized: Recognized) -> str:
+    from callviz_dagster.documents.recognition.report import about_the_start
+
+    return about_the_start(recognized.choice, recognized.fields)
 
 
 def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -> dg.AssetCheckResult:
@@ -217,7 +228,7 @@ def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asse
 
 def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
     """Refuse fields that contradict the data; only warn of those that a setting names."""
-    from callviz_dagster.documents.recognition.doubts import REFUSED
+    from callviz_dagster.documents.recognition.doubts import REFUSED, set_by_hand
     from callviz_dagster.documents.recognition.report import sentence
 
     choice, facts = recognized.choice, recognized.fields.facts
@@ -225,15 +236,8 @@ def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asset
     description = (
         " ".join(sentence(doubt, choice, facts) for doubt in found) or "The data agree with the fields chosen."
     )
-    chosen = all(_by_setting(doubt, recognized) for doubt in found)
+    chosen = all(set_by_hand(doubt, choice) for doubt in found)
     return result("calls", "roles_plausible", not found, description, {"roles": roles_table(recognized)}, warn=chosen)
-
-
-def _by_setting(doubt: Doubt, recognized: Recognized) -> bool:
-    """Return whether the field, or the unit, that contradicts the data was set by hand."""
-    units = recognized.choice.units
-    unit = units.get(doubt.source[0]) if doubt.source else None
-    return doubt.role in recognized.choice.by_setting or (unit is not None and unit.known_by == "setting")
 
 
 def roles_table(recognized: Recognized) -> dg.MetadataValue:

@@ -11,12 +11,14 @@ from enum import StrEnum
 
 import numpy as np
 
+from callviz_dagster.documents.labels import label_of_boolean
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields
 from callviz_dagster.documents.recognition.choice import too_large, unit_by_data
 from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Source, share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
+from callviz_dagster.documents.values import field_name
 
 EMPTY = 0.95
 """A role that is empty in as many documents is missed: calls that are still running, or failed, are fewer."""
@@ -78,7 +80,15 @@ class Doubt:
 def doubts(choice: Choice, fields: Fields) -> tuple[Doubt, ...]:
     """Return all doubts about a choice, those that forbid to publish first."""
     found = [*_contradictions(choice, fields.facts), *_about_names(choice, fields), *_empty(choice, fields)]
-    return tuple(sorted(found, key=lambda doubt: doubt.kind not in REFUSED))
+    open_doubts = [doubt for doubt in found if doubt.kind in REFUSED or not set_by_hand(doubt, choice)]
+    return tuple(sorted(open_doubts, key=lambda doubt: doubt.kind not in REFUSED))
+
+
+def set_by_hand(doubt: Doubt, choice: Choice) -> bool:
+    """Tell whether a setting names the field, or the unit, that a doubt is about."""
+    unit = choice.units.get(doubt.source[0]) if doubt.source and doubt.role == "duration" else None
+    about_unit = doubt.kind in (Kind.SIZE, Kind.FACTOR) and unit is not None and unit.known_by == "setting"
+    return doubt.role in choice.by_setting or about_unit
 
 
 def _contradictions(choice: Choice, facts: Facts) -> list[Doubt]:
@@ -137,8 +147,13 @@ def _rivals(choice: Choice, start: Source) -> list[Candidate]:
     return [
         one
         for one in choice.candidates.get("start_time", ())
-        if one.source != start and not one.name.changed and not one.name.foreign and not one.name.says(Word.PLANNED)
+        if one.source != start and not one.name.foreign and not one.name.changed and not _is_no_start(one.name)
     ]
+
+
+def _is_no_start(name: Name) -> bool:
+    """Tell whether a name speaks of the end of a call, or of a moment that was planned."""
+    return name.says(Word.PLANNED) or (name.strengths["end_time"] >= Strength.WORDS and "start_time" not in name.ranks)
 
 
 def _varies(facts: Facts, candidate: Candidate) -> bool:
@@ -171,8 +186,6 @@ def _holds_the_clock(choice: Choice, facts: Facts, start: Source) -> Source | No
 def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
     found = []
     for role, source in choice.usual.items():
-        if role in choice.by_setting:
-            continue
         if role in choice.ambiguous:
             found.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
         found += [Doubt(kind, role, source) for kind in _named(role, source)]
@@ -212,12 +225,7 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
     start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
     fit = facts.fit(source[0], unit.unit, start, end) if start and end else None
     name = name_of(source[0])
-    if (
-        "duration" not in choice.by_setting
-        and "duration" not in name.ranks
-        and name.talk
-        and not (fit and fit.equal >= 0.9)
-    ):
+    if "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
         found.append(Doubt(Kind.TALK, "duration", source))
     if fit is None and unit.known_by in ("default", "name") and too_large(facts, source[0], unit.unit):
         found.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
@@ -228,10 +236,11 @@ def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
     found = []
     for role in ("call_type", "status"):
         source = choice.usual.get(role)
-        if source is None or role in choice.by_setting:
+        if source is None:
             continue
-        labels = facts.labels(source[0])
-        known_code = role in name_of(source[0]).ranks and name_of(source[0]).says(Word.CAUSE, Word.CODE)
+        labels, name = facts.labels(source[0]), name_of(source[0])
+        in_words = labels.yes_or_no and label_of_boolean(field_name(source[0][-1]), True)
+        known_code = in_words or (role in name.ranks and name.says(Word.CAUSE, Word.CODE))
         if labels.kinds == {"number"} and not known_code:
             found.append(Doubt(Kind.CODES, role, source))
     return found
@@ -239,12 +248,8 @@ def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
 
 def _empty(choice: Choice, fields: Fields) -> list[Doubt]:
     """Return the roles that hardly any document fills, but for those that others stand in for."""
-    filled = {role: _filled(choice.roles.get(role, ()), fields) for role in choice.roles}
-    missing = [
-        role
-        for role, part in filled.items()
-        if fields.documents and part <= 1 - EMPTY and role not in choice.by_setting and role != "start_time"
-    ]
+    filled = {role: _filled(role, choice.roles.get(role, ()), fields) for role in choice.roles}
+    missing = [role for role, part in filled.items() if fields.documents and part <= 1 - EMPTY and role != "start_time"]
     found = []
     for role in missing:
         better = _not_taken(choice, fields, role)
@@ -257,10 +262,24 @@ def _empty(choice: Choice, fields: Fields) -> list[Doubt]:
     return found
 
 
-def _filled(sources: tuple[Source, ...], fields: Fields) -> float:
-    """Return the share of the documents in which one of the fields holds something, as far as is known."""
-    counts = [min(fields.known[path].present if path in fields.known else 0 for path in source) for source in sources]
+def _filled(role: str, sources: tuple[Source, ...], fields: Fields) -> float:
+    """Return the share of the documents in which one of the fields holds something readable, as far as is known."""
+    counts = [
+        _readable(role, source, fields.facts)
+        * min(fields.known[path].present if path in fields.known else 0 for path in source)
+        for source in sources
+    ]
     return min(sum(counts) / fields.documents, 1.0) if fields.documents else 0.0
+
+
+def _readable(role: str, source: Source, facts: Facts) -> float:
+    """Return the share of a field's values that can be read; 1 where the sample has none."""
+    if source[0] not in facts.paths or role in ("call_type", "status"):
+        return 1.0
+    if role == "duration":
+        numbers = facts.numbers(source[0])
+        return share(numbers.known, numbers.filled)
+    return facts.times(source).readable
 
 
 def _not_taken(choice: Choice, fields: Fields, role: str) -> Source | None:

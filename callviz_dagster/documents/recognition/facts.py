@@ -36,6 +36,8 @@ SECONDS = {unit: factor / divisor for unit, (factor, divisor) in UNITS.items()}
 _DAY = 86_400_000_000
 _TWO_PART_CLOCKS: dict[TwoPartClock, int] = {"mm:ss": 1, "hh:mm": 60}
 """What `05:12` can be, and what its minutes and seconds are multiplied by."""
+_LONGEST = 40
+"""Characters of a value that is shown as an example."""
 _LEAST_TO_SETTLE = 3
 """Calls whose end − start shows what two numbers of a duration are."""
 _TWO_PARTS = re.compile(r"(\d{1,9}):([0-5]\d)")
@@ -86,7 +88,7 @@ class Labels:
     @property
     def yes_or_no(self) -> bool:
         """Whether the values are true and false, or 1 and 0."""
-        return self.kinds == {"flag"} or (self.kinds == {"number"} and set(self.counts) <= {"0", "1"})
+        return self.kinds == {"flag"} or (self.kinds == {"number"} and self.counts.keys() <= {"0", "1", "0.0", "1.0"})
 
 
 def share(some: Mask, of: Mask) -> float:
@@ -133,9 +135,9 @@ class Facts:
         return [None if _blank(value) else value for value in found]
 
     def examples(self, path: Path, most: int = 3) -> list[str]:
-        """Return some different values of a field as text."""
-        texts = (value if isinstance(value, str) else plain(value) for value in self.values(path) if value is not None)
-        return list(dict.fromkeys(texts))[:most]
+        """Return some different values of a field as text, long ones cut."""
+        texts = dict.fromkeys(plain(value) for value in self.values(path) if value is not None)
+        return [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in [*texts][:most]]
 
     def times(self, source: Source) -> Times:
         """Return a field, or a date and a time of day joined, read as times."""

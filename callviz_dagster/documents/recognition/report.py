@@ -170,6 +170,22 @@ def _chosen(choice: Choice, role: str) -> Candidate | None:
     return next((one for one in choice.candidates.get(role, ()) if one.source == source), None)
 
 
+def about_the_start(choice: Choice, fields: Fields) -> str:
+    """Return what the start time is taken from, and the lines that take it from another field or settle its dates."""
+    source = choice.usual.get("start_time")
+    if source is None:
+        return ""
+    words = f"The start time is taken from {shown(source)}{example_of(source, fields.facts)}."
+    others = [one for one in _others(choice, "start_time") if one.cover > 0]
+    if others:
+        times = ", ".join(shown(one.source) + example_of(one.source, fields.facts) for one in others)
+        lines = " or ".join(setting_line("start_time", one.source) for one in others)
+        words += f" Other fields that hold times: {times}. Set {lines}."
+    if len(source) == 1 and fields.facts.ambiguous(source[0]):
+        words += " Where day and month could change places, set CALLVIZ_DATE_ORDER=mdy or CALLVIZ_DATE_ORDER=dmy."
+    return words
+
+
 def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
     """Return a doubt in one sentence, ending in the lines that settle it."""
     words = _WORDS[doubt.kind].format(
@@ -178,18 +194,19 @@ def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
         other=shown(doubt.other) if doubt.other else "",
         share=f"{doubt.share:.0%}",
         factor=f"{doubt.factor:,.4g}",
-        example=_example(doubt, facts),
+        example=example_of(doubt.source, facts),
     )
     return f"{words} {_remedy(doubt, choice)}"
 
 
-def _example(doubt: Doubt, facts: Facts) -> str:
-    found = facts.examples(doubt.source[-1], 1) if doubt.source else []
-    return f" (for example {found[0]})" if found else ""
+def example_of(source: Source | None, facts: Facts) -> str:
+    """Return one value of what plays a role, in brackets; of a date and a time of day, both."""
+    values = [value for path in source or () for value in facts.examples(path, 1)]
+    return f" (for example {' '.join(values)})" if values else ""
 
 
 _WORDS = {
-    Kind.EMPTY: "The {role} is empty in {share} of the documents.",
+    Kind.EMPTY: "The {role} is empty or cannot be read in {share} of the documents.",
     Kind.AMBIGUOUS: "More than one field could be the {role}: {field}, {other}.",
     Kind.WEAK_NAME: "The {role} is taken from {field}{example}, a name that says little.",
     Kind.RECORD: "The {role} is taken from {field}{example}, which says when the record was made.",
@@ -200,7 +217,7 @@ _WORDS = {
     Kind.SIZE: "Durations in {field}{example} are too large for calls in this unit.",
     Kind.CODES: "The {role} is taken from {field}{example}, whose values are codes.",
     Kind.DATE_ORDER: "In {share} of the documents day and month of {field}{example} could change places.",
-    Kind.END_BEFORE_START: "{share} of the calls end before they start: {field} lies before {other}.",
+    Kind.END_BEFORE_START: "{share} of the calls end before they start: {field}{example} lies before {other}.",
     Kind.FACTOR: "Stored durations in {field}{example} are {factor} times end − start in {share} of the calls.",
     Kind.MIDNIGHT: "{share} of the calls start at midnight: {field}{example} is a date, and {other} holds the time of "
     "day.",

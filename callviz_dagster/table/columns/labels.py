@@ -11,11 +11,14 @@ import pyarrow as pa
 from callviz_dagster.contract import UNKNOWN
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.buffers import Ints
-from callviz_dagster.documents.labels import label_in_document, label_of_boolean, label_of_text, quoted
+from callviz_dagster.documents.labels import Label, label_in_document, label_of_boolean, label_of_text, quoted
 from callviz_dagster.documents.values import field_name
 from callviz_dagster.documents.walker import Elements, Path
 from callviz_dagster.table.batch import BatchContext, truncate
 from callviz_dagster.table.columns.texts import strings, texts_at_once
+
+_YES_OR_NO, _NEITHER = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}, -1
+"""Values that answer a field named like a label, such as `answered`."""
 
 
 class _Codes:
@@ -42,9 +45,10 @@ def labels(context: BatchContext, role: str) -> pa.Array:
     codes = _Codes(context.size)
     for path, kind, elements in context.role_elements(role):
         if kind == el.STRING:
-            _label_strings(context, role, elements, codes)
+            _label_strings(context, role, path, elements, codes)
             continue
-        texts = texts_at_once(context, kind, elements, role)
+        yes_or_no = label_of_boolean(field_name(path[-1]), True) is not None
+        texts = None if yes_or_no else texts_at_once(context, kind, elements, role)
         if texts is None:
             _label_singly(context, role, path, kind, elements, codes)
             continue
@@ -54,12 +58,13 @@ def labels(context: BatchContext, role: str) -> pa.Array:
     return codes.array()
 
 
-def _label_strings(context: BatchContext, role: str, elements: Elements, codes: _Codes) -> None:
+def _label_strings(context: BatchContext, role: str, path: Path, elements: Elements, codes: _Codes) -> None:
     encoded = strings(context, elements, role).dictionary_encode()
     places = encoded.indices.to_numpy()
     chosen_labels = []
     for place, text in enumerate(encoded.dictionary.to_pylist()):
-        label = label_of_text(role, text)
+        meaning = label_of_boolean(field_name(path[-1]), _YES_OR_NO.get(text.strip().casefold(), _NEITHER))
+        label = Label(meaning, "a boolean written as a label") if meaning else label_of_text(role, text)
         chosen_labels.append(label.text or UNKNOWN)
         if label.change:
             rows = elements.rows[places == place]
@@ -82,9 +87,9 @@ def _label_singly(context: BatchContext, role: str, path: Path, kind: int, eleme
 
 def _label_in_value(context: BatchContext, role: str, path: Path, kind: int, start: int, row: int) -> str | None:
     """Return the label that a nested document or a boolean stands for, and note that; None for other values."""
-    if kind == el.BOOLEAN:
-        label = label_of_boolean(field_name(path[-1]), bool(context.batch.data[start]))
+    if kind in (el.BOOLEAN, el.INT32, el.INT64, el.DOUBLE):
         value, change = context.text_of(kind, start, path), "a boolean written as a label"
+        label = label_of_boolean(field_name(path[-1]), _YES_OR_NO.get(value, _NEITHER))
     elif kind in (el.DOCUMENT, el.FLATTENED):
         field_and_text = label_in_document(context.document_of(start, path))
         field, text = field_and_text or ("", "")

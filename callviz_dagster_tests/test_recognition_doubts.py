@@ -1,0 +1,228 @@
+"""What is doubtful of a choice, what is refused, and the sentences with the lines to paste."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Any
+
+import bson
+import pytest
+
+from callviz_dagster.assets.checks import calls as checks
+from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.recognition.doubts import REFUSED, Kind, doubts
+from callviz_dagster.documents.recognition.report import sentence
+from callviz_dagster.documents.values import Secrets
+from callviz_dagster.documents.walker import Walker
+from callviz_dagster.table.normalize import normalize
+from callviz_dagster.table.options import TableOptions
+from callviz_dagster.table.plan import Plan, make_plan
+from callviz_dagster.table.tally import Tally
+from callviz_dagster_tests.helpers.recognition import gathered
+
+Document = dict[str, Any]
+NOON = dt.datetime(2024, 3, 1, 12)
+LENGTHS = (312, 95, 41, 3_700, 7, 188)
+
+
+def call(number: int) -> Document:
+    start = NOON + dt.timedelta(minutes=173 * number)
+    length = LENGTHS[number % len(LENGTHS)]
+    return {
+        "_id": number,
+        "start_time": start,
+        "end_time": start + dt.timedelta(seconds=length),
+        "duration": length,
+        "call_type": ("inbound", "outbound")[number % 2],
+        "status": ("answered", "missed", "busy")[number % 3],
+    }
+
+
+def without(document: Document, *names: str) -> Document:
+    return {name: value for name, value in document.items() if name not in names}
+
+
+def calls_with(change: Callable[[Document], Document] = dict, count: int = 60) -> list[Document]:
+    return [change(call(number)) for number in range(count)]
+
+
+def plan_of(documents: list[Document], secrets: Secrets | None = None, **options: Any) -> Plan:
+    profile = Profile()
+    profile.add(Walker().walk(b"".join(map(bson.encode, documents))))
+    hidden = secrets or Secrets()
+    return make_plan(
+        profile, TableOptions(role_fields=options, secrets=hidden), evidence=gathered(documents, secrets=hidden)
+    )
+
+
+def found(plan: Plan) -> dict[Kind, str]:
+    """Return the kinds of doubt about a plan, each with its sentence."""
+    choice, fields = plan.recognized.choice, plan.recognized.fields
+    return {doubt.kind: sentence(doubt, choice, fields.facts) for doubt in doubts(choice, fields)}
+
+
+def backwards(document: Document) -> Document:
+    return document | {"end_time": document["start_time"] - dt.timedelta(hours=1)}
+
+
+def in_milliseconds(document: Document) -> Document:
+    return document | {"duration_sec": document["duration"] * 1_000} | {"duration": None}
+
+
+def at_midnight(document: Document) -> Document:
+    start = document["start_time"]
+    return document | {"start_time": start.replace(hour=0, minute=0), "began_at": start}
+
+
+def at_the_import(document: Document) -> Document:
+    return document | {"start_time": dt.datetime(2025, 1, 1, 9), "end_time": None, "call_date": document["start_time"]}
+
+
+CASES: dict[Kind, tuple[Callable[[Document], Document], str]] = {
+    Kind.END_BEFORE_START: (
+        backwards,
+        "100% of the calls end before they start: end_time (for example …) lies before start_time. "
+        "Set CALLVIZ_FIELD_END_TIME=none; CALLVIZ_FIELD_END_TIME=end_time publishes it all the same.",
+    ),
+    Kind.FACTOR: (
+        in_milliseconds,
+        "Stored durations in duration_sec (for example …) are 1,000 times end − start in 100% of the calls. "
+        "Set CALLVIZ_FIELD_DURATION_UNIT=ms; CALLVIZ_FIELD_DURATION_UNIT=s publishes it all the same.",
+    ),
+    Kind.EMPTY: (
+        lambda document: without(document, "status"),
+        "The status is empty or cannot be read in 100% of the documents. Set CALLVIZ_FIELD_STATUS to the field that "
+        "holds it, or CALLVIZ_FIELD_STATUS=none where the records have none.",
+    ),
+    Kind.RECORD: (
+        lambda document: without(document, "start_time", "end_time") | {"createdAt": document["start_time"]},
+        "The start time is taken from createdAt (for example …), which says when the record was "
+        "made. Set CALLVIZ_FIELD_START_TIME=createdAt if it is right.",
+    ),
+    Kind.ANSWER: (
+        lambda document: without(document, "start_time", "end_time") | {"answered_at": document["start_time"]},
+        "The start time is taken from answered_at (for example …), which says when the call was "
+        "answered. Set CALLVIZ_FIELD_START_TIME=answered_at if it is right.",
+    ),
+    Kind.CODES: (
+        lambda document: document | {"status": len(document["status"])},
+        "The status is taken from status (for example …), whose values are codes. Set CALLVIZ_FIELD_STATUS=status if "
+        "it is right.",
+    ),
+    Kind.TALK: (
+        lambda document: without(document, "end_time", "duration") | {"talk_time": document["duration"]},
+        "The duration is taken from talk_time (for example …), which may leave out ringing and waiting. Set "
+        "CALLVIZ_FIELD_DURATION=talk_time if it is right.",
+    ),
+    Kind.SIZE: (
+        lambda document: without(document, "end_time") | {"duration": document["duration"] * 1_000},
+        "Durations in duration (for example …) are too large for calls in this unit. Set "
+        "CALLVIZ_FIELD_DURATION_UNIT=ms; CALLVIZ_FIELD_DURATION_UNIT=s if it is right.",
+    ),
+    Kind.DATE_ONLY: (
+        lambda document: without(document, "end_time") | {"start_time": f"{document['start_time']:%Y-%m-%d}"},
+        "The start time start_time (for example …) is a date without a time of day in 100% of the documents. "
+        "Set CALLVIZ_FIELD_START_TIME=start_time if it is right.",
+    ),
+    Kind.DATE_ORDER: (
+        lambda document: without(document, "end_time") | {"start_time": f"{document['start_time']:%d/%m/2024 %H:%M}"},
+        "In 87% of the documents day and month of start_time (for example …) could change places. Set "
+        "CALLVIZ_DATE_ORDER=mdy or CALLVIZ_DATE_ORDER=dmy.",
+    ),
+}
+
+
+def test_tidy_calls_raise_no_doubt() -> None:
+    assert found(plan_of(calls_with())) == {}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_doubt_names_the_field_a_value_and_the_lines_to_paste(kind: Kind) -> None:
+    change, expected = CASES[kind]
+    words = found(plan_of(calls_with(change)))[kind]
+    assert re.sub(r"\(for example [^)]+\)", "(for example …)", words) == expected
+
+
+def test_calls_of_one_second_or_at_midnight_are_refused_only_where_another_field_differs() -> None:
+    for change, kind, other in (
+        (at_midnight, Kind.MIDNIGHT, "began_at"),
+        (at_the_import, Kind.ONE_SECOND, "call_date"),
+    ):
+        told = found(plan_of(calls_with(change), start_time="start_time"))
+        assert f"CALLVIZ_FIELD_START_TIME={other}" in told[kind]
+        alone = found(plan_of([without(document, other) for document in calls_with(change)], start_time="start_time"))
+        assert kind not in alone
+
+
+# Set by hand
+
+
+def test_a_role_set_by_hand_is_not_doubted_and_only_warned_of_where_it_contradicts() -> None:
+    for kind, (change, _) in CASES.items():
+        automatic = plan_of(calls_with(change))
+        fields = {role: ".".join(n.decode() for n in path) for role, path in automatic.usual.items()}
+        by_hand = {role: fields.get(role, "none") for role in ("start_time", "end_time", "duration", "status")}
+        plan = plan_of(calls_with(change), None, **by_hand)
+        assert set(found(plan)) <= REFUSED, kind
+        every = doubts(plan.recognized.choice, plan.recognized.fields)
+        assert checks.roles_recognized(plan.recognized, every).passed, kind
+        assert checks.roles_plausible(plan.recognized, every).severity.value == "WARN", kind
+
+
+def test_none_says_that_the_records_have_no_such_field() -> None:
+    plan = plan_of(calls_with(), status="none", call_type="none", end_time="none", duration="none")
+    assert {role: paths for role, paths in plan.roles.items() if paths} == {"start_time": ((b"start_time",),)}
+    assert found(plan) == {}
+    assert {"status", "call_type", "end_time", "duration"} <= {
+        b".".join(column.path).decode() for column in plan.fields
+    }
+
+
+# Refusals
+
+
+def rejected(plan: Plan, share: float) -> str:
+    tally = Tally(documents=100, calls=round(100 - 100 * share), rejected=round(100 * share))
+    tally.reasons["start_unreadable"] = tally.rejected
+    return checks.rejected_within_limit(tally, 0.05, plan.recognized).description or ""
+
+
+def test_where_most_is_rejected_the_fields_with_times_are_named_and_no_higher_limit() -> None:
+    documents = calls_with(lambda document: document | {"start_time": "soon", "seen_at": document["start_time"]})
+    plan = plan_of(documents, start_time="start_time")
+    for share in (1.0, 0.8):
+        words = rejected(plan, share)
+        assert "The start time is taken from start_time (for example soon)." in words
+        assert "CALLVIZ_FIELD_START_TIME=seen_at" in words
+        assert "CALLVIZ_MAX_REJECTED" not in words
+    assert "raise CALLVIZ_MAX_REJECTED" in rejected(plan, 0.1)
+
+
+def test_examples_are_never_of_hidden_fields_and_long_ones_are_cut() -> None:
+    secrets = Secrets(("dropped_at",), ("hidden_at",), b"k" * 32)
+    times = {"hidden_at": "2024-03-01 the secret", "dropped_at": "2024-03-01 the secret", "noted_at": "2024-03-01" * 9}
+    documents = calls_with(lambda document: document | times | {"start_time": "soon"})
+    words = rejected(plan_of(documents, secrets, start_time="start_time"), 1.0)
+    assert "secret" not in words
+    assert "2024-03-01" * 5 not in words
+
+
+# Codes that answer a question
+
+
+@pytest.mark.parametrize("no_and_yes", [(False, True), (0, 1), (0.0, 1.0), ("0", "1")])
+def test_yes_or_no_becomes_a_word_where_the_name_of_the_field_gives_one(no_and_yes: tuple[Any, Any]) -> None:
+    documents = calls_with(
+        lambda document: without(document, "status") | {"answered": no_and_yes[document["_id"] % 3 > 0]}
+    )
+    plan = plan_of(documents)
+    rows = normalize(Walker().walk(b"".join(map(bson.encode, documents))), plan, now=1_800_000_000_000_000).calls
+    assert rows.column("status").to_pylist()[:4] == ["missed", "answered", "answered", "missed"]
+    assert Kind.CODES not in found(plan)
+
+
+def test_yes_or_no_under_another_name_is_reported() -> None:
+    plan = plan_of(calls_with(lambda document: document | {"status": document["_id"] % 2}))
+    assert {Kind.CODES, Kind.EMPTY} & found(plan).keys()
