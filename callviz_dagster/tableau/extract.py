@@ -6,12 +6,14 @@ The same rows, columns, types and clock times as in `calls.csv`. What belongs el
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callviz_dagster.contract import Column, Kind, arrow_type
+from callviz_dagster.storage.files import FileError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +38,9 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
 
     Returns:
         The number of rows given to it.
+
+    Raises:
+        FileError: Hyper cannot write the file, or a file of calls is damaged.
     """
     import pantab
     import pyarrow as pa
@@ -58,10 +63,24 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
     reader = pa.RecordBatchReader.from_batches(schema, counted())
     # Hyper makes the file itself. The caller keeps the last good one; a second copy of the new would only cost time.
     path.unlink(missing_ok=True)
-    pantab.frame_to_hyper(reader, path, table=TABLE, atomic=False)
+    try:
+        pantab.frame_to_hyper(reader, path, table=TABLE, atomic=False)
+    except RuntimeError as error:
+        if not failures:
+            raise _not_written(path, error) from None
     if failures:
         raise failures[0]
     return rows
+
+
+def _not_written(path: Path, error: RuntimeError) -> FileError:
+    """Return the sentence about an error of Hyper, which names no cause: a full disk is the usual one."""
+    reason = str(error).splitlines()[0].replace(str(path), path.name)
+    return FileError(
+        errno.EIO,
+        f"The extract could not be written in {path.parent.absolute()}: {reason}. Check that there is space left and "
+        "that the folder can be written to, and refresh again.",
+    )
 
 
 def extract_schema(columns: Sequence[Column]) -> pa.Schema:

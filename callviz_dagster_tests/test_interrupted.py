@@ -1,0 +1,50 @@
+"""Refreshes that are killed, or run out of disk: what is published is whole and of one snapshot, or named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster_tests.conftest import unavailable
+
+pytestmark = pytest.mark.server
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+def interrupted(
+    kind: str, step: int, uri: str, collection: Collection[dict[str, object]], folder: Path
+) -> dict[str, int]:
+    arguments = [kind, str(step), uri, collection.database.name, str(folder)]
+    command = [sys.executable, "-m", "callviz_dagster_tests.helpers.interrupted", *arguments]
+    finished = subprocess.run(
+        [*(NAMESPACE if kind == "full" else []), *command], capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    faults: dict[str, int] = json.loads(finished.stdout.splitlines()[-1])
+    return faults
+
+
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.long)])
+def test_a_refresh_that_is_killed_before_any_file_leaves_whole_files(
+    mongo_uri: str, collection: Collection[dict[str, object]], tmp_path: Path, step: int
+) -> None:
+    faults = interrupted("killed", step, mongo_uri, collection, tmp_path)
+    assert faults["kills"] >= 10 / step
+    assert faults["reported"] >= 1
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_a_refresh_that_runs_out_of_space_or_of_files_leaves_whole_files(
+    mongo_uri: str, collection: Collection[dict[str, object]], tmp_path: Path, step: int
+) -> None:
+    if sys.platform != "linux" or subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        unavailable("This system gives no mount namespaces.")
+    faults = interrupted("full", step, mongo_uri, collection, tmp_path)
+    assert faults["failed"] >= 2
