@@ -314,6 +314,7 @@ def test_every_check_of_the_tables_is_tried_here() -> None:
         "documents_covered",
         "start_time_indexed",
         "collection_accounted_for",
+        "call_identifiers_unique",
     }
     assert {fault.check for fault in FAULTS.values()} == {spec.name for spec in specs} - elsewhere
 

@@ -265,6 +265,8 @@ def audit(
     import pyarrow.parquet as pq
 
     from callviz_dagster.documents.recognition.doubts import doubts as find_doubts
+    from callviz_dagster.documents.recognition.names import identifies_a_call
+    from callviz_dagster.documents.values import plain_path
     from callviz_dagster.table import identifiers
 
     tally, plan, before = written.tally, tables.plan, tables.before
@@ -273,6 +275,7 @@ def audit(
     distinct = written.ids is None or written.ids.distinct
     repeated, repetitions = ([], 0) if distinct else identifiers.repeated_ids(calls_file)
     id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
+    identifying = [column for column in plan.fields if identifies_a_call(column.path)]
     doubts = find_doubts(plan.recognized.choice, plan.recognized.fields)
     return [
         checks.every_document_accounted_for(
@@ -292,6 +295,10 @@ def audit(
         ),
         checks.labels_known(tally, before.labels if before else None),
         checks.times_plausible(tally),
+        checks.call_identifiers_unique(
+            {column.name: identifiers.repeated_values(calls_file, column.name) for column in identifying},
+            [column.name for column in identifying if plan.options.secrets.hides(plain_path(column.path))],
+        ),
         checks.roles_recognized(plan.recognized, doubts),
         checks.roles_plausible(plan.recognized, doubts),
         checks.ids_unique(rows, repeated, repetitions, one_type=len(id_types) <= 1),

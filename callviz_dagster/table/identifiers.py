@@ -1,12 +1,12 @@
-"""Whether an `_id` occurs twice: by the order of the `_id` texts, and by a search where the order proves nothing.
+"""Whether an identifier occurs twice: by the order of the `_id` texts, and by a search where no order proves it.
 
-Pure but for `repeated_ids` and `shared_ids`, which read `calls` files in bounded memory.
+Pure but for `repeated_ids`, `repeated_values` and `shared_ids`, which read `calls` files in bounded memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -70,6 +70,44 @@ def repeated_ids(path: Path, at_once: int = MAX_IDS_IN_MEMORY) -> tuple[list[str
         counts.update(identifiers)
     repeated = {identifier: count - 1 for identifier, count in counts.items() if count > 1}
     return [*repeated][:EXAMPLES], sum(repeated.values())
+
+
+class Repetitions(NamedTuple):
+    """How often the values of a column repeat."""
+
+    values: int
+    """How many values stand in more than one row."""
+    rows: int
+    """In how many rows they stand."""
+    examples: Mapping[str, int]
+    """Those that repeat most, with the number of their rows."""
+
+
+def repeated_values(path: Path, column: str, at_once: int = MAX_IDS_IN_MEMORY) -> Repetitions:
+    """Count the values of a column of a `calls` file that repeat, by 64-bit hashes, `at_once` in memory at a time."""
+    parts = [IdRange(path)]
+    passes = pq.read_metadata(path).num_rows // at_once + 1
+    values, rows = 0, 0
+    most: Counter[int] = Counter()
+    for turn in range(passes):
+        chunks = [hashes[hashes % np.uint64(passes) == turn] for _, _, hashes in _hashed(parts, column)]
+        hashes, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *chunks]), return_counts=True)
+        repeated = np.flatnonzero(counts > 1)
+        values, rows = values + len(repeated), rows + int(counts[repeated].sum())
+        top = repeated[np.argsort(-counts[repeated], kind="stable")][:EXAMPLES]
+        most.update(dict(zip(hashes[top].tolist(), counts[top].tolist(), strict=True)))
+    return Repetitions(values, rows, _texts_of(parts, column, dict(most.most_common(EXAMPLES))))
+
+
+def _texts_of(parts: Sequence[IdRange], column: str, counts: Mapping[int, int]) -> dict[str, int]:
+    """Return the texts that have these hashes, in the same order, with the same counts."""
+    texts: dict[int, str] = {}
+    for _, values, hashes in _hashed(parts, column) if counts else ():
+        for place in np.flatnonzero(np.isin(hashes, np.array([*counts], np.uint64))).tolist():
+            texts.setdefault(int(hashes[place]), str(values[place]))
+        if len(texts) == len(counts):
+            break
+    return {texts[key]: count for key, count in counts.items()}
 
 
 def shared_ids(paths: Sequence[Path], at_once: int = MAX_IDS_IN_MEMORY) -> dict[str, list[Path]]:
@@ -141,12 +179,14 @@ def _with_equal_hashes(ranges: Sequence[IdRange], at_once: int) -> Iterator[tupl
             yield path, identifiers[np.isin(hashes, wanted)].tolist()
 
 
-def _hashed(ranges: Sequence[IdRange]) -> Iterator[tuple[Path, NDArray[np.object_], NDArray[np.uint64]]]:
-    """Yield the `_id` texts of the ranges with their hashes, some at a time."""
+def _hashed(
+    ranges: Sequence[IdRange], column: str = "_id"
+) -> Iterator[tuple[Path, NDArray[np.object_], NDArray[np.uint64]]]:
+    """Yield the texts of a column in the ranges with their hashes, some at a time; empty cells are left out."""
     for path, low, high in ranges:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=["_id"]):
-                texts = batch.column(0)
+            for batch in file.iter_batches(columns=[column]):
+                texts = batch.column(0).drop_null().cast(pa.string())
                 if low is not None:
                     texts = texts.filter(pc.greater_equal(texts, low))
                 if high is not None:

@@ -13,9 +13,12 @@ from callviz_dagster.table.tally import PROBLEMS, Tally
 
 if TYPE_CHECKING:
     from callviz_dagster.documents.recognition.doubts import Doubt
+    from callviz_dagster.table.identifiers import Repetitions
     from callviz_dagster.table.plan import FieldColumn, Plan
     from callviz_dagster.table.roles import Recognized
 
+_LONGEST = 40
+"""Characters of a value that is shown as an example."""
 _MOST = 0.5
 """Where more documents than this are rejected, another field is the start time: a higher limit is no remedy."""
 
@@ -40,6 +43,12 @@ CALLS_CHECKS = (
     spec("calls", "labels_known", "No type or status appeared that is neither well known nor seen before."),
     spec("calls", "times_plausible", "No call is in the future, before 1990 or longer than a day."),
     spec("calls", "ids_unique", "Every call has an _id of its own."),
+    spec(
+        "calls",
+        "call_identifiers_unique",
+        "No field that is called like the identifier of a call, such as call_id, holds a value twice within a "
+        "partition. Warns where one call may be stored in several documents.",
+    ),
     spec(
         "calls",
         "roles_recognized",
@@ -211,6 +220,32 @@ def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool
         if not one_type:
             description += " The collection has identifiers of several BSON types, which may read alike as text."
     return result("calls", "ids_unique", not total, description, {"repeated": total}, warn=not one_type)
+
+
+def call_identifiers_unique(
+    repetitions: Mapping[str, Repetitions], hidden: Collection[str] = ()
+) -> dg.AssetCheckResult:
+    """Warn of values that repeat in columns that identify calls; of `hidden` columns none is shown."""
+    sentences = [
+        _repeats(column, found, shown=column not in hidden) for column, found in repetitions.items() if found.values
+    ]
+    description = f"No value repeats in {', '.join(repetitions)}."
+    if not repetitions:
+        description = "No field is called like the identifier of a call."
+    if sentences:
+        description = (
+            f"{' '.join(sentences)} Where a call is stored in several documents, such as one for each change of its "
+            "status, it is counted several times: keep one of them in a view, and name that in "
+            "CALLVIZ_MONGO_COLLECTION."
+        )
+    counts = {f"rows in which {column} repeats": found.rows for column, found in repetitions.items()}
+    return result("calls", "call_identifiers_unique", not sentences, description, counts, warn=True)
+
+
+def _repeats(column: str, found: Repetitions, *, shown: bool) -> str:
+    words = f"{column}: {found.values:,} values stand in {found.rows:,} rows"
+    examples = ", ".join(f"{value[:_LONGEST]} ({count:,} times)" for value, count in found.examples.items())
+    return f"{words}, for example {examples}." if shown else f"{words}."
 
 
 def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:

@@ -35,6 +35,9 @@ _SHORTEST_MISSPELT = 5
 _SPELT_WRONGLY = (Word.START, Word.END, Word.ANSWER, Word.DURATION, Word.STATUS, Word.DIRECTION, Word.TIME)
 _LASTING = frozenset({"time", "times", "tm", "tiempo", "temps", "tempo", "tijd", "zeit"})
 """Words for a time that can be a length of time: `talk_time`, and no `call_date`."""
+_IDENTIFIERS = frozenset({"id", "sid", "uid", "uuid", "guid"})
+_OF_A_CALL = frozenset({"call", "phonecall", "cdr", "conversation", "interaction", "unique"})
+"""Words that may stand beside those for an identifier where it is the call's."""
 _TIMES = frozenset({Word.TIME, Word.CALL, Word.FILLER})
 _GENERIC = frozenset({Word.TIME, Word.FILLER, Word.CODE, Word.TOTAL, Word.CAUSE})
 
@@ -217,6 +220,19 @@ def name_of(path: Path) -> Name:
         foreign,
         sum(0.5 if wrapper else 1.0 for wrapper in wrapped),
     )
+
+
+def identifies_a_call(path: Path) -> bool:
+    """Tell whether a field is called like the identifier of a call, such as `call_id`, `callSid` or `uuid`.
+
+    Identifiers of anything else, such as `agent_id` or `parent_call_id`, are none, and neither is an `id` in a nested
+    document that does not commonly wrap calls.
+    """
+    own = frozenset(words(field_name(path[-1])))
+    of_what = own - _IDENTIFIERS
+    if REPEAT in path[-1] or of_what == own or not of_what <= _OF_A_CALL or name_of(path).foreign:
+        return False
+    return bool(of_what) or all(folded(field_name(parent)) in WRAPPERS for parent in path[:-1])
 
 
 def _ranks(name: str) -> dict[str, float]:

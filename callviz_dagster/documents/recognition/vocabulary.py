@@ -197,7 +197,7 @@ _WORDS: dict[Word, str] = {
         "telefon"
     ),
     Word.FILLER: (
-        "in of the per for and actual real last final initial current first stat stats name names label title "
+        "in of the per for and unique actual real last final initial current first stat stats name names label title "
         "description groupname de der des la las los el del die das qy qty val"
     ),
 }

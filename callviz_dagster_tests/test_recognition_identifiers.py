@@ -1,0 +1,81 @@
+"""Fields that identify calls, and values of theirs that repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymongo.collection import Collection
+
+from callviz_dagster.assets.checks import calls as checks
+from callviz_dagster.documents.recognition.names import identifies_a_call
+from callviz_dagster.settings import Settings
+from callviz_dagster.table.identifiers import Repetitions, repeated_values
+from callviz_dagster_tests.helpers.raw_bson import examples
+from callviz_dagster_tests.helpers.refresh import checks as evaluations
+from callviz_dagster_tests.helpers.refresh import refresh
+
+
+@pytest.mark.parametrize(
+    "name", ["call_id", "callId", "CallSid", "callUUID", "sid", "uuid", "uniqueid", "conversation-id", "data.id"]
+)
+def test_a_field_called_like_the_identifier_of_a_call_identifies_it(name: str) -> None:
+    assert identifies_a_call(tuple(part.encode() for part in name.split(".")))
+
+
+@pytest.mark.parametrize(
+    "name", ["agent_id", "account_sid", "parent_call_id", "customer.id", "call", "status", "idle", "leg.uuid", "guide"]
+)
+def test_no_other_field_does(name: str) -> None:
+    assert not identifies_a_call(tuple(part.encode() for part in name.split(".")))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("calls") / "all.parquet"
+
+
+@examples(30)
+@given(st.lists(st.none() | st.integers(0, 6), max_size=40), st.integers(1, 50))
+def test_values_that_repeat_are_counted_however_few_fit_into_memory(
+    file: Path, values: list[int | None], at_once: int
+) -> None:
+    pq.write_table(pa.table({"call_id": pa.array(values, pa.int64())}), file)
+    counts = {str(value): n for value, n in Counter(v for v in values if v is not None).items() if n > 1}
+    found = repeated_values(file, "call_id", at_once)
+    assert (found.values, found.rows) == (len(counts), sum(counts.values()))
+    assert found.examples.items() <= counts.items()
+    assert sorted(found.examples.values()) == sorted(counts.values())[-5:]
+
+
+def test_the_warning_has_the_numbers_and_no_value_of_a_hidden_field() -> None:
+    found = {"call_id": Repetitions(2, 5, {"CA1": 3, "CA2": 2}), "uuid": Repetitions(0, 0, {})}
+    result = checks.call_identifiers_unique(found)
+    assert not result.passed and result.severity.value == "WARN"
+    assert (result.description or "").startswith(
+        "call_id: 2 values stand in 5 rows, for example CA1 (3 times), CA2 (2 times). Where a call is stored"
+    )
+    assert "CA1" not in (checks.call_identifiers_unique(found, ["call_id"]).description or "")
+    assert checks.call_identifiers_unique({"uuid": found["uuid"]}).description == "No value repeats in uuid."
+    assert checks.call_identifiers_unique({}).passed
+
+
+def test_a_refresh_warns_of_a_call_in_two_documents(collection: Collection[Any], settings: Settings) -> None:
+    start = dt.datetime(2024, 3, 1, 12)
+    collection.insert_many(
+        [{"start_time": start, "data": {"id": f"CA{n // 2}"}, "uuid": f"U{n // 2}"} for n in range(4)]
+    )
+    secretive = dataclasses.replace(settings, pseudonymize=("uuid",), pseudonym_key="k" * 32)
+    result = refresh(secretive, "raw_calls", "calls", "rejected_calls")
+    found = evaluations(result)["call_identifiers_unique"]
+    assert result.success and not found.passed
+    assert "data_id: 2 values stand in 4 rows, for example CA" in (found.description or "")
+    assert "uuid: 2 values stand in 4 rows. " in (found.description or "")
