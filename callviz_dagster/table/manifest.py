@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from callviz_dagster.contract import widen
 from callviz_dagster.partitions import COVERAGE, Partition
@@ -26,23 +26,34 @@ FOOTER_KEY = b"callviz"
 """Key of the footer in the schema metadata of the Parquet files."""
 
 
+R = TypeVar("R")
+
+
 class RecordError(ValueError):
     """A record is damaged, or was written by another version of callviz."""
 
 
-def _read_json(text: str | bytes, versions: Collection[int | None]) -> dict[str, Any]:
-    """Return the fields of a record.
+def _record_text(record: Manifest | TableFooter | Coverage, *, indent: int | None = 1, **parts: Any) -> str:
+    """Return a record as JSON text; `parts` are those of its fields that have a JSON form of their own."""
+    data = {"format_version": FORMAT_VERSION} | {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return json.dumps(data | parts, indent=indent)
+
+
+def _record(
+    make: Callable[[dict[str, Any]], R], text: str | bytes, versions: Collection[int | None] = (FORMAT_VERSION,)
+) -> R:
+    """Return the record that `make` makes of the fields in a JSON text.
 
     Raises:
-        RecordError: the text is not a record, or of another format version.
+        RecordError: the text is not a record, is damaged, or is of another format version.
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+        if data.pop("format_version", None) not in versions:
+            raise RecordError("The record has another format version.")
+        return make(data)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RecordError(str(error)) from error
-    if not isinstance(data, dict) or data.pop("format_version", None) not in versions:
-        raise RecordError("The record has another format version.")
-    return data
 
 
 @dataclass(frozen=True)
@@ -74,9 +85,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as JSON text for people and programs."""
-        data = {"format_version": FORMAT_VERSION} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         sample = self.evidence.to_json() if self.evidence else None
-        return json.dumps(data | {"profile": self.profile.to_json(), "evidence": sample}, indent=1) + "\n"
+        return _record_text(self, profile=self.profile.to_json(), evidence=sample) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -88,12 +98,11 @@ class Manifest:
         from callviz_dagster.documents.profile import Profile
         from callviz_dagster.documents.recognition.evidence import Evidence
 
-        data = _read_json(text, (FORMAT_VERSION,))
-        try:
+        def manifest(data: dict[str, Any]) -> Manifest:
             evidence = Evidence.from_json(data.get("evidence"))
             return cls(**data | {"profile": Profile.from_json(data["profile"]), "evidence": evidence})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RecordError(str(error)) from error
+
+        return _record(manifest, text)
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,7 @@ class TableFooter:
 
     def to_json(self) -> str:
         """Return the footer as JSON text."""
-        data = {"format_version": FORMAT_VERSION} | {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return json.dumps(data | {"fields": [column.to_json() for column in self.fields]})
+        return _record_text(self, indent=None, fields=[column.to_json() for column in self.fields])
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TableFooter:
@@ -138,12 +146,11 @@ class TableFooter:
         """
         from callviz_dagster.table.plan import FieldColumn
 
-        data = _read_json(text, (None, FORMAT_VERSION))
-        try:
+        def footer(data: dict[str, Any]) -> TableFooter:
             fields = tuple(FieldColumn.from_json(column) for column in data["fields"])
             return cls(**data | {"fields": fields, "present": tuple(data["present"])})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RecordError(str(error)) from error
+
+        return _record(footer, text, (None, FORMAT_VERSION))
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,7 @@ class Coverage:
 
     def to_json(self) -> str:
         """Return it as JSON text."""
-        return json.dumps({"format_version": FORMAT_VERSION} | dataclasses.asdict(self), indent=1) + "\n"
+        return _record_text(self) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Coverage:
@@ -183,11 +190,7 @@ class Coverage:
         Raises:
             RecordError: it is damaged, or of another format version.
         """
-        data = _read_json(text, (FORMAT_VERSION,))
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise RecordError(str(error)) from error
+        return _record(lambda data: cls(**data), text)
 
 
 def read_manifest(path: Path) -> Manifest | None:
