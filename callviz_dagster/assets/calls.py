@@ -370,7 +370,11 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     """Return, for each column, the fields of `raw_calls` that it comes from."""
     from callviz_dagster.documents.values import dotted
 
-    roles = {role: [("raw_calls", dotted(path)) for path in paths] for role, paths in plan.roles.items()}
+    clocks = {role: (clock,) for role, clock in plan.clocks.items()}
+    roles = {
+        role: [("raw_calls", dotted(path)) for path in (*paths, *clocks.get(role, ()))]
+        for role, paths in plan.roles.items()
+    }
     start = roles["start_time"]
     deps = {
         "_id": [("raw_calls", "_id")],

@@ -23,7 +23,7 @@ from callviz_dagster.table.columns.durations import durations
 from callviz_dagster.table.columns.fields import field_column, other_fields
 from callviz_dagster.table.columns.labels import labels
 from callviz_dagster.table.columns.texts import identifiers
-from callviz_dagster.table.columns.times import end_times, local_parts, start_times
+from callviz_dagster.table.columns.times import end_times, local_parts, move_past_midnight, start_times
 from callviz_dagster.table.plan import Plan
 from callviz_dagster.table.rejected import rejected_rows
 from callviz_dagster.table.tally import EXAMPLES, Tally
@@ -60,6 +60,7 @@ def normalize(batch: Batch, plan: Plan, *, now: int) -> Normalized:
     ids = identifiers(context)
     start, rejections = start_times(context)
     end = end_times(context)
+    move_past_midnight(context, start, end)
     duration = durations(context, start, end)
     call_type, status = labels(context, "call_type"), labels(context, "status")
     columns: list[pa.Array] = [

@@ -14,7 +14,7 @@ import numpy as np
 
 from callviz_dagster.documents import walker as el
 from callviz_dagster.documents.profile import Field
-from callviz_dagster.documents.recognition.facts import Facts, Source, share
+from callviz_dagster.documents.recognition.facts import Facts, Numbers, Source, share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of, words
 from callviz_dagster.documents.recognition.vocabulary import UNIT_OF, Word
 from callviz_dagster.documents.values import field_name
@@ -36,6 +36,8 @@ _CROWDED = 0.3
 """More than this share of times in seconds that many documents share were written by a machine in one go."""
 _NEARLY_ALL, _SOON, _LATER = 0.95, 4 * 3600.0, 3600.0
 """A record is made at most hours before its call ends; a call is answered within an hour of its start."""
+_LATE_CLOCK = 3 * 3600.0
+"""Seconds: half of all calls are shorter than three hours, and half of all times of day are later than 03:00."""
 _NO_TIMES = (Word.CAUSE, Word.STATUS, Word.TYPE, Word.DIRECTION, Word.CODE, Word.DURATION, Word.PERSONAL)
 """What a name speaks of whose values, unseen, are no times: `hangup_cause`."""
 _UNANSWERED = 0.05
@@ -276,8 +278,15 @@ def _length_points(fields: Fields, path: Path) -> tuple[float, float]:
     cover = float(np.mean(numbers.known))
     points = _UNREADABLE * (1 - share(numbers.known, numbers.filled)) - 2.0 * (1 - cover)
     points -= 6.0 * share(numbers.values < 0, numbers.known)
+    points -= 10.0 if _are_times_of_day(numbers) else 0.0
     only_zeros = numbers.known.any() and not numbers.values[numbers.known].any()
     return cover, points - (4.0 if only_zeros else 0.0)
+
+
+def _are_times_of_day(numbers: Numbers) -> bool:
+    """Tell whether values such as `07:51:51` are too long for calls, so that they say when and not how long."""
+    clocks = numbers.values[numbers.known & numbers.clock]
+    return len(clocks) > 0 and float(np.median(clocks)) > _LATE_CLOCK
 
 
 def _split_durations(fields: Fields) -> set[Path]:

@@ -175,21 +175,31 @@ def _best_set(
         role: _tried(role, some, wishes, len(facts) > 0)
         for role, some in (("start_time", starts), ("end_time", ends), ("duration", durations))
     }
+    no_end = _missing(ends, "end_time", len(facts) > 0)
     best = _Set(-np.inf, None, None, None)
     for start, end in itertools.product(tried["start_time"], tried["end_time"]):
-        if start and end and start.source == end.source:
-            continue
-        pair = (
-            _alone(start, 0.0)
-            + _alone(end, _missing(ends, "end_time", len(facts) > 0))
-            + _pair_points(facts, start, end)
-        )
-        for duration in tried["duration"]:
-            points = pair + _alone(duration, _missing(durations, "duration", len(facts) > 0))
-            points += _duration_points(facts, duration, start, end, wishes)
-            if points > best.points + 1e-9:
-                best = _Set(points, start, end, duration)
+        if start is None or end is None or start.source != end.source:
+            pair = _alone(start, 0.0) + _alone(end, no_end) + _pair_points(facts, start, end)
+            best = _best_of(best, _with_duration(facts, _Set(pair, start, end, None), tried["duration"], wishes))
     return best
+
+
+def _with_duration(facts: Facts, pair: _Set, durations: Sequence[Candidate | None], wishes: Wishes) -> _Set:
+    """Return a start and an end with the duration that fits them best; none that is a part of them."""
+    used = {path for one in (pair.start, pair.end) if one for path in one.source}
+    free = [one for one in durations if one and one.path not in used]
+    missing = _missing(free, "duration", len(facts) > 0)
+    best = _Set(-np.inf, None, None, None)
+    for duration in [*free, None] if None in durations else free:
+        points = pair.points + _alone(duration, missing)
+        points += _duration_points(facts, duration, pair.start, pair.end, wishes)
+        best = _best_of(best, dataclasses.replace(pair, points=points, duration=duration))
+    return best
+
+
+def _best_of(first: _Set, second: _Set) -> _Set:
+    """Return the set with more points; of equal ones the first."""
+    return second if second.points > first.points + 1e-9 else first
 
 
 def _tried(role: str, some: list[Candidate], wishes: Wishes, sampled: bool) -> list[Candidate | None]:

@@ -15,7 +15,7 @@ from callviz_dagster.documents.labels import label_of_boolean
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields
 from callviz_dagster.documents.recognition.choice import too_large, unit_by_data
 from callviz_dagster.documents.recognition.decision import Choice
-from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Source, share
+from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Source, share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.values import field_name
@@ -27,6 +27,8 @@ BACKWARDS = 0.5
 FACTOR, FACTOR_ROWS = 0.05, 0.9
 """A stored duration that is the same multiple of end − start, within a twentieth, in nine tenths of the rows has
 another unit: talk times and rounding differ from call to call."""
+PROVEN = 0.9
+"""Where the stored duration is end − start in nine tenths of the calls, start and end are those of the call."""
 SAME = 0.9
 """Nine tenths of all calls at midnight, or in one second: what they share is the date, or the import."""
 ODD = 0.05
@@ -58,6 +60,10 @@ class Kind(StrEnum):
 
 REFUSED = frozenset({Kind.END_BEFORE_START, Kind.FACTOR, Kind.MIDNIGHT, Kind.ONE_SECOND})
 """Kinds that contradict the data: nothing is published, unless the field was chosen by setting."""
+
+
+_SETTLED_BY_LENGTH = frozenset({Kind.RECORD, Kind.WEAK_NAME})
+"""Kinds that are no doubt where end − start is the stored duration, call by call: no other time would be that."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +191,13 @@ def _holds_the_clock(choice: Choice, facts: Facts, start: Source) -> Source | No
 
 def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
     found = []
+    fit = _fit(choice, fields.facts)
+    proven = fit is not None and fit.documents >= FEW and fit.equal >= PROVEN
     for role, source in choice.usual.items():
         if role in choice.ambiguous:
             found.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
-        found += [Doubt(kind, role, source) for kind in _named(role, source)]
+        kinds = [kind for kind in _named(role, source) if not (proven and kind in _SETTLED_BY_LENGTH)]
+        found += [Doubt(kind, role, source) for kind in kinds]
     found += _durations(choice, fields.facts) + _codes(choice, fields.facts)
     start = choice.usual.get("start_time")
     if start and len(start) == 1 and len(fields.facts):
@@ -221,15 +230,21 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
     if source is None:
         return []
     found = []
-    unit = choice.units[source[0]]
-    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
-    fit = facts.fit(source[0], unit.unit, start, end) if start and end else None
-    name = name_of(source[0])
+    unit, name = choice.units[source[0]], name_of(source[0])
+    fit = _fit(choice, facts)
     if "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
         found.append(Doubt(Kind.TALK, "duration", source))
     if fit is None and unit.known_by in ("default", "name") and too_large(facts, source[0], unit.unit):
         found.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
     return found
+
+
+def _fit(choice: Choice, facts: Facts) -> Fit | None:
+    """Return how the stored duration agrees with end − start; None where nothing can tell."""
+    start, end, stored = (choice.usual.get(role) for role in ("start_time", "end_time", "duration"))
+    if not (start and end and stored):
+        return None
+    return facts.fit(stored[0], choice.units[stored[0]].unit, start, end)
 
 
 def _codes(choice: Choice, facts: Facts) -> list[Doubt]:

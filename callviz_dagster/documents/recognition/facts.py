@@ -280,7 +280,10 @@ class Facts:
     def elapsed(self, start: Source, end: Source) -> tuple[Floats, Mask]:
         """Return seconds from one time to another, and which documents have both."""
         first, last = self.times(start), self.times(end)
-        return (last.instants - first.instants) / 1e6, first.known & last.known
+        micros = last.instants - first.instants
+        if len(start) == len(end) == 2 and start[0] == end[0]:
+            micros = np.where(micros < 0, micros + _DAY, micros)  # one date, of the start: the end is on the next day
+        return micros / 1e6, first.known & last.known
 
     def fit(self, path: Path, unit: str, start: Source, end: Source) -> Fit | None:
         """Return how a duration in a unit agrees with end − start; None where no document can tell."""

@@ -82,6 +82,19 @@ def end_times(context: BatchContext) -> Instants:
     return end
 
 
+def move_past_midnight(context: BatchContext, start: Instants, end: Instants) -> None:
+    """Let calls end on the day after their start where one field holds the date of both, and the clock is earlier."""
+    plan = context.plan
+    if not plan.clocks.keys() >= {"start_time", "end_time"} or plan.roles["start_time"] != plan.roles["end_time"]:
+        return
+    rows = np.flatnonzero(start.known & end.known & (end.values < start.values))
+    if len(rows):
+        zone = plan.options.source_timezone
+        next_day = times.local_clock(end.values[rows], zone) + _DAY
+        end.values[rows] = times.from_local_clock(next_day, zone)[0]
+        context.repairs.add(rows, "end_time: on the day after, for its time of day is before that of the start")
+
+
 def local_parts(start: Instants, zone: str) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Return date, weekday name and hour of the start times in a time zone."""
     local = times.local_clock(start.values, zone)
