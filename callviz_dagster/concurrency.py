@@ -53,7 +53,7 @@ def prefetch(items: Iterable[T], most: int = 2) -> Iterator[T]:
 def parallel_map(work: Callable[[T], R], items: Iterable[T], most: int = WORKERS + 1) -> Iterator[R]:
     """Yield what the work makes of each item, in their order; threads work on some of them at a time.
 
-    At most so many items are under way or wait to be used. The work's errors are raised here. On one core no thread
+    At most that many items are under way or wait to be used. The work's errors are raised here. On one core no thread
     is started: they would only take turns.
     """
     if _cores() == 1:

@@ -91,29 +91,29 @@ def examine(sample: CollectionSample, settings: Settings) -> Look:
     return Look(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
 
 
-def text(found: Look) -> str:
-    """Return what was found as text for a terminal."""
-    return "".join(display_text(line).translate(_LINE_ENDS) + "\n" for line in _lines(found))
+def text(findings: Look) -> str:
+    """Return the findings as text for a terminal."""
+    return "".join(display_text(line).translate(_LINE_ENDS) + "\n" for line in _lines(findings))
 
 
-def _lines(found: Look) -> Iterator[str]:
-    sample, tally = found.sample, found.tally
+def _lines(findings: Look) -> Iterator[str]:
+    sample, tally = findings.sample, findings.tally
     if not tally.documents:
         yield f"{sample.source} has no documents, so no field can be recognized."
         return
     yield f"{sample.source}: {tally.documents:,} of {sample.total:,} documents were read."
     yield ""
-    recognized = found.plan.recognized
+    recognized = findings.plan.recognized
     rows = role_rows(recognized.choice, recognized.fields)
     has_end = bool(recognized.choice.roles["end_time"])
     for row in rows:
         yield from _role_lines(row, derived=row.role == "duration" and has_end)
     yield ""
-    yield from _rejected_lines(tally, found.too_many_rejected)
+    yield from _rejected_lines(tally, findings.too_many_rejected)
     facts = recognized.fields.facts
-    sentences = [(one.kind in REFUSED, sentence(one, recognized.choice, facts)) for one in found.doubts]
-    yield from _list("Contradicted by the data:", [words for refused, words in sentences if refused])
-    yield from _list("Doubtful:", [words for refused, words in sentences if not refused])
+    sentences = [(one.kind in REFUSED, sentence(one, recognized.choice, facts)) for one in findings.doubts]
+    yield from _list("Contradicted by the data:", [text_of_doubt for refused, text_of_doubt in sentences if refused])
+    yield from _list("Doubtful:", [text_of_doubt for refused, text_of_doubt in sentences if not refused])
     yield ""
     yield "Settings that keep this choice:"
     for row in rows:
@@ -148,13 +148,13 @@ def _list(heading: str, sentences: Sequence[str]) -> Iterator[str]:
     if sentences:
         yield ""
         yield heading
-    for words in sentences:
-        yield from _wrapped(words, "  - ", "    ")
+    for sentence_text in sentences:
+        yield from _wrapped(sentence_text, "  - ", "    ")
 
 
-def _wrapped(words: str, first: str, others: str) -> list[str]:
+def _wrapped(sentence_text: str, first: str, others: str) -> list[str]:
     return textwrap.wrap(
-        words,
+        sentence_text,
         _WIDTH,
         initial_indent=first,
         subsequent_indent=others,

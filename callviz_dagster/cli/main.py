@@ -45,6 +45,6 @@ def _parser() -> argparse.ArgumentParser:
 def _fields(settings: Settings) -> int:
     from callviz_dagster.cli.fields import look, text
 
-    found = look(settings)
-    sys.stdout.write(text(found))
-    return 1 if found.refused else 0
+    findings = look(settings)
+    sys.stdout.write(text(findings))
+    return 1 if findings.refused else 0

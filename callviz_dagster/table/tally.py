@@ -17,7 +17,7 @@ _MOST_LABELS = 1_000
 PROBLEMS = {
     "start_missing": "The document has no start time.",
     "start_unreadable": "The start time cannot be read as a time.",
-    "start_ambiguous": "The start time could mean several times; CALLVIZ_DATE_ORDER settles day and month.",
+    "start_ambiguous": "The start time is ambiguous; if day and month could be swapped, set CALLVIZ_DATE_ORDER.",
     "start_out_of_range": "The start time lies outside the years 1678 to 2261, which is what every reader can hold.",
 }
 """Reason codes of rejected documents, with what each means."""

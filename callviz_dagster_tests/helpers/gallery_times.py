@@ -312,7 +312,7 @@ TIMES: dict[str, list[Case]] = {
             '"03/04/2024 10:00"',
             text("03/04/2024 10:00"),
             None,
-            'end_time: "03/04/2024 10:00" could mean several times (CALLVIZ_DATE_ORDER settles the order of day and '
+            'end_time: "03/04/2024 10:00" is ambiguous (CALLVIZ_DATE_ORDER sets the order of day and '
             "month), left empty",
         ),
         end_case(

@@ -177,9 +177,13 @@ def _grouped(plan: Plan) -> str:
 def labels_known(tally: Tally, before: Mapping[str, Collection[str]] | None) -> dg.AssetCheckResult:
     """Warn of types and statuses that are neither well known nor published before."""
     known = {"call_type": set(TYPES), "status": set(STATUSES)}
-    seen = before or {}
+    published_labels = before or {}
     new = {
-        role: {label: count for label, count in labels.items() if label not in known[role] | set(seen.get(role, ()))}
+        role: {
+            label: count
+            for label, count in labels.items()
+            if label not in known[role] | set(published_labels.get(role, ()))
+        }
         for role, labels in tally.labels.items()
         if before is not None
     }
@@ -227,7 +231,9 @@ def call_identifiers_unique(
 ) -> dg.AssetCheckResult:
     """Warn of values that repeat in columns that identify calls; of `hidden` columns none is shown."""
     sentences = [
-        _repeats(column, found, shown=column not in hidden) for column, found in repetitions.items() if found.values
+        _repeats(column, of_column, shown=column not in hidden)
+        for column, of_column in repetitions.items()
+        if of_column.values
     ]
     description = f"No value repeats in {', '.join(repetitions)}."
     if not repetitions:
@@ -238,14 +244,14 @@ def call_identifiers_unique(
             "status, it is counted several times: keep one of them in a view, and name that in "
             "CALLVIZ_MONGO_COLLECTION."
         )
-    counts = {f"rows in which {column} repeats": found.rows for column, found in repetitions.items()}
+    counts = {f"rows in which {column} repeats": of_column.rows for column, of_column in repetitions.items()}
     return result("calls", "call_identifiers_unique", not sentences, description, counts, warn=True)
 
 
-def _repeats(column: str, found: Repetitions, *, shown: bool) -> str:
-    words = f"{column}: {found.values:,} values stand in {found.rows:,} rows"
-    examples = ", ".join(f"{value[:_LONGEST]} ({count:,} times)" for value, count in found.examples.items())
-    return f"{words}, for example {examples}." if shown else f"{words}."
+def _repeats(column: str, repetitions: Repetitions, *, shown: bool) -> str:
+    description = f"{column}: {repetitions.values:,} values stand in {repetitions.rows:,} rows"
+    examples = ", ".join(f"{value[:_LONGEST]} ({count:,} times)" for value, count in repetitions.examples.items())
+    return f"{description}, for example {examples}." if shown else f"{description}."
 
 
 def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
@@ -267,12 +273,12 @@ def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asset
     from callviz_dagster.documents.recognition.report import sentence
 
     choice, facts = recognized.choice, recognized.fields.facts
-    found = [doubt for doubt in doubts if doubt.kind in REFUSED]
+    refused = [doubt for doubt in doubts if doubt.kind in REFUSED]
     description = (
-        " ".join(sentence(doubt, choice, facts) for doubt in found) or "The data agree with the fields chosen."
+        " ".join(sentence(doubt, choice, facts) for doubt in refused) or "The data agree with the fields chosen."
     )
-    chosen = all(set_by_hand(doubt, choice) for doubt in found)
-    return result("calls", "roles_plausible", not found, description, {"roles": roles_table(recognized)}, warn=chosen)
+    chosen = all(set_by_hand(doubt, choice) for doubt in refused)
+    return result("calls", "roles_plausible", not refused, description, {"roles": roles_table(recognized)}, warn=chosen)
 
 
 def roles_table(recognized: Recognized) -> dg.MetadataValue:

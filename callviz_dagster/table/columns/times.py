@@ -30,7 +30,7 @@ _DAY_MILLISECONDS = 86_400_000
 _MAX_EXACT_DOUBLE = 2**53
 _LEFT_EMPTY = {
     "unreadable": "is no time",
-    "ambiguous": "could mean several times (CALLVIZ_DATE_ORDER settles the order of day and month)",
+    "ambiguous": "is ambiguous (CALLVIZ_DATE_ORDER sets the order of day and month)",
     "out_of_range": "lies outside 1678–2261",
 }
 
@@ -160,8 +160,8 @@ def _read_joined(
     options = context.plan.options
     clocks = {
         row: (clock_kind, at)
-        for clock_kind, found in context.elements_at(clock_path)
-        for row, at in zip(found.rows.tolist(), found.starts.tolist(), strict=True)
+        for clock_kind, clock_elements in context.elements_at(clock_path)
+        for row, at in zip(clock_elements.rows.tolist(), clock_elements.starts.tolist(), strict=True)
     }
     for index in indices.tolist():
         clock = clocks.get(int(elements.rows[index]))
