@@ -86,7 +86,7 @@ def test_a_document_without_an_identifier_is_known_by_all_its_bytes() -> None:
 
 def test_the_time_inside_an_object_id_is_kept() -> None:
     sample = gathered([{"_id": bson.ObjectId.from_datetime(NOON.replace(tzinfo=dt.UTC))}, {"_id": 1}])
-    assert {one.made for one in sample.documents} == {None, 1_709_294_400}
+    assert {one.id_second for one in sample.documents} == {None, 1_709_294_400}
 
 
 def test_kept_are_times_and_fields_that_speak_of_a_role_and_nothing_of_the_parties() -> None:
@@ -129,7 +129,7 @@ def test_the_sample_survives_json_that_people_can_read() -> None:
     assert Evidence.from_json(json.loads(text)) == sample
 
 
-@pytest.mark.parametrize("data", [None, {}, {"format_version": 0, "keys": [], "made": [], "fields": []}])
+@pytest.mark.parametrize("data", [None, {}, {"format_version": 0, "keys": [], "id_seconds": [], "fields": []}])
 def test_a_sample_of_another_version_is_not_used(data: Any) -> None:
     assert Evidence.from_json(data) == Evidence()
 

@@ -372,5 +372,5 @@ def _archive_once(
         span=partition.span,
         evidence=gatherer.evidence(),
     )
-    write_text(partition.manifest(data_dir), manifest.to_json())
+    write_text(partition.manifest(data_dir), manifest.to_json(), private=True)
     return manifest, seconds

@@ -139,9 +139,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all, as UTF-8."""
-    with staged(path) as temporary, open_for_writing(temporary) as file:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a small text file whole or not at all, as UTF-8; a `private` one as `staged` says."""
+    with staged(path, private=private) as temporary, open_for_writing(temporary) as file:
         file.write(text.encode())
 
 

@@ -104,7 +104,7 @@ def _as_paths(choice: Choice, hidden: frozenset[Path]) -> Roles:
     return Roles(
         {role: tuple(source[0] for source in choice.roles.get(role, ()) if source[0] not in hidden) for role in ROLES},
         {role: source[0] for role, source in choice.usual.items()},
-        {role: some[0][1] for role, some in choice.roles.items() if some and len(some[0]) > 1},
+        {role: sources[0][1] for role, sources in choice.roles.items() if sources and len(sources[0]) > 1},
         {path: unit.unit for path, unit in choice.units.items()},
         choice.two_parts,
     )
@@ -147,18 +147,18 @@ def _ambiguous(sources: Sequence[Source]) -> str:
 
 def _no_start_time(choice: Choice, fields: Fields) -> str:
     """Say which fields hold times or are called like one, with a value of each, and what to set."""
-    found = [one for one in choice.candidates["start_time"] if one.present][:_MOST]
-    if not found:
+    candidates = [one for one in choice.candidates["start_time"] if one.present][:_MOST]
+    if not candidates:
         return (
             "No field was recognized as the start time of the calls. "
             f"The documents' fields are: {_some(dotted(path) for path in fields.known)}. "
             "Set CALLVIZ_FIELD_START_TIME to the field that holds it (a dotted path)."
         )
     seen = []
-    for one in found:
+    for one in candidates:
         count = f" in {one.present:,} of {fields.documents:,} documents"
         seen.append(shown(one.source) + count + example_of(one.source, fields.facts))
-    lines = " or ".join(setting_line("start_time", one.source) for one in found[:3])
+    lines = " or ".join(setting_line("start_time", one.source) for one in candidates[:3])
     return (
         f"No field was recognized as the start time of the calls. Fields that hold times: {', '.join(seen)}. "
         f"Set {lines}."

@@ -83,9 +83,9 @@ class Fields:
     def named(self) -> list[tuple[Path, Name, Field]]:
         """Return the fields that can be candidates at all."""
         return [
-            (path, name_of(path), found)
-            for path, found in self.known.items()
-            if found.present
+            (path, name_of(path), stored)
+            for path, stored in self.known.items()
+            if stored.present
             and (path not in self.hidden or name_of(path).ranks)
             and path[:-1] not in self.one_value
             and len(path) <= _DEEPEST
@@ -100,7 +100,7 @@ class Fields:
         return min(self.known[path].present / self.documents, 1.0) if self.documents and path in self.known else 0.0
 
     def seen(self, path: Path) -> bool:
-        """Tell whether the sample can say something of a field: it has a value, or would have one if there were any."""
+        """Return whether the sample says something of a field: it has a value, or would have one if any did."""
         if path in self.facts.paths:
             return True
         if path in self.hidden:
@@ -109,12 +109,12 @@ class Fields:
 
 
 def contains(fields: Fields, path: Path) -> bool:
-    """Tell whether most values of a field are documents or arrays, which are not what a role needs."""
-    found = fields.known[path]
+    """Return whether most values of a field are documents or arrays, which are not what a role needs."""
+    stored = fields.known[path]
     if path in fields.one_value and len(fields.facts):
         return False
-    containers = sum(found.types.get(kind, 0) for kind in (el.FLATTENED, el.DOCUMENT, el.ARRAY))
-    return 2 * containers > found.present
+    containers = sum(stored.types.get(kind, 0) for kind in (el.FLATTENED, el.DOCUMENT, el.ARRAY))
+    return 2 * containers > stored.present
 
 
 def name_points(name: Name, strength: Strength, role: str) -> float:
@@ -128,7 +128,7 @@ def name_points(name: Name, strength: Strength, role: str) -> float:
 
 def start_candidates(fields: Fields) -> list[Candidate]:
     """Return the fields that hold times, or are called like a start time, best first."""
-    found = []
+    candidates = []
     for path, name, stored in fields.named():
         strength = name.strengths["start_time"]
         if not _is_time(fields, path, strength, stored):
@@ -142,14 +142,14 @@ def start_candidates(fields: Fields) -> list[Candidate]:
             points -= 4.0
         if name.says(Word.PART, Word.DURATION) and not name.says(Word.MAYBE_START, Word.START):
             points -= 4.0
-        found.append(_time_candidate(fields, (path,), name, stored, points))
-    found += _joined(fields, found, "start_time")
-    return sorted(found, key=lambda one: -one.points)
+        candidates.append(_time_candidate(fields, (path,), name, stored, points))
+    candidates += _joined(fields, candidates, "start_time")
+    return sorted(candidates, key=lambda one: -one.points)
 
 
 def end_candidates(fields: Fields) -> list[Candidate]:
     """Return the fields that hold times and are not called like something else, best first."""
-    found = []
+    candidates = []
     for path, name, stored in fields.named():
         strength = name.strengths["end_time"]
         if not _is_time(fields, path, strength, stored) or name.says(Word.MADE, Word.CHANGED):
@@ -159,13 +159,13 @@ def end_candidates(fields: Fields) -> list[Candidate]:
             points -= 9.0
         if name.says(Word.PART) and "end_time" not in name.ranks:
             points -= 6.0
-        found.append(_time_candidate(fields, (path,), name, stored, points))
-    found += _joined(fields, found, "end_time")
-    return sorted(found, key=lambda one: -one.points)
+        candidates.append(_time_candidate(fields, (path,), name, stored, points))
+    candidates += _joined(fields, candidates, "end_time")
+    return sorted(candidates, key=lambda one: -one.points)
 
 
 def _is_time(fields: Fields, path: Path, strength: Strength, stored: Field) -> bool:
-    """Tell whether a field is a candidate for a time: by its name, or because it holds times."""
+    """Return whether a field is a candidate for a time: by its name, or because it holds times."""
     if fields.seen(path):
         readable = fields.facts.times((path,)).readable
         return readable >= 0.5 or (strength >= Strength.WEAK and not fields.facts.clocks(path).any())
@@ -209,13 +209,13 @@ def _joined(fields: Fields, singles: list[Candidate], role: str) -> list[Candida
 
 
 def _is_a_date(facts: Facts, path: Path) -> bool:
-    """Tell whether a field holds dates without a time of day."""
+    """Return whether a field holds dates without a time of day."""
     times = facts.times((path,))
     return times.readable >= 0.9 and share(times.midnight, times.known) > 0.9
 
 
 def _is_a_clock(facts: Facts, path: Path) -> bool:
-    """Tell whether a field holds times of day, and is not called like a duration."""
+    """Return whether a field holds times of day, and is not called like a duration."""
     name = name_of(path)
     if name.strengths["duration"] >= Strength.WORDS and not name.says(Word.CALL, Word.START, Word.END):
         return False
@@ -247,14 +247,14 @@ def _alike(day: Path, clock: Path) -> int:
 
 def duration_candidates(fields: Fields) -> list[Candidate]:
     """Return the fields that are called like a duration and hold numbers, best first."""
-    found, split = [], _split_durations(fields)
+    candidates, split = [], _split_durations(fields)
     for path, name, stored in fields.named():
         if name.strengths["duration"] == Strength.NONE or _is_a_time(fields, path, name):
             continue
         cover, points = _length_points(fields, path)
         points += _length_name_points(name) - (10.0 if path in split else 0.0)
-        found.append(Candidate((path,), name, stored.present, cover, points))
-    return sorted(found, key=lambda one: -one.points)
+        candidates.append(Candidate((path,), name, stored.present, cover, points))
+    return sorted(candidates, key=lambda one: -one.points)
 
 
 def _length_name_points(name: Name) -> float:
@@ -284,7 +284,7 @@ def _length_points(fields: Fields, path: Path) -> tuple[float, float]:
 
 
 def _are_times_of_day(numbers: Numbers) -> bool:
-    """Tell whether values such as `07:51:51` are too long for calls, so that they say when and not how long."""
+    """Return whether values such as `07:51:51` are too long for calls, so that they say when and not how long."""
     clocks = numbers.values[numbers.known & numbers.clock]
     return len(clocks) > 0 and float(np.median(clocks)) > _LATE_CLOCK
 
@@ -298,14 +298,16 @@ def _split_durations(fields: Fields) -> set[Path]:
             by_unit.setdefault((path[:-1], stem), {})[name.unit] = path
     return {
         path
-        for (_, stem), found in by_unit.items()
-        if stem and len(found) > 1 and not ("s" in found and len(found) == 2 and "min" in found)
-        for path in found.values()
+        for (_, stem), path_of_unit in by_unit.items()
+        if stem
+        and len(path_of_unit) > 1
+        and not ("s" in path_of_unit and len(path_of_unit) == 2 and "min" in path_of_unit)
+        for path in path_of_unit.values()
     }
 
 
 def _is_a_time(fields: Fields, path: Path, name: Name) -> bool:
-    """Tell whether a field called like a duration, such as `start_time_unix_secs`, holds times."""
+    """Return whether a field called like a duration, such as `start_time_unix_secs`, holds times."""
     if name.says(Word.DURATION):
         return False
     stored = fields.known[path]
@@ -315,7 +317,7 @@ def _is_a_time(fields: Fields, path: Path, name: Name) -> bool:
 
 
 def confirmed_record(facts: Facts, candidate: Candidate, others: list[Candidate]) -> bool | None:
-    """Tell whether a record was made when its call began: shortly before another time, document after document.
+    """Return whether a record was made when its call began: shortly before another time, document after document.
 
     Returns:
         None where there is no other time to compare with.
@@ -336,7 +338,7 @@ def confirmed_record(facts: Facts, candidate: Candidate, others: list[Candidate]
 
 
 def is_later(facts: Facts, candidate: Candidate, other: Candidate) -> bool:
-    """Tell whether `candidate` is a later moment of the call than `other`, and one that not all calls reach."""
+    """Return whether `candidate` is a later moment of the call than `other`, and one that not all calls reach."""
     if other.name.says(Word.CHANGED, Word.PLANNED) or other.name.foreign or other.points < 0:
         return False
     seconds, both = facts.elapsed(other.source, candidate.source)

@@ -106,7 +106,9 @@ def _time_candidates(fields: Fields, wishes: Wishes) -> tuple[list[Candidate], l
     fields.facts.two_parts.update(wishes.standing.two_parts)
     starts, ends, durations = start_candidates(fields), end_candidates(fields), duration_candidates(fields)
     starts = _with_relations(fields.facts, starts)
-    start, end = (_expected(role, some, wishes) for role, some in (("start_time", starts), ("end_time", ends)))
+    start, end = (
+        _expected(role, candidates, wishes) for role, candidates in (("start_time", starts), ("end_time", ends))
+    )
     for one in durations:
         fields.facts.settle_two_parts(one.path, start, end)
     return (
@@ -116,38 +118,40 @@ def _time_candidates(fields: Fields, wishes: Wishes) -> tuple[list[Candidate], l
     )
 
 
-def _expected(role: str, some: Sequence[Candidate], wishes: Wishes) -> Source | None:
+def _expected(role: str, candidates: Sequence[Candidate], wishes: Wishes) -> Source | None:
     """Return what a role is expected to be played by, before start and end are chosen as a set."""
-    return next(iter([*wishes.fixed.get(role, ()), *(one.source for one in some if role not in wishes.fixed)]), None)
+    return next(
+        iter([*wishes.fixed.get(role, ()), *(one.source for one in candidates if role not in wishes.fixed)]), None
+    )
 
 
-def _with_standing(role: str, some: Sequence[Candidate], standing: Standing) -> list[Candidate]:
+def _with_standing(role: str, candidates: Sequence[Candidate], standing: Standing) -> list[Candidate]:
     """Return the candidates of a role, best first, with what it adds that one has played it before."""
     before = standing.first(role)
-    found = [dataclasses.replace(one, points=one.points + _STAYS * (one.source == before)) for one in some]
-    return sorted(found, key=lambda one: -one.points)
+    raised = [dataclasses.replace(one, points=one.points + _STAYS * (one.source == before)) for one in candidates]
+    return sorted(raised, key=lambda one: -one.points)
 
 
 def _with_relations(facts: Facts, starts: list[Candidate]) -> list[Candidate]:
     """Return the candidates for the start with what other times say of them, best first."""
-    found = []
+    judged = []
     for one in starts:
         points = one.points
         if one.name.strengths["start_time"] == Strength.RECORD and not one.name.changed and len(facts):
             confirmed = confirmed_record(facts, one, starts)
             points += RECORD_CONFIRMED if confirmed else -2.0 if confirmed is False else 0.0
-        found.append(dataclasses.replace(one, points=points))
+        judged.append(dataclasses.replace(one, points=points))
     related = [
         dataclasses.replace(
-            one, points=one.points + _LATER * _is_answer(facts, one, found) - _unfilled(facts, one, found)
+            one, points=one.points + _LATER * _is_answer(facts, one, judged) - _unfilled(facts, one, judged)
         )
-        for one in found
+        for one in judged
     ]
     return sorted(related, key=lambda one: -one.points)
 
 
 def _is_answer(facts: Facts, one: Candidate, starts: list[Candidate]) -> bool:
-    """Tell whether another time of the call is its start, and this one a moment that only some calls reach."""
+    """Return whether another time of the call is its start, and this one a moment that only some calls reach."""
     return any(
         other is not one
         and is_later(facts, one, other)
@@ -172,8 +176,8 @@ def _best_set(
 ) -> _Set:
     """Return the start, end and duration that fit together best."""
     tried = {
-        role: _tried(role, some, wishes, len(facts) > 0)
-        for role, some in (("start_time", starts), ("end_time", ends), ("duration", durations))
+        role: _tried(role, candidates, wishes, len(facts) > 0)
+        for role, candidates in (("start_time", starts), ("end_time", ends), ("duration", durations))
     }
     no_end = _missing(ends, "end_time", len(facts) > 0)
     best = _Set(-np.inf, None, None, None)
@@ -202,28 +206,28 @@ def _best_of(first: _Set, second: _Set) -> _Set:
     return second if second.points > first.points + 1e-9 else first
 
 
-def _tried(role: str, some: list[Candidate], wishes: Wishes, sampled: bool) -> list[Candidate | None]:
+def _tried(role: str, candidates: list[Candidate], wishes: Wishes, sampled: bool) -> list[Candidate | None]:
     if role in wishes.fixed:
         fixed = wishes.fixed[role]
-        return [_of(fixed[0], some)] if fixed else [None]
+        return [_of(fixed[0], candidates)] if fixed else [None]
     least = _LEAST[role] if sampled else -np.inf
-    usable = [one for one in some[:_MOST] if one.points > least]
-    if role == "end_time" and _missing(some, role, sampled):
+    usable = [one for one in candidates[:_MOST] if one.points > least]
+    if role == "end_time" and _missing(candidates, role, sampled):
         usable = [one for one in usable if one.name.strengths[role]]
     return [*usable, None]
 
 
-def _of(source: Source, some: Sequence[Candidate]) -> Candidate:
+def _of(source: Source, candidates: Sequence[Candidate]) -> Candidate:
     """Return the candidate of a source; one made up where the source is none."""
-    found = next((one for one in some if one.source == source), None)
-    return found or Candidate(source, name_of(source[0]), 0, 0.0, 0.0)
+    candidate = next((one for one in candidates if one.source == source), None)
+    return candidate or Candidate(source, name_of(source[0]), 0, 0.0, 0.0)
 
 
 def _alone(candidate: Candidate | None, missing: float) -> float:
     return missing if candidate is None else candidate.points
 
 
-def _missing(some: Sequence[Candidate], role: str, sampled: bool) -> float:
+def _missing(candidates: Sequence[Candidate], role: str, sampled: bool) -> float:
     """Return what it costs to leave a role empty: much where a field is called like it, and can be read.
 
     A field with just the role's name plays it even where nothing in it can be read: `repairs` says so of each call.
@@ -234,7 +238,7 @@ def _missing(some: Sequence[Candidate], role: str, sampled: bool) -> float:
             return one.name.strengths[role] >= Strength.WORDS
         return one.name.strengths[role] == Strength.EXACT and one.points > _LEAST[role]
 
-    return -15.0 if any(counts(one) and not one.name.foreign for one in some) else 0.0
+    return -15.0 if any(counts(one) and not one.name.foreign for one in candidates) else 0.0
 
 
 def _pair_points(facts: Facts, start: Candidate | None, end: Candidate | None) -> float:
@@ -271,7 +275,7 @@ def _duration_points(
 
 
 def too_large(facts: Facts, path: Path, unit: str) -> bool:
-    """Tell whether durations are larger than those of calls, so that their unit is doubtful.
+    """Return whether durations are larger than those of calls, so that their unit is doubtful.
 
     Half of them longer than three hours, or nine tenths longer than one hour, and they are no calls in this unit.
     """
@@ -339,7 +343,7 @@ def _starts_to_try(facts: Facts, best: _Set, starts: list[Candidate]) -> tuple[S
 
 
 def _may_stand_in(role: str, chosen: Candidate, other: Candidate) -> bool:
-    """Tell whether the name of a field allows that it plays a role where the chosen one is empty."""
+    """Return whether the name of a field allows that it plays a role where the chosen one is empty."""
     name = other.name
     if other is chosen or len(other.source) > 1 or len(chosen.source) > 1 or name.foreign or name.says(Word.PLANNED):
         return False
@@ -349,45 +353,45 @@ def _may_stand_in(role: str, chosen: Candidate, other: Candidate) -> bool:
 
 
 def _fills(facts: Facts, chosen: Candidate, other: Candidate, end: Source | None) -> bool:
-    """Tell whether a time may stand in for the start: near it where both are, and never after the end."""
+    """Return whether a time may stand in for the start: near it where both are, and never after the end."""
     seconds, both = facts.elapsed(chosen.source, other.source)
     near = _NEAR if other.name.strengths["start_time"] >= Strength.WORDS else _VERY_NEAR
     if both.any() and np.mean(np.abs(seconds[both]) <= near) < _NEARLY_ALL:
         return False
     if end is not None:
-        left, both = facts.elapsed(other.source, end)
-        if both.any() and np.mean(left[both] >= 0) < 0.95:
+        until_end, both = facts.elapsed(other.source, end)
+        if both.any() and np.mean(until_end[both] >= 0) < 0.95:
             return False
     times = facts.times(other.source)
     return not times.filled.any() or times.readable >= 0.5
 
 
-def _to_try(role: str, facts: Facts, chosen: Candidate | None, some: list[Candidate]) -> tuple[Source, ...]:
+def _to_try(role: str, facts: Facts, chosen: Candidate | None, candidates: list[Candidate]) -> tuple[Source, ...]:
     """Return a field, and those that stand in for it in documents of another form: that hardly ever have both."""
     if chosen is None:
         return ()
     others = [
         one.source
-        for one in some
+        for one in candidates
         if _may_stand_in(role, chosen, one) and complementary(facts, chosen.source, one.source)
     ]
     return (chosen.source, *others)
 
 
 def complementary(facts: Facts, first: Source, second: Source) -> bool:
-    """Tell whether two fields belong to documents of different forms: hardly any document has both."""
+    """Return whether two fields belong to documents of different forms: hardly any document has both."""
     ours = np.array([value is not None for value in facts.values(first[0])], np.bool_)
     theirs = np.array([value is not None for value in facts.values(second[0])], np.bool_)
     return share(ours, theirs) < 0.5
 
 
-def _rivals(best: Candidate, some: Sequence[Candidate]) -> tuple[Source, ...]:
+def _rivals(best: Candidate, candidates: Sequence[Candidate]) -> tuple[Source, ...]:
     """Return other fields as good as the best that stand in other nested documents, where none is in nearly all."""
     if len(best.path) < 2 or len(best.source) > 1:
         return ()
     rivals = [
         one
-        for one in some
+        for one in candidates
         if one is not best
         and len(one.source) == 1
         and one.path[:-1] != best.path[:-1]
@@ -398,7 +402,7 @@ def _rivals(best: Candidate, some: Sequence[Candidate]) -> tuple[Source, ...]:
     return tuple(one.source for one in rivals) if best.present < _NEARLY_ALL * total else ()
 
 
-def _usual(some: Sequence[Source], fields: Fields) -> Source:
+def _usual(sources: Sequence[Source], fields: Fields) -> Source:
     """Return what plays a role in most documents: the first that half of those have that have any."""
-    counts = [min(fields.known[path].present if path in fields.known else 0 for path in source) for source in some]
-    return next(source for source, count in zip(some, counts, strict=True) if 2 * count >= max(counts))
+    counts = [min(fields.known[path].present if path in fields.known else 0 for path in source) for source in sources]
+    return next(source for source, count in zip(sources, counts, strict=True) if 2 * count >= max(counts))

@@ -85,13 +85,13 @@ class Doubt:
 
 def doubts(choice: Choice, fields: Fields) -> tuple[Doubt, ...]:
     """Return all doubts about a choice, those that forbid to publish first."""
-    found = [*_contradictions(choice, fields.facts), *_about_names(choice, fields), *_empty(choice, fields)]
-    open_doubts = [doubt for doubt in found if doubt.kind in REFUSED or not set_by_hand(doubt, choice)]
+    raised = [*_contradictions(choice, fields.facts), *_about_names(choice, fields), *_empty(choice, fields)]
+    open_doubts = [doubt for doubt in raised if doubt.kind in REFUSED or not set_by_hand(doubt, choice)]
     return tuple(sorted(open_doubts, key=lambda doubt: doubt.kind not in REFUSED))
 
 
 def set_by_hand(doubt: Doubt, choice: Choice) -> bool:
-    """Tell whether a setting names the field, or the unit, that a doubt is about."""
+    """Return whether a setting names the field, or the unit, that a doubt is about."""
     unit = choice.units.get(doubt.source[0]) if doubt.source and doubt.role == "duration" else None
     about_unit = doubt.kind in (Kind.SIZE, Kind.FACTOR) and unit is not None and unit.known_by == "setting"
     return doubt.role in choice.by_setting or about_unit
@@ -99,16 +99,16 @@ def set_by_hand(doubt: Doubt, choice: Choice) -> bool:
 
 def _contradictions(choice: Choice, facts: Facts) -> list[Doubt]:
     start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
-    found = []
+    raised = []
     if start and end:
         seconds, both = facts.elapsed(start, end)
         backwards = float(np.mean(seconds[both] < 0)) if both.any() else 0.0
         if np.count_nonzero(both) >= FEW and backwards > BACKWARDS:
-            found.append(Doubt(Kind.END_BEFORE_START, "end_time", end, backwards, other=start))
-        found += _factor(choice, facts, start, end)
+            raised.append(Doubt(Kind.END_BEFORE_START, "end_time", end, backwards, other=start))
+        raised += _factor(choice, facts, start, end)
     if start:
-        found += _same_moment(choice, facts, start)
-    return found
+        raised += _same_moment(choice, facts, start)
+    return raised
 
 
 def _factor(choice: Choice, facts: Facts, start: Source, end: Source) -> list[Doubt]:
@@ -158,7 +158,7 @@ def _rivals(choice: Choice, start: Source) -> list[Candidate]:
 
 
 def _is_no_start(name: Name) -> bool:
-    """Tell whether a name speaks of the end of a call, or of a moment that was planned."""
+    """Return whether a name speaks of the end of a call, or of a moment that was planned."""
     return name.says(Word.PLANNED) or (name.strengths["end_time"] >= Strength.WORDS and "start_time" not in name.ranks)
 
 
@@ -190,30 +190,30 @@ def _holds_the_clock(choice: Choice, facts: Facts, start: Source) -> Source | No
 
 
 def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
-    found = []
+    raised = []
     fit = _fit(choice, fields.facts)
     proven = fit is not None and fit.documents >= FEW and fit.equal >= PROVEN
     for role, source in choice.usual.items():
         if role in choice.ambiguous:
-            found.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
+            raised.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
         kinds = [kind for kind in _named(role, source) if not (proven and kind in _SETTLED_BY_LENGTH)]
-        found += [Doubt(kind, role, source) for kind in kinds]
-    found += _durations(choice, fields.facts) + _codes(choice, fields.facts)
+        raised += [Doubt(kind, role, source) for kind in kinds]
+    raised += _durations(choice, fields.facts) + _codes(choice, fields.facts)
     start = choice.usual.get("start_time")
     if start and len(start) == 1 and len(fields.facts):
         ambiguous = fields.facts.ambiguous(start[0]) / len(fields.facts)
         if ambiguous > ODD:
-            found.append(Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous))
-    return found
+            raised.append(Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous))
+    return raised
 
 
 def _named(role: str, source: Source) -> list[Kind]:
     """Return what is doubtful of a field's name."""
     name = name_of(source[0])
-    found = [_of_a_time(role, name)] if role.endswith("_time") and len(source) == 1 else []
+    kinds = [_of_a_time(role, name)] if role.endswith("_time") and len(source) == 1 else []
     if name.foreign or (role not in name.ranks and name.says(Word.OTHER, Word.PLANNED)):
-        found.append(Kind.FOREIGN)
-    return [kind for kind in found if kind]
+        kinds.append(Kind.FOREIGN)
+    return [kind for kind in kinds if kind]
 
 
 def _of_a_time(role: str, name: Name) -> Kind | None:
@@ -229,14 +229,14 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
     source = choice.usual.get("duration")
     if source is None:
         return []
-    found = []
+    raised = []
     unit, name = choice.units[source[0]], name_of(source[0])
     fit = _fit(choice, facts)
     if "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
-        found.append(Doubt(Kind.TALK, "duration", source))
+        raised.append(Doubt(Kind.TALK, "duration", source))
     if fit is None and unit.known_by in ("default", "name") and too_large(facts, source[0], unit.unit):
-        found.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
-    return found
+        raised.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
+    return raised
 
 
 def _fit(choice: Choice, facts: Facts) -> Fit | None:
@@ -248,7 +248,7 @@ def _fit(choice: Choice, facts: Facts) -> Fit | None:
 
 
 def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
-    found = []
+    raised = []
     for role in ("call_type", "status"):
         source = choice.usual.get(role)
         if source is None:
@@ -257,15 +257,15 @@ def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
         in_words = labels.yes_or_no and label_of_boolean(field_name(source[0][-1]), True)
         known_code = in_words or (role in name.ranks and name.says(Word.CAUSE, Word.CODE))
         if labels.kinds == {"number"} and not known_code:
-            found.append(Doubt(Kind.CODES, role, source))
-    return found
+            raised.append(Doubt(Kind.CODES, role, source))
+    return raised
 
 
 def _empty(choice: Choice, fields: Fields) -> list[Doubt]:
     """Return the roles that hardly any document fills, but for those that others stand in for."""
     filled = {role: _filled(role, choice.roles.get(role, ()), fields) for role in choice.roles}
     missing = [role for role, part in filled.items() if fields.documents and part <= 1 - EMPTY and role != "start_time"]
-    found = []
+    raised = []
     for role in missing:
         better = _not_taken(choice, fields, role)
         if role == "duration" and filled.get("end_time", 0.0) > 1 - EMPTY:
@@ -273,8 +273,8 @@ def _empty(choice: Choice, fields: Fields) -> list[Doubt]:
         if role == "end_time" and better is None and filled.get("duration", 0.0) > 1 - EMPTY:
             continue  # the duration says as much, and no field could be the end
         source = choice.usual.get(role)
-        found.append(Doubt(Kind.EMPTY, role, source, 1 - filled[role], other=better))
-    return found
+        raised.append(Doubt(Kind.EMPTY, role, source, 1 - filled[role], other=better))
+    return raised
 
 
 def _filled(role: str, sources: tuple[Source, ...], fields: Fields) -> float:
@@ -300,7 +300,7 @@ def _readable(role: str, source: Source, facts: Facts) -> float:
 def _not_taken(choice: Choice, fields: Fields, role: str) -> Source | None:
     """Return the best field that is called like a role and was not taken."""
     for one in choice.candidates.get(role, ()):
-        taken = any(one.source == source for some in choice.roles.values() for source in some[:1])
+        taken = any(one.source == source for sources in choice.roles.values() for source in sources[:1])
         if not taken and one.present and one.name.strengths[role] >= Strength.WEAK and not one.name.says(Word.PERSONAL):
             return one.source
     return None

@@ -27,7 +27,7 @@ from callviz_dagster.documents.walker import Batch, Elements, Path, Walker
 
 SAMPLE = 256
 """Documents in the sample. Shares are compared with thresholds of a half and more, which as few tell well enough."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the JSON form; a sample of another version is not used."""
 
 _MOST_BYTES = 8 << 20
@@ -56,7 +56,7 @@ class Sampled:
 
     key: int
     """The hash of its `_id`."""
-    made: int | None
+    id_second: int | None
     """The second inside its ObjectId; None where the `_id` is something else."""
     values: Mapping[Path, Value]
 
@@ -78,7 +78,9 @@ class Evidence:
             return self
         return Evidence(
             [
-                Sampled(one.key, one.made, {path: v for path, v in one.values.items() if not _hidden(path, secrets)})
+                Sampled(
+                    one.key, one.id_second, {path: v for path, v in one.values.items() if not _hidden(path, secrets)}
+                )
                 for one in self.documents
             ]
         )
@@ -89,7 +91,7 @@ class Evidence:
         return {
             "format_version": FORMAT_VERSION,
             "keys": [f"{one.key:016x}" for one in self.documents],
-            "made": [one.made for one in self.documents],
+            "id_seconds": [one.id_second for one in self.documents],
             "fields": [
                 {
                     "path": [name.decode(errors="surrogateescape") for name in path],
@@ -109,12 +111,12 @@ class Evidence:
         values: list[dict[Path, Value]] = [{} for _ in data["keys"]]
         for entry in data["fields"]:
             path = tuple(name.encode(errors="surrogateescape") for name in entry["path"])
-            for number, found in entry["values"].items():
-                values[int(number)][path] = found
+            for number, value in entry["values"].items():
+                values[int(number)][path] = value
         return cls(
             [
-                Sampled(int(key, 16), made, found)
-                for key, made, found in zip(data["keys"], data["made"], values, strict=True)
+                Sampled(int(key, 16), second, value)
+                for key, second, value in zip(data["keys"], data["id_seconds"], values, strict=True)
             ]
         )
 
@@ -171,11 +173,11 @@ class Gatherer:
 def hashes(batch: Batch) -> NDArray[np.uint64]:
     """Return a hash of each document's `_id`, from its raw bytes; of the whole document where it has none."""
     starts, sizes = batch.starts[:-1].copy(), np.diff(batch.starts)
-    for (path, kind), found in batch.elements.items():
+    for (path, kind), elements in batch.elements.items():
         if path == (b"_id",):
-            starts[found.rows] = found.starts
-            sizes[found.rows] = _sizes(batch, kind, found)
-    words = unaligned_view(batch.data, "<u8")
+            starts[elements.rows] = elements.starts
+            sizes[elements.rows] = _sizes(batch, kind, elements)
+    eight_bytes = unaligned_view(batch.data, "<u8")
     # The first 8 bytes and the last 32 differ between identifiers of one collection.
     longest = int(sizes.max(initial=0))
     places = [
@@ -184,11 +186,11 @@ def hashes(batch: Batch) -> NDArray[np.uint64]:
     ]
     keys = sizes.astype(np.uint64)
     for place, multiplier in zip(places, _MULTIPLIERS, strict=False):
-        word = words[place]
+        part = eight_bytes[place]
         if longest < 8 or int(sizes.min()) < 8:
             short = np.minimum(sizes, 8).astype(np.uint64)
-            word &= np.where(short >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (short * np.uint64(8))) - np.uint64(1))
-        keys = _mixed((keys ^ word) * np.uint64(multiplier))
+            part &= np.where(short >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (short * np.uint64(8))) - np.uint64(1))
+        keys = _mixed((keys ^ part) * np.uint64(multiplier))
     return keys
 
 
@@ -198,48 +200,49 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return (values * np.uint64(0xBF58476D1CE4E5B9)) ^ (values >> np.uint64(32))
 
 
-def _sizes(batch: Batch, kind: int, found: Elements) -> Ints | int:
+def _sizes(batch: Batch, kind: int, elements: Elements) -> Ints | int:
     fixed = {el.OBJECT_ID: 12, el.INT32: 4, el.INT64: 8, el.DOUBLE: 8, el.DATE: 8}
     if kind in fixed:
         return fixed[kind]
     if kind == el.STRING:
-        return batch.int32(found.starts) + 4
-    return np.array([el.value_size(batch.raw, kind & 0xFF, start) for start in found.starts.tolist()], np.int64)
+        return batch.int32(elements.starts) + 4
+    return np.array([el.value_size(batch.raw, kind & 0xFF, start) for start in elements.starts.tolist()], np.int64)
 
 
 def sampled(batch: Batch, keys: Iterable[int], secrets: Secrets) -> list[Sampled]:
     """Return the candidate values of the documents of a batch."""
     renderer = Renderer(batch.raw)
     values: list[dict[Path, Value]] = [{} for _ in range(len(batch))]
-    made = _seconds_in_ids(batch)
-    for (path, kind), found in batch.elements.items():
+    id_seconds = _seconds_in_ids(batch)
+    for (path, kind), elements in batch.elements.items():
         if len(path) > _DEEPEST or path[0] == b"_id" or kind not in _READABLE or _hidden(path, secrets):
             continue
         if kind == el.FLATTENED:
-            read = iter(()) if secrets else _small_documents(batch, found, renderer)
+            read = iter(()) if secrets else _small_documents(batch, elements, renderer)
         else:
-            read = _single_values(path, kind, found, renderer)
+            read = _single_values(path, kind, elements, renderer)
         for row, value in read:
             values[row][path] = value
     return [
-        Sampled(key, when, dict(sorted(found.items()))) for key, when, found in zip(keys, made, values, strict=True)
+        Sampled(key, when, dict(sorted(elements.items())))
+        for key, when, elements in zip(keys, id_seconds, values, strict=True)
     ]
 
 
 def _seconds_in_ids(batch: Batch) -> list[int | None]:
     """Return the second inside each document's ObjectId; None where the `_id` is something else."""
-    made: list[int | None] = [None] * len(batch)
+    seconds: list[int | None] = [None] * len(batch)
     identifiers = batch.elements.get(((b"_id",), el.OBJECT_ID))
     if identifiers:
         for row, start in zip(identifiers.rows.tolist(), identifiers.starts.tolist(), strict=True):
-            made[row] = int.from_bytes(batch.raw[start : start + 4], "big")
-    return made
+            seconds[row] = int.from_bytes(batch.raw[start : start + 4], "big")
+    return seconds
 
 
-def _single_values(path: Path, kind: int, found: Elements, renderer: Renderer) -> Iterator[tuple[int, Value]]:
+def _single_values(path: Path, kind: int, elements: Elements, renderer: Renderer) -> Iterator[tuple[int, Value]]:
     """Yield row and value of a field that speaks of a role, or holds what looks like times."""
     wanted = kind in (el.DATE, el.TIMESTAMP) or _speaks(path)
-    for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+    for row, start in zip(elements.rows.tolist(), elements.starts.tolist(), strict=True):
         value = json.loads(renderer.json(kind, start))
         if isinstance(value, str):
             value = value[:_LONGEST]
@@ -247,9 +250,9 @@ def _single_values(path: Path, kind: int, found: Elements, renderer: Renderer) -
             yield row, value
 
 
-def _small_documents(batch: Batch, found: Elements, renderer: Renderer) -> Iterator[tuple[int, Value]]:
+def _small_documents(batch: Batch, elements: Elements, renderer: Renderer) -> Iterator[tuple[int, Value]]:
     """Yield row and value of nested documents that stand for a time or a duration."""
-    for row, start in zip(found.rows.tolist(), found.starts.tolist(), strict=True):
+    for row, start in zip(elements.rows.tolist(), elements.starts.tolist(), strict=True):
         if el.value_size(batch.raw, el.DOCUMENT, start) <= _SMALL:
             value = json.loads(renderer.json(el.FLATTENED, start))
             if _stands_for_one_value(value):
@@ -277,7 +280,7 @@ def _hidden(path: Path, secrets: Secrets) -> bool:
 
 
 def _speaks(path: Path) -> bool:
-    """Tell whether a field's name speaks of a role at all, and of no party or identifier."""
+    """Return whether a field's name speaks of a role at all, and of no party or identifier."""
     name = name_of(path)
     if name.ranks:
         return True
@@ -285,7 +288,7 @@ def _speaks(path: Path) -> bool:
 
 
 def _may_be_time(value: Value, path: Path) -> bool:
-    """Tell whether a value looks like a time although the field's name does not say so."""
+    """Return whether a value looks like a time although the field's name does not say so."""
     if isinstance(value, str) and _CALENDAR.search(value):
         return True
     if isinstance(value, bool) or not isinstance(value, int | float) or name_of(path).says(Word.PERSONAL):

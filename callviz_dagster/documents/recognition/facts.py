@@ -91,10 +91,10 @@ class Labels:
         return self.kinds == {"flag"} or (self.kinds == {"number"} and self.counts.keys() <= {"0", "1", "0.0", "1.0"})
 
 
-def share(some: Mask, of: Mask) -> float:
+def share(part: Mask, of: Mask) -> float:
     """Return the share of one set of documents in another; 0 where that is empty."""
     count = int(np.count_nonzero(of))
-    return int(np.count_nonzero(some & of)) / count if count else 0.0
+    return int(np.count_nonzero(part & of)) / count if count else 0.0
 
 
 @dataclass
@@ -122,17 +122,10 @@ class Facts:
             path for one in self.evidence.documents for path, value in one.values.items() if not _blank(value)
         )
 
-    @cached_property
-    def made(self) -> Times:
-        """The times inside the ObjectIds."""
-        known = np.array([one.made is not None for one in self.evidence.documents], np.bool_)
-        instants = np.array([(one.made or 0) * 1_000_000 for one in self.evidence.documents], np.int64)
-        return Times(instants, known, known, np.zeros(len(self), np.bool_))
-
     def values(self, path: Path) -> list[Value]:
         """Return the value of a field in each document; None where it is missing, null or blank."""
-        found = [one.values.get(path) for one in self.evidence.documents]
-        return [None if _blank(value) else value for value in found]
+        stored = [one.values.get(path) for one in self.evidence.documents]
+        return [None if _blank(value) else value for value in stored]
 
     def examples(self, path: Path, most: int = 3) -> list[str]:
         """Return some different values of a field as text, long ones cut."""
@@ -156,7 +149,7 @@ class Facts:
         """For each document the instants that it holds for certain: its BSON dates, and the time in its ObjectId."""
         return [
             [
-                *([one.made * 1_000_000] if one.made is not None else []),
+                *([one.id_second * 1_000_000] if one.id_second is not None else []),
                 *(
                     reading.instant
                     for value in one.values.values()
@@ -192,7 +185,7 @@ class Facts:
         )
 
     def clocks(self, path: Path) -> Mask:
-        """Tell which values are a time of day alone."""
+        """Return which values are a time of day alone."""
         return np.array(
             [isinstance(v, str) and parse_clock(v.strip()) is not None for v in self.values(path)], np.bool_
         )
@@ -254,8 +247,8 @@ class Facts:
 
         Of few documents two may start in one second, and dates without a time of day all do; neither counts.
         """
-        found = self.times(source)
-        seconds = found.instants[found.known & ~found.midnight] // 1_000_000
+        read = self.times(source)
+        seconds = read.instants[read.known & ~read.midnight] // 1_000_000
         if len(seconds) < 5:
             return 0.0
         _, places, counts = np.unique(seconds, return_inverse=True, return_counts=True)
@@ -263,8 +256,8 @@ class Facts:
 
     def spread(self, source: Source) -> float:
         """Return how far apart the middle eight tenths of the times are, in seconds."""
-        found = self.times(source)
-        instants = found.instants[found.known]
+        read = self.times(source)
+        instants = read.instants[read.known]
         if not len(instants):
             return 0.0
         low, high = np.quantile(instants, [0.1, 0.9])
@@ -272,8 +265,8 @@ class Facts:
 
     def plausible(self, source: Source) -> float:
         """Return the share of the times that lie in the years in which there are calls."""
-        found = self.times(source)
-        return share((found.instants >= _EARLIEST_CALL) & (found.instants < _LATEST_CALL), found.known)
+        read = self.times(source)
+        return share((read.instants >= _EARLIEST_CALL) & (read.instants < _LATEST_CALL), read.known)
 
     # Two fields
 

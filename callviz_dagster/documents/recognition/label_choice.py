@@ -50,29 +50,29 @@ def choose_labels(
     taken: Collection[Path],
 ) -> LabelChoice:
     """Choose the fields of type and status; `taken` are fields that play another role."""
-    found = LabelChoice()
-    used = {path for some in fixed.values() for source in some for path in source} | set(taken)
+    choice = LabelChoice()
+    used = {path for candidates in fixed.values() for source in candidates for path in source} | set(taken)
     for role in ("call_type", "status"):
-        some = [one for one in label_candidates(fields, role) if one.path not in used or role in fixed]
-        found.candidates[role] = tuple(some)
-        found.roles[role] = () if role in fixed else _chosen(role, some, fields.facts, before.get(role, ()))
-        used |= {path for source in found.roles[role][:1] for path in source}
-    return found
+        candidates = [one for one in label_candidates(fields, role) if one.path not in used or role in fixed]
+        choice.candidates[role] = tuple(candidates)
+        choice.roles[role] = () if role in fixed else _chosen(role, candidates, fields.facts, before.get(role, ()))
+        used |= {path for source in choice.roles[role][:1] for path in source}
+    return choice
 
 
-def _chosen(role: str, some: list[Candidate], facts: Facts, before: tuple[Source, ...]) -> tuple[Source, ...]:
+def _chosen(role: str, candidates: list[Candidate], facts: Facts, before: tuple[Source, ...]) -> tuple[Source, ...]:
     """Return the best of the candidates, or the one of before where it is still usable, and those that stand in."""
-    usable = [one for one in some if one.points >= _LEAST or not len(facts)]
+    usable = [one for one in candidates if one.points >= _LEAST or not len(facts)]
     stays = [one for one in usable if one.source in before[:1]]
     chosen = next(iter([*stays, *usable]), None)
     if chosen is None:
         return ()
-    others = [one for one in some if _stands_in(role, facts, chosen, one)]
+    others = [one for one in candidates if _stands_in(role, facts, chosen, one)]
     return (chosen.source, *(one.source for one in others))
 
 
 def _stands_in(role: str, facts: Facts, chosen: Candidate, other: Candidate) -> bool:
-    """Tell whether a field is the role's in documents of another form: hardly any document has both."""
+    """Return whether a field is the role's in documents of another form: hardly any document has both."""
     if other is chosen or (other.points < _LEAST and other.name.strengths[role] < Strength.EXACT):
         return False
     ours, theirs = facts.labels(chosen.path).filled, facts.labels(other.path).filled
@@ -81,7 +81,7 @@ def _stands_in(role: str, facts: Facts, chosen: Candidate, other: Candidate) -> 
 
 def label_candidates(fields: Fields, role: str) -> list[Candidate]:
     """Return the fields that could hold the labels of a role, best first."""
-    found = []
+    candidates = []
     for path, name, stored in fields.named():
         strength = name.strengths[role]
         by_values = role == "status" and name.strengths["call_type"] >= Strength.WEAK and fields.seen(path)
@@ -95,12 +95,12 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
             cover = float(np.mean(fields.facts.labels(path).filled))
             points += _value_points(fields.facts, path, role, name, strength)
         points -= 3.0 * (1 - cover)
-        found.append(Candidate((path,), name, stored.present, cover, points))
-    return sorted(found, key=lambda one: -one.points)
+        candidates.append(Candidate((path,), name, stored.present, cover, points))
+    return sorted(candidates, key=lambda one: -one.points)
 
 
 def _inside_another(fields: Fields, path: Path, role: str) -> bool:
-    """Tell whether, as far as names alone say, a field is part of a role's label, such as `status.name`."""
+    """Return whether, as far as names alone say, a field is part of a role's label, such as `status.name`."""
     return not len(fields.facts) and len(path) > 1 and role in name_of(path[:-1]).ranks
 
 

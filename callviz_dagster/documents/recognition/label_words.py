@@ -46,5 +46,5 @@ def _known(role: str, label: str) -> bool:
 
 
 def are_places(counts: Counter[str]) -> bool:
-    """Tell whether the values look like codes of states or countries: two capitals each."""
+    """Return whether the values look like codes of states or countries: two capitals each."""
     return bool(counts) and all(len(label) == 2 and label.isalpha() and label.isupper() for label in counts)

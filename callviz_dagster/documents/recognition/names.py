@@ -75,9 +75,9 @@ class Name:
     depth: float
     """How deep it stands; a document that commonly wraps calls counts half."""
 
-    def says(self, *words: Word) -> bool:
-        """Tell whether the name has one of these meanings."""
-        return not self.meanings.isdisjoint(words)
+    def says(self, *any_of: Word) -> bool:
+        """Return whether the name has one of these meanings."""
+        return not self.meanings.isdisjoint(any_of)
 
     @property
     def answer(self) -> bool:
@@ -126,10 +126,10 @@ def words(name: str) -> tuple[str, ...]:
     joined = "".join(tokens)
     if len(tokens) > 1 and any(not _known(token) for token in tokens) and _known(joined):
         return (joined,)
-    found: list[str] = []
+    parts: list[str] = []
     for token in tokens:
-        found += _parts(token, alone=len(tokens) == 1)
-    return tuple(found)
+        parts += _parts(token, alone=len(tokens) == 1)
+    return tuple(parts)
 
 
 def _known(word: str) -> bool:
@@ -171,13 +171,13 @@ def _compound(token: str) -> list[str] | None:
 @lru_cache(maxsize=1)
 def _spellable() -> dict[str, str]:
     """Return each known word with one letter left out, and the word itself, with the word that is meant."""
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for word, meanings in MEANINGS.items():
         if len(word) >= _SHORTEST_MISSPELT and not meanings.isdisjoint(_SPELT_WRONGLY):
             for place in range(len(word)):
-                found.setdefault(word[:place] + word[place + 1 :], word)
-            found[word] = word
-    return found
+                spellings.setdefault(word[:place] + word[place + 1 :], word)
+            spellings[word] = word
+    return spellings
 
 
 def _corrected(token: str) -> str | None:
@@ -186,9 +186,9 @@ def _corrected(token: str) -> str | None:
     if token in spellings:
         return spellings[token]
     for place in range(len(token)):
-        found = spellings.get(token[:place] + token[place + 1 :])
-        if found and len(found) >= _SHORTEST_MISSPELT and len(token) >= _SHORTEST_MISSPELT:
-            return found
+        known_word = spellings.get(token[:place] + token[place + 1 :])
+        if known_word and len(known_word) >= _SHORTEST_MISSPELT and len(token) >= _SHORTEST_MISSPELT:
+            return known_word
     return None
 
 
@@ -223,7 +223,7 @@ def name_of(path: Path) -> Name:
 
 
 def identifies_a_call(path: Path) -> bool:
-    """Tell whether a field is called like the identifier of a call, such as `call_id`, `callSid` or `uuid`.
+    """Return whether a field is called like the identifier of a call, such as `call_id`, `callSid` or `uuid`.
 
     Identifiers of anything else, such as `agent_id` or `parent_call_id`, are none, and neither is an `id` in a nested
     document that does not commonly wrap calls.

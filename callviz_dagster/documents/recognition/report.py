@@ -47,10 +47,10 @@ class RoleRow:
     def line(self) -> str:
         """The row as one line of a log."""
         unit = f", {self.unit}" if self.unit else ""
-        words = f"{self.role}: {self.field or 'no field'}{unit}"
+        text = f"{self.role}: {self.field or 'no field'}{unit}"
         if self.field:
-            words += f" (in {self.share} of the documents, {self.known_by})"
-        return words + (f"; not taken: {self.not_taken}" if self.not_taken else "")
+            text += f" (in {self.share} of the documents, {self.known_by})"
+        return text + (f"; not taken: {self.not_taken}" if self.not_taken else "")
 
 
 def shown(source: Source) -> str:
@@ -121,7 +121,7 @@ def _known_by(choice: Choice, role: str, fields: Fields) -> str:
 
 def _others(choice: Choice, role: str) -> list[Candidate]:
     """Return the candidates that were not taken and are worth a word."""
-    taken = {source for some in choice.roles.values() for source in some}
+    taken = {source for sources in choice.roles.values() for source in sources}
     others = [
         one
         for one in choice.candidates.get(role, ())
@@ -148,7 +148,7 @@ def reason(one: Candidate, role: str, choice: Choice, facts: Facts) -> str:
         (name.says(Word.PART) and role == "duration", "a part of the call"),
         (name.talk and role == "duration", "the talk alone"),
     ]
-    return next((words for holds, words in against if holds), "fits less well")
+    return next((why for holds, why in against if holds), "fits less well")
 
 
 def _values_against(one: Candidate, role: str, facts: Facts) -> str:
@@ -175,20 +175,20 @@ def about_the_start(choice: Choice, fields: Fields) -> str:
     source = choice.usual.get("start_time")
     if source is None:
         return ""
-    words = f"The start time is taken from {shown(source)}{example_of(source, fields.facts)}."
+    text = f"The start time is taken from {shown(source)}{example_of(source, fields.facts)}."
     others = [one for one in _others(choice, "start_time") if one.cover > 0]
     if others:
         times = ", ".join(shown(one.source) + example_of(one.source, fields.facts) for one in others)
         lines = " or ".join(setting_line("start_time", one.source) for one in others)
-        words += f" Other fields that hold times: {times}. Set {lines}."
+        text += f" Other fields that hold times: {times}. Set {lines}."
     if len(source) == 1 and fields.facts.ambiguous(source[0]):
-        words += " Where day and month could change places, set CALLVIZ_DATE_ORDER=mdy or CALLVIZ_DATE_ORDER=dmy."
-    return words
+        text += " Where day and month could change places, set CALLVIZ_DATE_ORDER=mdy or CALLVIZ_DATE_ORDER=dmy."
+    return text
 
 
 def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
     """Return a doubt in one sentence, ending in the lines that settle it."""
-    words = _WORDS[doubt.kind].format(
+    text = _WORDS[doubt.kind].format(
         role=ROLE_NAMES[doubt.role],
         field=shown(doubt.source) if doubt.source else "",
         other=shown(doubt.other) if doubt.other else "",
@@ -196,7 +196,7 @@ def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
         factor=f"{doubt.factor:,.4g}",
         example=example_of(doubt.source, facts),
     )
-    return f"{words} {_remedy(doubt, choice)}"
+    return f"{text} {_remedy(doubt, choice)}"
 
 
 def example_of(source: Source | None, facts: Facts) -> str:
