@@ -94,7 +94,7 @@ def test_the_workbook_is_published_and_its_page_links_to_it(server: TableauServe
         "published_matches": True,
         "workbook_valid_on_server": True,
     }
-    (content,) = server.made()
+    (content,) = server.items()
     assert content.content == (settings.publish_dir / "callviz.twbx").read_bytes()
     shown = metadata(result, "published_workbook")
     assert shown["workbook"] == f"{server.address}/#/workbooks/{content.luid[-4:]}"
@@ -122,13 +122,13 @@ def test_the_workbook_is_published_and_its_page_links_to_it(server: TableauServe
 
 def test_the_same_calls_are_not_published_twice(server: TableauServer, settings: Settings) -> None:
     assert run(settings, build_callviz_workbook(), published_workbook).success
-    (content,) = server.made()
+    (content,) = server.items()
     # The same rows, read at another instant, which the package names.
     path = settings.publish_dir / "published.json"
     path.write_text(path.read_text().replace("2024-10-29T06:00:00", "2024-10-30T06:00:00"))
     result = run(settings, build_callviz_workbook(), published_workbook)
     assert (settings.publish_dir / "callviz.twbx").read_bytes() != content.content
-    assert (content.revision, len(server.made())) == (1, 1)
+    assert (content.revision, len(server.items())) == (1, 1)
     shown = metadata(result, "published_workbook")
     assert (shown["published"], shown["bytes"]) == ("left as it was: nothing had changed", 0)
     assert passed(result)["published_matches"]
@@ -167,7 +167,7 @@ def test_tableaus_own_validation_warns_and_forbids_nothing(server: TableauServer
     check = checks(result)["workbook_valid_on_server"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description == "Tableau's validation finds 1 errors and 0 warnings: line 7, <map>: Unknown element."
-    assert len(server.made()) == 1
+    assert len(server.items()) == 1
 
 
 def test_a_validation_that_fails_is_no_reason_to_fail(server: TableauServer, settings: Settings) -> None:
@@ -198,7 +198,7 @@ def test_the_extract_is_published_as_a_data_source_and_not_twice(server: Tableau
     result = run(both, calls_hyper, published_datasource)
     assert result.success
     assert passed(result)["published_matches"]
-    (content,) = server.made("datasource")
+    (content,) = server.items("datasource")
     path = settings.publish_dir / "calls.hyper"
     assert (content.name, content.content) == ("callviz calls", path.read_bytes())
     shown = metadata(result, "published_datasource")
@@ -392,7 +392,7 @@ def published(after: Item = AFTER, views: tuple[str, ...] = ("a", "b"), *, uploa
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("published_item", "difference"),
     [
         (published(dataclasses.replace(AFTER, name="Calls")), "it is named Calls"),
         (published(dataclasses.replace(AFTER, project_luid="q", project_name="Old")), "it is in the project Old"),
@@ -402,15 +402,15 @@ def published(after: Item = AFTER, views: tuple[str, ...] = ("a", "b"), *, uploa
         (published(views=("a", "b", "c")), "it has views that the workbook does not have: c"),
     ],
 )
-def test_a_server_that_shows_something_else_fails_the_check(found: PublishedItem, words: str) -> None:
-    result = published_matches("published_workbook", found, "callviz", ("a", "b"), ("hidden",))
+def test_a_server_that_shows_something_else_fails_the_check(published_item: PublishedItem, difference: str) -> None:
+    result = published_matches("published_workbook", published_item, "callviz", ("a", "b"), ("hidden",))
     assert not result.passed
-    assert words in (result.description or "")
+    assert difference in (result.description or "")
 
 
 def test_what_the_server_shows_matches() -> None:
-    for found in (published(), published(BEFORE, uploaded=False), published(views=("a", "b", "hidden"))):
-        assert published_matches("published_workbook", found, "callviz", ("a", "b"), ("hidden",)).passed
+    for published_item in (published(), published(BEFORE, uploaded=False), published(views=("a", "b", "hidden"))):
+        assert published_matches("published_workbook", published_item, "callviz", ("a", "b"), ("hidden",)).passed
 
 
 def test_warnings_alone_do_not_fail_the_validation() -> None:
@@ -424,7 +424,7 @@ def test_a_publish_that_does_not_match_is_made_again(server: TableauServer, sett
     assert passed(run(settings, build_callviz_workbook(), published_workbook))["published_matches"], (
         "hidden ones may be shown"
     )
-    (content,) = server.made()
+    (content,) = server.items()
     content.content = b"changed, and shows no view"
     result = run(settings, published_workbook)
     assert not passed(result)["published_matches"]
@@ -455,7 +455,7 @@ def test_make_check_tableau_tries_each_step_in_a_sandbox(
     for state in ("created", "overwritten"):
         assert check_tableau(settings, monkeypatch, "Default") == 0
         out = capsys.readouterr().out
-        for words in (
+        for line in (
             f"{server.address} answers with REST API 3.29.\nThe token callviz is accepted for the default site.\n",
             "The project Default is there, and the server allows to publish in it.\n",
             "Tableau's validation: 0 errors, 1 warnings.\n  line 3, <map>: odd\n",
@@ -463,21 +463,21 @@ def test_make_check_tableau_tries_each_step_in_a_sandbox(
             "The server shows 6 views; missing: none; more: none.\n",
             "bytes; the file is what was sent.\n",
         ):
-            assert words in out
-    (content,) = server.made()
+            assert line in out
+    (content,) = server.items()
     assert (content.name, content.revision) == ("callviz check", 2)
 
 
 def test_make_check_tableau_says_what_is_missing(
     server: TableauServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def said(project: str, **given: Any) -> str:
+    def error_output(project: str, **given: Any) -> str:
         assert check_tableau(dataclasses.replace(settings, **given), monkeypatch, project) == 1
         return capsys.readouterr().err
 
-    assert "make check-tableau PROJECT=Sandbox" in said("")
-    assert "is not there: run `make demo`" in said("Default")
+    assert "make check-tableau PROJECT=Sandbox" in error_output("")
+    assert "is not there: run `make demo`" in error_output("Default")
     assert run(settings, build_callviz_workbook()).success
-    assert "There is no project Sandbox" in said("Sandbox")
+    assert "There is no project Sandbox" in error_output("Sandbox")
     monkeypatch.delenv("CALLVIZ_TABLEAU_SERVER")
-    assert "CALLVIZ_TABLEAU_SERVER is not set" in said("Sandbox", tableau_server=None)
+    assert "CALLVIZ_TABLEAU_SERVER is not set" in error_output("Sandbox", tableau_server=None)

@@ -31,7 +31,7 @@ def test_an_address_is_taken(given: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "expected"),
     [
         ("http://tableau.example.com", "an https address: over http, the token could be read on its way"),
         ("http://127.0.0.1.example.com", "an https address"),
@@ -44,15 +44,15 @@ def test_an_address_is_taken(given: str, address: str) -> None:
         ("ftp://tableau.example.com", "scheme, host and port"),
     ],
 )
-def test_an_address_over_which_a_token_must_not_go_is_refused(given: str, words: str) -> None:
+def test_an_address_over_which_a_token_must_not_go_is_refused(given: str, expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.load({**REQUIRED, "CALLVIZ_TABLEAU_SERVER": given})
-    assert words in str(caught.value)
+    assert expected in str(caught.value)
     assert "Sup3rS3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "expected"),
     [
         ("SITE", "site/marketing", "the part of the site's address after /site/"),
         ("NAME", "calls, daily", "without / \\ & , and :"),
@@ -62,10 +62,10 @@ def test_an_address_over_which_a_token_must_not_go_is_refused(given: str, words:
         ("TIMEOUT_SECONDS", "0", "a whole number from 1"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_refused(name: str, value: str, words: str) -> None:
+def test_a_value_that_cannot_be_used_is_refused(name: str, value: str, expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.load({**REQUIRED, f"CALLVIZ_TABLEAU_{name}": value})
-    assert words in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["PROJECT", "TOKEN_NAME", "TOKEN_SECRET"])

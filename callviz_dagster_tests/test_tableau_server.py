@@ -89,7 +89,7 @@ def publisher() -> Publisher:
 
 
 def only(server: TableauServer, kind: str = "workbook") -> Any:
-    (content,) = server.made(kind)
+    (content,) = server.items(kind)
     return content
 
 
@@ -102,17 +102,17 @@ def test_made_once_and_overwritten_later(
     server: TableauServer, settings: Settings, publisher: Publisher, kind: Kind, part_bytes: int
 ) -> None:
     first = publisher(settings, FIRST, kind=kind, part_bytes=part_bytes)
-    made = only(server, kind)
-    assert (made.content, made.revision, first.uploaded, first.before) == (FIRST, 1, True, None)
-    assert made.show_tabs == (kind == "workbook")
+    content = only(server, kind)
+    assert (content.content, content.revision, first.uploaded, first.before) == (FIRST, 1, True, None)
+    assert content.show_tabs == (kind == "workbook")
     second = publisher(settings, SECOND, kind=kind, part_bytes=part_bytes)
     assert only(server, kind).content == SECOND
     assert (only(server, kind).luid, only(server, kind).revision) == (first.item.luid, 2)
     assert second.item.luid == first.item.luid
     assert second.item.updated_at and first.item.updated_at
     assert second.item.updated_at > first.item.updated_at
-    sent = -(-len(SECOND) // PART_BYTES) if part_bytes == PART_BYTES else 1
-    assert (second.parts, bool(second.job)) == (sent, True)
+    parts = -(-len(SECOND) // PART_BYTES) if part_bytes == PART_BYTES else 1
+    assert (second.parts, bool(second.job)) == (parts, True)
     assert not server.sessions, "signed out"
 
 
@@ -165,7 +165,7 @@ def test_the_same_name_in_another_project_is_another_workbook(
 ) -> None:
     theirs = server.add("workbook", "callviz", server.projects[0].luid, b"theirs")
     publisher(settings, FIRST)
-    assert (theirs.content, len(server.made())) == (b"theirs", 2)
+    assert (theirs.content, len(server.items())) == (b"theirs", 2)
 
 
 def test_one_of_many_is_found(
@@ -176,7 +176,7 @@ def test_one_of_many_is_found(
         server.add("workbook", "callviz", server.projects[0].luid if number else server.projects[1].luid)
     publisher(settings, FIRST)
     publisher(settings, SECOND)
-    assert len(server.made()) == 11
+    assert len(server.items()) == 11
 
 
 @pytest.mark.parametrize("change", ["renamed", "moved"])
@@ -266,7 +266,7 @@ def test_a_fault_that_stays_leaves_what_was_published(
         server.faults = [Fault(place, fault, times=99)]
         with pytest.raises(TableauServerError):
             publisher(settings, SECOND)
-        assert [item.content for item in server.made()] == before
+        assert [item.content for item in server.items()] == before
         server.faults.clear()
         publisher(settings, FIRST)
     assert only(server).content == FIRST
@@ -333,7 +333,7 @@ def test_an_item_that_appears_while_an_answer_is_lost_may_be_somebody_elses(
     server: TableauServer, settings: Settings, publisher: Publisher
 ) -> None:
     server.faults.append(Fault(COMMIT, RESET, times=9))
-    publisher.on_pause = lambda: server.made() or server.add("workbook", "callviz", server.projects[2].luid, b"theirs")
+    publisher.on_pause = lambda: server.items() or server.add("workbook", "callviz", server.projects[2].luid, b"theirs")
     with pytest.raises(TableauServerError):
         publisher(settings, FIRST)
     server.faults.clear()
@@ -433,7 +433,7 @@ def test_two_sessions_of_one_token_at_once_both_publish(
         publisher(second, SECOND)
         publication = Publication("workbook", "one", io.BytesIO(FIRST), len(FIRST), "rows")
         publish(session, publication)
-    assert {item.name: item.content for item in server.made()} == {"one": FIRST, "two": SECOND}
+    assert {item.name: item.content for item in server.items()} == {"one": FIRST, "two": SECOND}
 
 
 def test_a_site_is_signed_in_to_by_its_content_url(server: TableauServer, tmp_path: Path, publisher: Publisher) -> None:
@@ -529,7 +529,7 @@ def test_each_refusal_is_one_sentence_that_says_what_to_do(
     given = message(publisher, server_settings(server, tmp_path, tableau_timeout_seconds=1))
     assert re.search(expected, given), given
     assert "\n" not in given
-    assert server.made() == []
+    assert server.items() == []
 
 
 def test_a_project_that_is_not_there_lists_those_that_are_seen(

@@ -103,8 +103,10 @@ def _downloaded(session: TableauSession, published: PublishedItem, sha256: str) 
         return content.getvalue()
 
     content = session.call("send the workbook back", download)
-    same = "is what was sent" if hashlib.sha256(content).hexdigest() == sha256 else "was packed anew by the server"
-    _say(f"Downloaded again: {len(content):,} bytes; the file {same}.")
+    comparison = (
+        "is what was sent" if hashlib.sha256(content).hexdigest() == sha256 else "was packed anew by the server"
+    )
+    _say(f"Downloaded again: {len(content):,} bytes; the file {comparison}.")
 
 
 def _listed(names: set[str]) -> str:

@@ -129,7 +129,7 @@ _EXPLAINED = {
 
 
 def detail_of(error: BaseException) -> str:
-    """Return Tableau's code and words, in one line; of an answer that is none of Tableau's, that it is."""
+    """Return Tableau's code and text in one line; for another server's answer, that it is one."""
     from tableauserverclient.server.endpoint.exceptions import InternalServerError, XMLError
 
     if isinstance(error, XMLError):
@@ -174,7 +174,7 @@ def _explain_connection(error: BaseException, settings: Settings) -> str:
 
     server = settings.tableau_server
     if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
-        meaning = next(meaning for words, meaning in _CERTIFICATES if words in str(error))
+        meaning = next(meaning for mark, meaning in _CERTIFICATES if mark in str(error))
         return f"No secure connection to {server}: {meaning}."
     if isinstance(error, requests.ReadTimeout):
         return (
@@ -192,13 +192,13 @@ def _explain_connection(error: BaseException, settings: Settings) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    words = str(error)
+    text = str(error)
     for mark, reason in (
         ("Name or service not known", "the name of its host cannot be resolved"),
         ("resolve", "the name of its host cannot be resolved"),
         ("refused", "the connection was refused"),
         ("timed out", "the connection timed out"),
     ):
-        if mark in words:
+        if mark in text:
             return reason
     return "the connection was lost"

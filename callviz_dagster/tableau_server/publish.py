@@ -65,7 +65,7 @@ class PublishedItem:
 
 
 @dataclass(frozen=True)
-class _Sent:
+class _Committed:
     parts: int
     job: str
 
@@ -94,7 +94,7 @@ def publish(session: TableauSession, publication: Publication, *, part_bytes: in
     elif _is_unchanged(before, record.at(place), publication.digest):
         return PublishedItem(before, _views(session, before), project, before, uploaded=False)
     try:
-        sent = _send_and_commit(session, publication, project, before, part_bytes)
+        committed = _send_and_commit(session, publication, project, before, part_bytes)
     except UnfinishedError:
         raise
     except TableauServerError:
@@ -113,8 +113,8 @@ def publish(session: TableauSession, publication: Publication, *, part_bytes: in
         project,
         before,
         uploaded=True,
-        parts=sent.parts,
-        job=sent.job,
+        parts=committed.parts,
+        job=committed.job,
         seconds=time.perf_counter() - start,
     )
 
@@ -141,7 +141,7 @@ def remember(session: TableauSession, published: PublishedItem, digest: str) -> 
 def _may_overwrite(session: TableauSession, item: Item, record: ServerRecord, place: Place) -> bool:
     """Return whether callviz made an item, was told to adopt it, or made it in a refresh that was interrupted."""
     interrupted = place in record.creating and item.owner_luid == session.user_id
-    return record.made(item.luid) or item.luid in session.settings.tableau_adopt or interrupted
+    return record.knows(item.luid) or item.luid in session.settings.tableau_adopt or interrupted
 
 
 def _taken(session: TableauSession, item: Item, project: Project) -> str:
@@ -182,7 +182,7 @@ def _is_unchanged(item: Item, recorded: RecordedItem | None, digest: str) -> boo
 
 def _send_and_commit(
     session: TableauSession, publication: Publication, project: Project, before: Item | None, part_bytes: int
-) -> _Sent:
+) -> _Committed:
     """Send and publish the file; once more where the answer was lost and the item, read again, has not changed.
 
     Raises:
@@ -200,31 +200,31 @@ def _send_and_commit(
     except TableauServerError:
         # Made by the first attempt, after it was looked for.
         if session.answer.status == _CONFLICT and _is_published(session, publication, project, before):
-            return _Sent(0, "")
+            return _Committed(0, "")
         raise
 
 
 def _attempt(
     session: TableauSession, publication: Publication, project: Project, before: Item | None, part_bytes: int
-) -> _Sent:
+) -> _Committed:
     """Send and publish the file once; where the answer is lost, read the item again.
 
     Raises:
         LostAnswerError: the answer was lost, and the item has not changed.
         TableauServerError: it was refused, or its job did not succeed.
     """
-    sent = upload(session, publication.file, publication.bytes, part_bytes)
+    uploaded = upload(session, publication.file, publication.bytes, part_bytes)
     name, overwrite = publication.name, before is not None
     try:
-        job = commit(session, publication.kind, name, project.luid, sent, overwrite=overwrite)
+        job = commit(session, publication.kind, name, project.luid, uploaded, overwrite=overwrite)
     except LostAnswerError as lost:
         session.log.info(f"Whether it was published is not known, so the item is read again: {lost}")
         if _is_published(session, publication, project, before):
-            return _Sent(sent.parts, "")
+            return _Committed(uploaded.parts, "")
         raise
     if job:
         wait_for_job(session, job)
-    return _Sent(sent.parts, job)
+    return _Committed(uploaded.parts, job)
 
 
 def _is_published(session: TableauSession, publication: Publication, project: Project, before: Item | None) -> bool:

@@ -57,7 +57,7 @@ class ServerRecord:
     creating: tuple[Place, ...] = ()
     """Where an item was about to be made for the first time: one that is there now may be callviz's own."""
 
-    def made(self, luid: str) -> bool:
+    def knows(self, luid: str) -> bool:
         """Return whether callviz has made or adopted an item."""
         return any(item.luid == luid for item in self.items)
 

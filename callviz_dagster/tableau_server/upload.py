@@ -5,6 +5,7 @@ What belongs elsewhere: whether it is sent at all, and what to do when an answer
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass
 from typing import IO, Any
@@ -60,11 +61,16 @@ def _send(session: TableauSession, file: IO[bytes], size: int, part_bytes: int) 
         request, content_type = RequestFactory.Fileupload.chunk_req(part)
         uploads.append(session_id, request, content_type)
         parts += 1
+        # tableauserverclient leaves each part in a reference cycle.
+        del part, request
+        gc.collect(1)
         session.log.info(f"Sent part {parts:,} of {-(-size // part_bytes):,}.")
     return Upload(session_id, b"", parts)
 
 
-def commit(session: TableauSession, kind: Kind, name: str, project_luid: str, sent: Upload, *, overwrite: bool) -> str:
+def commit(
+    session: TableauSession, kind: Kind, name: str, project_luid: str, uploaded: Upload, *, overwrite: bool
+) -> str:
     """Publish an uploaded file; return the job that does it, or an empty text where the server did it at once.
 
     Raises:
@@ -86,11 +92,11 @@ def commit(session: TableauSession, kind: Kind, name: str, project_luid: str, se
     url = f"{endpoint(session, kind).baseurl}?{kind}Type={extension}&asJob=true"
     if overwrite:
         url += "&overwrite=true"
-    if sent.session_id:
-        url += f"&uploadSessionId={sent.session_id}"
+    if uploaded.session_id:
+        url += f"&uploadSessionId={uploaded.session_id}"
         request, content_type = factory.publish_req_chunked(item)
     else:
-        request, content_type = factory.publish_req(item, f"{name}.{extension}", sent.content)
+        request, content_type = factory.publish_req(item, f"{name}.{extension}", uploaded.content)
 
     def publish() -> str:
         jobs = TSC.JobItem.from_response(post(url, request, content_type).content, session.server.namespace)

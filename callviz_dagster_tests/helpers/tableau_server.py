@@ -144,7 +144,7 @@ class TableauServer:
 
     # What tests ask.
 
-    def made(self, kind: str = "workbook") -> list[Content]:
+    def items(self, kind: str = "workbook") -> list[Content]:
         return list(self.contents[kind].values())
 
     def count(self, request: str) -> int:
@@ -276,7 +276,7 @@ class TableauServer:
         return element
 
     def _query(self, kind: str, query: dict[str, str]) -> Answer:
-        items = self.made(kind)
+        items = self.items(kind)
         if "filter" in query:
             name, operator, value = query["filter"].split(":", 2)
             assert (name, operator) == ("name", "eq"), query["filter"]
@@ -335,7 +335,7 @@ class TableauServer:
         content = b"".join(self.uploads.pop(upload)) if upload else parts[f"tableau_{kind}"]
         if len(content) > self.most_bytes:
             return refusal(413, "413000", "Payload Too Large", "The file is too large.")
-        same = [item for item in self.made(kind) if item.name == name and item.project == luid]
+        same = [item for item in self.items(kind) if item.name == name and item.project == luid]
         if same and query.get("overwrite") != "true":
             return refusal(409, "409004", "Resource Conflict", f"{name} already exists in the project.")
 
@@ -476,7 +476,7 @@ def certificate(folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(1))
         .not_valid_after(now + dt.timedelta(1))
@@ -487,5 +487,5 @@ def certificate(folder: Path) -> Path:
     path = folder / "server.pem"
     encoding = serialization.Encoding.PEM
     private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(made.public_bytes(encoding) + private)
+    path.write_bytes(signed.public_bytes(encoding) + private)
     return path
