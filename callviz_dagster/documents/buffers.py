@@ -25,6 +25,9 @@ _HEX_DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16)
 """Each byte as two hex digits."""
 
 
+_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
+
+
 def padded_bytes(raw: bytes, end: int) -> Bytes:
     """Return bytes as an array, with at least `PADDING` bytes behind `end`; copied only where there are fewer."""
     data = np.frombuffer(raw, np.uint8)
@@ -37,6 +40,33 @@ def unaligned_view(data: Bytes, dtype: str) -> NDArray[Any]:
     """Return the number of this type that starts at each position of the bytes, aligned or not, without a copy."""
     size = np.dtype(dtype).itemsize
     return np.ndarray((max(len(data) - size + 1, 0),), dtype, data, strides=(1,))
+
+
+def hashes_of_slices(data: Bytes, starts: Ints, sizes: Ints) -> NDArray[np.uint64]:
+    """Return a hash of each slice, from its size, its first 8 bytes and its last 32; `data` is padded.
+
+    Those differ between the identifiers of one collection, and equal slices always have equal hashes.
+    """
+    eight_bytes = unaligned_view(data, "<u8")
+    longest = int(sizes.max(initial=0))
+    places = [
+        starts,
+        *(np.maximum(starts + sizes - 8 * count, starts) for count in range(1, min(longest - 1, 32) // 8 + 1)),
+    ]
+    keys = sizes.astype(np.uint64)
+    for place, multiplier in zip(places, _MULTIPLIERS, strict=False):
+        part = eight_bytes[place]
+        if longest < 8 or int(sizes.min()) < 8:
+            short = np.minimum(sizes, 8).astype(np.uint64)
+            part &= np.where(short >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (short * np.uint64(8))) - np.uint64(1))
+        keys = _mixed((keys ^ part) * np.uint64(multiplier))
+    return keys
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread the bits of each value over all of its 64."""
+    values = values ^ (values >> np.uint64(29))
+    return (values * np.uint64(0xBF58476D1CE4E5B9)) ^ (values >> np.uint64(32))
 
 
 def byte_rows(data: Bytes, starts: Ints, size: int) -> Bytes:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from callviz_dagster.concurrency import MAX_IDS_IN_MEMORY
+from callviz_dagster.documents.buffers import hashes_of_slices, padded_bytes
 from callviz_dagster.table.tally import EXAMPLES
 
 
@@ -85,6 +86,8 @@ class Repetitions(NamedTuple):
 
 def repeated_values(path: Path, column: str, at_once: int = MAX_IDS_IN_MEMORY) -> Repetitions:
     """Count the values of a column of a `calls` file that repeat, by 64-bit hashes, `at_once` in memory at a time."""
+    if pq.read_metadata(path).num_rows <= at_once and _all_differ(path, column):
+        return Repetitions(0, 0, {})
     parts = [IdRange(path)]
     passes = pq.read_metadata(path).num_rows // at_once + 1
     values, rows = 0, 0
@@ -97,6 +100,20 @@ def repeated_values(path: Path, column: str, at_once: int = MAX_IDS_IN_MEMORY) -
         top = repeated[np.argsort(-counts[repeated], kind="stable")][:EXAMPLES]
         most.update(dict(zip(hashes[top].tolist(), counts[top].tolist(), strict=True)))
     return Repetitions(values, rows, _texts_of(parts, column, dict(most.most_common(EXAMPLES))))
+
+
+def _all_differ(path: Path, column: str) -> bool:
+    """Return whether hashes of parts of the texts, which take little time, prove that none repeats."""
+    parts = [np.zeros(0, np.uint64)]
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=[column]):
+            texts = batch.column(0).drop_null().cast(pa.string())
+            _, offsets, characters = texts.buffers()
+            bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+            data = padded_bytes(characters or b"", int(bounds[-1]) if len(texts) else 0)
+            parts.append(hashes_of_slices(data, bounds[:-1], np.diff(bounds)))
+    hashes = np.sort(np.concatenate(parts))
+    return not bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _texts_of(parts: Sequence[IdRange], column: str, counts: Mapping[int, int]) -> dict[str, int]:

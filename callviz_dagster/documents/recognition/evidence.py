@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callviz_dagster.documents import walker as el
-from callviz_dagster.documents.buffers import Ints, unaligned_view
+from callviz_dagster.documents.buffers import Ints, hashes_of_slices
 from callviz_dagster.documents.durations import read_duration_document
 from callviz_dagster.documents.recognition.names import Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
@@ -44,7 +44,6 @@ _CALENDAR = re.compile(
 """What times written as text have, whatever the field is called."""
 _LIKELY_EPOCHS = ((946_684_800, 2_208_988_800),)
 """Seconds in 2000 and 2039: a number under a name that says nothing may be a time between them."""
-_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 
 Value = Any
 """A value as JSON has it: text, number, true or false, or Extended JSON's form of a date or a decimal."""
@@ -177,27 +176,7 @@ def hashes(batch: Batch) -> NDArray[np.uint64]:
         if path == (b"_id",):
             starts[elements.rows] = elements.starts
             sizes[elements.rows] = _sizes(batch, kind, elements)
-    eight_bytes = unaligned_view(batch.data, "<u8")
-    # The first 8 bytes and the last 32 differ between identifiers of one collection.
-    longest = int(sizes.max(initial=0))
-    places = [
-        starts,
-        *(np.maximum(starts + sizes - 8 * count, starts) for count in range(1, min(longest - 1, 32) // 8 + 1)),
-    ]
-    keys = sizes.astype(np.uint64)
-    for place, multiplier in zip(places, _MULTIPLIERS, strict=False):
-        part = eight_bytes[place]
-        if longest < 8 or int(sizes.min()) < 8:
-            short = np.minimum(sizes, 8).astype(np.uint64)
-            part &= np.where(short >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (short * np.uint64(8))) - np.uint64(1))
-        keys = _mixed((keys ^ part) * np.uint64(multiplier))
-    return keys
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread the bits of each value over all of its 64."""
-    values = values ^ (values >> np.uint64(29))
-    return (values * np.uint64(0xBF58476D1CE4E5B9)) ^ (values >> np.uint64(32))
+    return hashes_of_slices(batch.data, starts, sizes)
 
 
 def _sizes(batch: Batch, kind: int, elements: Elements) -> Ints | int:
