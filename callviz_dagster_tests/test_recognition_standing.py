@@ -13,7 +13,7 @@ from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.recognition.choice import Wishes, choose
 from callviz_dagster.documents.recognition.decision import Choice, Standing
 from callviz_dagster.documents.recognition.evidence import Evidence
-from callviz_dagster.documents.recognition.report import role_changes
+from callviz_dagster.documents.recognition.report import role_changes, role_rows
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.table.normalize import normalize
 from callviz_dagster.table.options import TableOptions
@@ -84,6 +84,9 @@ def test_without_a_sample_the_decision_of_before_stands_with_its_unit() -> None:
     later = plan_of(records(3, startedAt=lambda start, _: start), None, standing(whole.recognized.choice))
     assert first(later) == first(whole)
     assert later.duration_unit((b"length",)) == "ms"
+    rows = {row.role: row for row in role_rows(later.recognized.choice, later.recognized.fields)}
+    assert (rows["start_time"].field, rows["start_time"].known_by) == ("begin", "as in the last refresh")
+    assert rows["duration"].unit == "ms (by earlier refresh)"
     by_name_alone = plan_of(records(3, startedAt=lambda start, _: start), None, Standing())
     assert first(by_name_alone)["start_time"] == "startedAt"
 

@@ -99,6 +99,7 @@ def choose(fields: Fields, wishes: Wishes | None = None) -> Choice:
         candidates | labels.candidates,
         frozenset(wishes.fixed),
         ambiguous | labels.ambiguous,
+        bool(stands),
     )
 
 

@@ -70,6 +70,8 @@ class Choice:
     """Roles whose field, or that there is none, was set by hand."""
     ambiguous: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
     """Roles for which several fields could be meant."""
+    stands: bool = False
+    """Whether it is that of the refresh before, because there is no sample of the documents."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what the next refresh starts from as plain JSON data."""

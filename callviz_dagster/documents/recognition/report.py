@@ -108,6 +108,8 @@ def _share(sources: Sequence[Source], fields: Fields) -> float:
 def _known_by(choice: Choice, role: str, fields: Fields) -> str:
     if role in choice.by_setting:
         return "by setting"
+    if choice.stands:
+        return "as in the last refresh"
     source = choice.roles[role][0]
     candidate = next((one for one in choice.candidates.get(role, ()) if one.source == source), None)
     if candidate is None:
