@@ -31,7 +31,7 @@ from callviz_dagster.assets.checks.tableau_server import published_matches, work
 from callviz_dagster.assets.published_datasource import published_datasource
 from callviz_dagster.assets.published_workbook import published_workbook
 from callviz_dagster.assets.tableau import node_keys
-from callviz_dagster.assets.tableau_server import POOL, datasource_spec, tableau_session
+from callviz_dagster.assets.tableau_server import POOL, datasource_spec, tableau_session, taking_turns
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.tableau.extract import installed
@@ -310,7 +310,8 @@ def test_two_refreshes_with_one_token_take_turns(server: TableauServer, settings
     inside = threading.Semaphore(1)
 
     def work() -> None:
-        with tableau_session(settings, logging.getLogger("test")) as session:
+        log = logging.getLogger("test")
+        with taking_turns(settings, log), tableau_session(settings, log) as session:
             assert inside.acquire(blocking=False), "two sessions at once"
             assert len(session.server.projects.get()[0]) == 4
             inside.release()

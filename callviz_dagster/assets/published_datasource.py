@@ -21,6 +21,7 @@ from callviz_dagster.assets.tableau_server import (
     published_file,
     server_metadata,
     tableau_session,
+    taking_turns,
 )
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
@@ -48,9 +49,12 @@ def published_datasource(
     """
     name = datasource_name(settings)
     path = settings.publish_dir / HYPER_NAME
-    with published_file(
-        settings, HYPER_NAME, "calls_hyper", context.log, lambda _file, record: rows_digest(path, record)
-    ) as opened:
+    with (
+        taking_turns(settings, context.log),
+        published_file(
+            settings, HYPER_NAME, "calls_hyper", context.log, lambda _file, record: rows_digest(path, record)
+        ) as opened,
+    ):
         publication = Publication("datasource", name, opened.file, opened.bytes, opened.digest)
         with tableau_session(settings, context.log) as session:
             published = publish(session, publication)

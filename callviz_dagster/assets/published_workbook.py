@@ -24,6 +24,7 @@ from callviz_dagster.assets.tableau_server import (
     published_file,
     server_metadata,
     tableau_session,
+    taking_turns,
 )
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
@@ -51,7 +52,10 @@ def published_workbook(
     Made the first time, overwritten later, and left as it is while rows, columns and workbook are the same. A workbook
     that callviz did not make is never overwritten, unless `CALLVIZ_TABLEAU_ADOPT` names it. Read back afterwards.
     """
-    with published_file(settings, TWBX_NAME, "callviz_workbook", context.log, content_digest) as opened:
+    with (
+        taking_turns(settings, context.log),
+        published_file(settings, TWBX_NAME, "callviz_workbook", context.log, content_digest) as opened,
+    ):
         workbook_xml = packed_workbook(opened.file)
         workbook = read(workbook_xml)
         publication = Publication("workbook", settings.tableau_name, opened.file, opened.bytes, opened.digest)

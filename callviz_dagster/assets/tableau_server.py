@@ -39,26 +39,36 @@ INSTALL = (
 
 
 @contextlib.contextmanager
+def taking_turns(settings: Settings, log: logging.Logger) -> Iterator[None]:
+    """Hold the lock of the token while a file is opened and published, so that the latest one comes last.
+
+    Raises:
+        dg.Failure: the extra is not installed, or another process holds the lock for too long.
+    """
+    if not installed():
+        raise dg.Failure(description=INSTALL)
+    with (
+        user_errors_as_failures(),
+        one_at_a_time(
+            settings.data_dir,
+            log,
+            wait_seconds=10.0 * settings.tableau_timeout_seconds,
+            file=LOCK,
+            work="publishing to the Tableau server",
+        ),
+    ):
+        yield
+
+
+@contextlib.contextmanager
 def tableau_session(settings: Settings, log: logging.Logger) -> Iterator[TableauSession]:
-    """Give a session on the server, one at a time in this deployment; errors become failures of one sentence.
+    """Give a session on the server; errors become failures of one sentence.
 
     Raises:
         dg.Failure: nothing could be published; says why and what to do.
     """
-    if not installed():
-        raise dg.Failure(description=INSTALL)
     try:
-        with (
-            user_errors_as_failures(),
-            one_at_a_time(
-                settings.data_dir,
-                log,
-                wait_seconds=10.0 * settings.tableau_timeout_seconds,
-                file=LOCK,
-                work="publishing to the Tableau server",
-            ),
-            signed_in(settings, log) as session,
-        ):
+        with user_errors_as_failures(), signed_in(settings, log) as session:
             yield session
     except TableauServerError as error:
         raise dg.Failure(description=str(error)) from None
@@ -84,7 +94,7 @@ def published_file(
         settings: name the folder.
         name: the file's name.
         asset: the asset that makes it.
-        log: is told of waiting for a refresh.
+        log: where waiting for a refresh is logged.
         digest: returns the digest of what the file shows; called while no refresh replaces anything.
 
     Raises:

@@ -55,12 +55,12 @@ def check(settings: Settings, project: str) -> None:
     ):
         _preflight(session)
         _validation(session, file)
-        size, sha256 = stat_and_hash(path).bytes, stat_and_hash(path).sha256
-        # A digest of its own each time: it is to publish also what it published before.
-        published = publish(session, Publication("workbook", NAME, file, size, digest=""))
+        package = stat_and_hash(path)
+        # Without a digest, it also publishes what it published before.
+        published = publish(session, Publication("workbook", NAME, file, package.bytes, digest=""))
         remember(session, published, "")
         _published(session, published, file)
-        _downloaded(session, published, sha256)
+        _downloaded(session, published, package.sha256)
     _say(f"Look at it in the browser, and delete it when you have: {published.item.url or published.item.luid}")
 
 

@@ -1,7 +1,8 @@
 """Publishing a workbook or a data source: refused before anything is sent, left out where nothing changed, read back.
 
-What is on the server is always read from there. An item is overwritten only if callviz made it, or was told to adopt
-it. What belongs elsewhere: requests (`content.py`, `upload.py`), the record (`record.py`).
+What is on the server is always read from there. An item is overwritten only if callviz made it, or if
+`CALLVIZ_TABLEAU_ADOPT` names it. What belongs elsewhere: requests (`content.py`, `upload.py`), and the record of what
+was published (`record.py`).
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def remember(session: TableauSession, published: PublishedItem, digest: str) -> 
 
 
 def _may_overwrite(session: TableauSession, item: Item, record: ServerRecord, place: Place) -> bool:
-    """Return whether callviz made an item, was told to adopt it, or made it in a refresh that was interrupted."""
+    """Return whether callviz made an item, may adopt it, or made it in a refresh that was interrupted."""
     interrupted = place in record.creating and item.owner_luid == session.user_id
     return record.knows(item.luid) or item.luid in session.settings.tableau_adopt or interrupted
 

@@ -57,8 +57,10 @@ class TableauSession:
     def __init__(self, settings: Settings, log: logging.Logger, pause: Pause = time.sleep) -> None:
         import tableauserverclient as TSC
 
-        # Without a handler of its own, what the library logs would go to the standard error stream.
-        logging.getLogger("TSC").addHandler(logging.NullHandler())
+        library_log = logging.getLogger("TSC")
+        if not library_log.handlers:
+            # Without a handler, what the library logs would go to the standard error stream.
+            library_log.addHandler(logging.NullHandler())
         self.settings = settings
         self.log = log
         self.pause = pause
