@@ -2,7 +2,7 @@
 
 Pure. Nothing ambiguous is guessed: `05:12` is read only where something says that it is not five hours. What belongs
 elsewhere: which field holds a duration and in which unit (`documents/recognition/`), and what becomes of a value that
-is no duration (`table/`).
+is not a duration (`table/`).
 """
 
 from __future__ import annotations

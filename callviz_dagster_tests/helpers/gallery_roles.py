@@ -41,14 +41,14 @@ DURATIONS_AND_LABELS: dict[str, list[Case]] = {
             '"about 2 minutes"',
             text("about 2 minutes"),
             120.0,
-            'duration_sec: "about 2 minutes" is no duration, left out',
+            'duration_sec: "about 2 minutes" is not a duration, left out',
         ),
         duration_case(
             "dur_endless_exponent",
             '"1e9999999999999999999"',
             text("1e9999999999999999999"),
             120.0,
-            'duration_sec: "1e9999999999999999999" is no duration, left out',
+            'duration_sec: "1e9999999999999999999" is not a duration, left out',
         ),
         duration_case("dur_negative", "-1", value(-1), 120.0, "duration_sec: -1 is negative, left out"),
         duration_case(
@@ -58,27 +58,31 @@ DURATIONS_AND_LABELS: dict[str, list[Case]] = {
             120.0,
             "duration_sec: 9007199254740993 is too large, left out",
         ),
-        duration_case("dur_nan", "NaN", value(float("nan")), 120.0, "duration_sec: NaN is no duration, left out"),
+        duration_case("dur_nan", "NaN", value(float("nan")), 120.0, "duration_sec: NaN is not a duration, left out"),
         duration_case(
-            "dur_infinity", "Infinity", value(float("inf")), 120.0, "duration_sec: Infinity is no duration, left out"
+            "dur_infinity", "Infinity", value(float("inf")), 120.0, "duration_sec: Infinity is not a duration, left out"
         ),
         duration_case(
             "dur_decimal_nan",
             "Decimal128 sNaN",
             value(Decimal128("sNaN")),
             120.0,
-            "duration_sec: NaN is no duration, left out",
+            "duration_sec: NaN is not a duration, left out",
         ),
-        duration_case("dur_bool", "true", value(True), 120.0, "duration_sec: true is no duration, left out"),
+        duration_case("dur_bool", "true", value(True), 120.0, "duration_sec: true is not a duration, left out"),
         duration_case(
-            "dur_date", "a date", value(START), 120.0, "duration_sec: 2024-03-01 10:00:00.000 is no duration, left out"
+            "dur_date",
+            "a date",
+            value(START),
+            120.0,
+            "duration_sec: 2024-03-01 10:00:00.000 is not a duration, left out",
         ),
-        duration_case("dur_array", "[5]", array([value(5)]), 120.0, "duration_sec: [5] is no duration, left out"),
+        duration_case("dur_array", "[5]", array([value(5)]), 120.0, "duration_sec: [5] is not a duration, left out"),
         Case(
             "dur_object",
             "duration_sec: {s: 5}",
             call(duration_sec=nested([("s", value(5))])),
-            {"duration_sec_s": 5, "repairs": 'duration_sec: {"s": 5} is no duration, left out'},
+            {"duration_sec_s": 5, "repairs": 'duration_sec: {"s": 5} is not a duration, left out'},
         ),
         Case(
             "dur_milliseconds",

@@ -305,7 +305,7 @@ TIMES: dict[str, list[Case]] = {
             '"still talking"',
             text("still talking"),
             None,
-            'end_time: "still talking" is no time, left empty',
+            'end_time: "still talking" is not a time, left empty',
         ),
         end_case(
             "end_ambiguous",
@@ -322,8 +322,8 @@ TIMES: dict[str, list[Case]] = {
             None,
             "end_time: 9999-12-31 23:59:59.999 lies outside 1678–2261, left empty",
         ),
-        end_case("end_bool", "false", value(False), None, "end_time: false is no time, left empty"),
-        end_case("end_object", "{}", nested([]), None, "end_time: {} is no time, left empty"),
+        end_case("end_bool", "false", value(False), None, "end_time: false is not a time, left empty"),
+        end_case("end_object", "{}", nested([]), None, "end_time: {} is not a time, left empty"),
         Case(
             "call_still_running",
             "no end_time, no duration_sec",

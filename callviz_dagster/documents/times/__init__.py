@@ -2,7 +2,7 @@
 
 Pure. All instants are microseconds since 1970-01-01T00:00:00Z. Nothing ambiguous is guessed: it is refused, or settled
 by other times of the same document. What belongs elsewhere: which field holds a time (`documents/recognition/`) and
-what becomes of a value that is no time (`table/`).
+what becomes of a value that is not a time (`table/`).
 """
 
 from callviz_dagster.documents.times.joined import join_date_and_clock

@@ -49,7 +49,7 @@ _EXACT = Context(prec=200)
 def read_number(number: int | float | Decimal, *, zone: str = "UTC", near: Collection[int] = ()) -> Reading:
     """Read a number as a time.
 
-    Below 100,000,000 (1973 in seconds) it is no time at all. 14, 17 or 20 digits can be a calendar time.
+    Below 100,000,000 (1973 in seconds) it is not a time. 14, 17 or 20 digits can be a calendar time.
 
     Args:
         number: of any numeric type.

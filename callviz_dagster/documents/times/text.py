@@ -1,7 +1,7 @@
 """Text → instants, one text or many at once.
 
 Pure. Nothing ambiguous is guessed. What belongs elsewhere: the forms of text (`documents/times/forms.py`), which field
-holds a time (`documents/recognition/`) and what becomes of a text that is no time (`table/`).
+holds a time (`documents/recognition/`) and what becomes of a text that is not a time (`table/`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LONGEST = 100
-"""Longer text is no time; what is matched against it could otherwise take for ever."""
+"""Longer text is not a time: matching it could take very long."""
 
 _ISO = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
 _ISO_LOCAL, _ISO_OFFSET = _ISO + "$", _ISO + r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
@@ -98,7 +98,7 @@ def read_texts(texts: pa.StringArray, *, zone: str) -> Iterator[tuple[str, Ints,
             continue
         try:
             instants = texts.take(pa.array(places)).cast(kind).cast(pa.int64()).to_numpy()
-        except pa.ArrowInvalid:  # one of them is no time, as the 30th of February
+        except pa.ArrowInvalid:  # one of them is not a time, such as 30 February
             continue
         sure = (instants >= EARLIEST + DAY) & (instants < LATEST - DAY)
         places, instants = places[sure], instants[sure]

@@ -31,7 +31,7 @@ from callviz_dagster.table.columns.times import Instants
 Doubles = NDArray[np.float64]
 
 _LEFT_OUT = {
-    "unreadable": "is no duration",
+    "unreadable": "is not a duration",
     "ambiguous": "could be minutes and seconds, or hours and minutes",
     "negative": "is negative",
     "too_large": "is too large",

@@ -29,7 +29,7 @@ _DAY = 24 * _HOUR
 _DAY_MILLISECONDS = 86_400_000
 _MAX_EXACT_DOUBLE = 2**53
 _LEFT_EMPTY = {
-    "unreadable": "is no time",
+    "unreadable": "is not a time",
     "ambiguous": "is ambiguous (CALLVIZ_DATE_ORDER sets the order of day and month)",
     "out_of_range": "lies outside 1678–2261",
 }
