@@ -19,6 +19,7 @@ from callviz_dagster.documents.walker import Walker
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.sample import read_sample
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.refresh import refresh
 
 Document = dict[str, Any]
 Command = Callable[..., tuple[int, str, str]]
@@ -82,6 +83,20 @@ def test_it_shows_each_role_and_the_settings_to_paste(fields: Command, collectio
     ]
     again = fields(**{line.split("=")[0].removeprefix("CALLVIZ_"): line.split("=")[1] for line in pasted})
     assert again[1].split("Settings that keep this choice:\n")[1].splitlines() == pasted
+
+
+def test_what_was_published_stands_as_in_the_next_refresh(
+    fields: Command, settings: Settings, collection: Collection[Document], tmp_path: Path
+) -> None:
+    def stored(number: int) -> Document:
+        document = call(number)
+        return document | {"begin": document.pop("startedAt")}
+
+    collection.insert_many(stored(number) for number in range(20))
+    assert refresh(settings, "raw_calls", "calls", "rejected_calls").success
+    collection.update_many({}, [{"$set": {"startedAt": "$begin"}}])
+    assert "start time: startedAt" in fields(DATA_DIR=str(tmp_path / "nothing"))[1]
+    assert "start time: begin" in fields(DATA_DIR=str(settings.data_dir))[1]
 
 
 def test_a_choice_that_the_data_contradict_is_refused(fields: Command, collection: Collection[Document]) -> None:

@@ -1,11 +1,12 @@
-"""`fields`: which field of the collection plays which role, from a sample, before anything is published.
+"""`fields`: which field of the collection plays which role, from a sample; nothing is written.
 
-The choice is made from the same documents as in a refresh. What belongs elsewhere: reading the sample
-(`mongodb/sample.py`), choosing and its words (`documents/recognition/`).
+The choice is made from the same documents as in a refresh, and what was published before stands in both. What belongs
+elsewhere: reading the sample (`mongodb/sample.py`), choosing and its words (`documents/recognition/`).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,16 @@ from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.assets.common import table_options
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.recognition.decision import Standing
 from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, doubts
 from callviz_dagster.documents.recognition.evidence import Gatherer
 from callviz_dagster.documents.recognition.report import ROLE_NAMES, RoleRow, role_rows, sentence
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.sample import CollectionSample, read_sample
+from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.table.manifest import TableFooter, existing_partitions, merged
 from callviz_dagster.table.normalize import Normalized, normalize
 from callviz_dagster.table.plan import Plan, make_plan
 from callviz_dagster.table.tally import PROBLEMS, Tally
@@ -71,11 +75,13 @@ def look(settings: Settings) -> Look:
         PlanError: no field is recognized as the start time, several could be meant, or a setting names a field that
             no document has.
     """
-    return examine(read_sample(MongoDB(settings)), settings)
+    sample = read_sample(MongoDB(settings))
+    partitions = Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC))
+    return examine(sample, settings, merged(existing_partitions(partitions, settings.data_dir).values()))
 
 
-def examine(sample: CollectionSample, settings: Settings) -> Look:
-    """Choose the fields of all roles from a sample.
+def examine(sample: CollectionSample, settings: Settings, before: TableFooter | None = None) -> Look:
+    """Choose the fields of all roles from a sample, and from what was published before, as the next refresh does.
 
     Raises:
         PlanError: see `look`.
@@ -85,7 +91,13 @@ def examine(sample: CollectionSample, settings: Settings) -> Look:
     batch = Walker().walk(sample.documents)
     profile.add(batch)
     gatherer.add(batch)
-    plan = make_plan(profile, options, evidence=gatherer.evidence())
+    plan = make_plan(
+        profile,
+        options,
+        before.fields if before else (),
+        evidence=gatherer.evidence(),
+        standing=Standing.from_json(before.choice if before else None),
+    )
     normalized = normalize(batch, plan, now=time.time_ns() // 1000)
     recognized = plan.recognized
     return Look(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
