@@ -53,6 +53,7 @@ from callviz_dagster_tests.helpers.tableau_server import (
     tableau_server,
 )
 
+pytestmark = pytest.mark.slow
 needs_hyper = pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")
 VIEWS = [*SHEETS, DASHBOARD]
 

@@ -257,6 +257,7 @@ PASSING: dict[str, Answer | str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("place", [PART, COMMIT], ids=["part", "commit"])
 def test_a_fault_that_stays_leaves_what_was_published(
@@ -272,6 +273,7 @@ def test_a_fault_that_stays_leaves_what_was_published(
     assert only(server).content == FIRST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "name"),
     [
@@ -367,6 +369,7 @@ def test_a_first_publish_whose_job_ends_too_late_is_taken_up_again(
     assert (only(server).content, only(server).revision) == (SECOND, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 403, 404, 409])
 @pytest.mark.parametrize("place", ["GET .*/projects", PART, COMMIT], ids=["projects", "part", "commit"])
 def test_what_is_refused_is_not_tried_again(
@@ -623,6 +626,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path, publisher: Publishe
 # Secrets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
 def test_a_secret_that_the_server_repeats_is_shown_nowhere(
     server: TableauServer, settings: Settings, publisher: Publisher, caplog: pytest.LogCaptureFixture, status: int
