@@ -145,3 +145,11 @@ def test_minutes_beyond_59_settle_it_too_and_it_stands_for_later_refreshes() -> 
     short = [document for document in documents if document["duration"] < "59"]
     assert durations_of(short, standing(plan.recognized.choice))[:3] == [312.0, 95.0, 41.0]
     assert durations_of(short) == [None] * len(short)
+
+
+def test_odd_values_in_a_field_of_another_form_settle_nothing() -> None:
+    documents = records(duration=lambda start, end: (end - start).total_seconds())
+    for document, text in zip(documents, ("75:00", "05:12"), strict=False):
+        document["duration"] = text
+        del document["closed"]
+    assert durations_of(documents)[:2] == [4_500.0, None]

@@ -191,10 +191,12 @@ class Facts:
         )
 
     def settle_two_parts(self, path: Path, start: Source | None, end: Source | None) -> None:
-        """Find out what `05:12` is in a field: minutes over 59 settle it, or end − start does."""
+        """Find out what `05:12` is in a field of such values: minutes over 59 settle it, or end − start does."""
         parts = [_two_parts(value) for value in self.values(path)]
         stored = np.array([one[0] * 60 + one[1] if one else 0 for one in parts], np.float64)
         there = np.array([one is not None for one in parts], np.bool_)
+        if share(there, self.numbers(path).filled) < 0.5:
+            return  # odd values in a field of another form
         if any(one and one[0] > 59 for one in parts):
             form: TwoPartClock | None = "mm:ss"
         else:
