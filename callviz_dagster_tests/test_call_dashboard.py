@@ -178,8 +178,8 @@ def test_the_fields_used_are_those_of_the_last_refresh() -> None:
     used = {"start_time": "startedAt", "duration": "length, ms (by data)", "status": ""}
     late = dataclasses.replace(FOOTER, fields_used=used)
     early = dataclasses.replace(FOOTER, snapshot_time="2026-03-01T00:00:00+00:00", fields_used={"start_time": "at"})
-    words = "start time: startedAt; duration: length, ms (by data); status: no field"
-    assert pages.provenance([late, early], 0)["fields"] == words
+    roles_text = "start time: startedAt; duration: length, ms (by data); status: no field"
+    assert pages.provenance([late, early], 0)["fields"] == roles_text
 
 
 def test_json_can_not_leave_its_element() -> None:

@@ -35,12 +35,12 @@ def starts(sample: Evidence) -> list[Any]:
 @examples(20)
 @given(st.lists(st.integers(1, 999), max_size=4), st.randoms())
 def test_the_sample_is_the_same_whatever_the_batches_partitions_and_order(cuts: list[int], chance: Any) -> None:
-    every = documents(1_000)
-    whole = gathered(every)
+    all_documents = documents(1_000)
+    whole = gathered(all_documents)
     assert len(whole.documents) == SAMPLE
-    chance.shuffle(every)
-    bounds = [0, *sorted(set(cuts)), len(every)]
-    parts = [every[first:last] for first, last in itertools.pairwise(bounds)]
+    chance.shuffle(all_documents)
+    bounds = [0, *sorted(set(cuts)), len(all_documents)]
+    parts = [all_documents[first:last] for first, last in itertools.pairwise(bounds)]
     assert gathered(*parts) == whole
     merged = Evidence()
     for part in parts:
@@ -135,7 +135,7 @@ def test_a_sample_of_another_version_is_not_used(data: Any) -> None:
 
 
 def test_large_documents_are_not_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    every = documents(600)
-    expected = gathered(every)
+    all_documents = documents(600)
+    expected = gathered(all_documents)
     monkeypatch.setattr(sampling, "_MOST_BYTES", 4_000)
-    assert gathered(every[:100], every[100:350], every[350:]) == expected
+    assert gathered(all_documents[:100], all_documents[100:350], all_documents[350:]) == expected

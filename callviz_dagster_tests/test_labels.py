@@ -85,7 +85,7 @@ def test_invisible_characters_are_quoted_so_that_they_can_be_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "found"),
+    ("document", "field_and_text"),
     [
         ({"id": 3, "name": "busy"}, ("name", "busy")),
         (
@@ -102,8 +102,8 @@ def test_invisible_characters_are_quoted_so_that_they_can_be_seen() -> None:
         ({}, None),
     ],
 )
-def test_what_a_document_is_called(document: dict[str, Any], found: tuple[str, str] | None) -> None:
-    assert label_in_document(document) == found
+def test_what_a_document_is_called(document: dict[str, Any], field_and_text: tuple[str, str] | None) -> None:
+    assert label_in_document(document) == field_and_text
 
 
 @pytest.mark.parametrize(

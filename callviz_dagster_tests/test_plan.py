@@ -27,10 +27,10 @@ SETTINGS = Settings()
 
 
 def profile_of(*batches: Sequence[Any]) -> Profile:
-    found, walker = Profile(), Walker()
+    profile, walker = Profile(), Walker()
     for batch in batches:
-        found.add(walker.walk(b"".join(d if isinstance(d, bytes) else bson.encode(d) for d in batch)))
-    return found
+        profile.add(walker.walk(b"".join(d if isinstance(d, bytes) else bson.encode(d) for d in batch)))
+    return profile
 
 
 def plan_of(documents: Sequence[Any], settings: Settings = SETTINGS, **options: Any) -> Plan:
@@ -240,7 +240,7 @@ def test_the_unit_of_durations_is_told_by_the_name_unless_a_setting_tells_it(nam
     ],
 )
 def test_a_column_has_the_narrowest_kind_that_holds_every_value_exactly(values: list[Any], kind: Kind | None) -> None:
-    plan = plan_of([{"start_time": NOW, "x": found} for found in values])
+    plan = plan_of([{"start_time": NOW, "x": observed} for observed in values])
     assert columns(plan)["x"] == kind
 
 
@@ -265,7 +265,7 @@ def test_a_column_has_the_narrowest_kind_that_holds_every_value_exactly(values: 
     ],
 )
 def test_a_published_kind_widens_and_never_narrows(before: Kind | None, values: list[Any], after: Kind | None) -> None:
-    documents = [{"start_time": NOW}, *({"start_time": NOW, "x": found} for found in values)]
+    documents = [{"start_time": NOW}, *({"start_time": NOW, "x": observed} for observed in values)]
     plan = plan_of(documents, published=[FieldColumn("x", (b"x",), before)])
     assert columns(plan) == {"x": after}
 
@@ -410,8 +410,8 @@ def test_a_profile_is_the_same_whatever_the_batches_and_through_json() -> None:
     assert merged == whole
 
 
-def _map(keys: Iterable[int], found: Any = 1) -> dict[str, Any]:
-    return {"start_time": NOW, "seen": {f"user{key}": found for key in keys}, "note": "n"}
+def _map(keys: Iterable[int], value_of_each: Any = 1) -> dict[str, Any]:
+    return {"start_time": NOW, "seen": {f"user{key}": value_of_each for key in keys}, "note": "n"}
 
 
 @pytest.fixture
@@ -422,32 +422,32 @@ def few_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_fields")
 def test_fields_of_a_map_are_forgotten_before_any_other() -> None:
     rare = {"start_time": NOW, "rare": 1, "inner": {"rare": 1}}
-    found = profile_of([rare], *([_map(range(n * 20, n * 20 + 30))] for n in range(20)))
-    assert len(found.fields) <= 50
-    assert {(b"rare",), (b"inner", b"rare"), (b"start_time",), (b"note",)} <= set(found.fields)
-    assert list(found.forgotten) == [(b"seen",)]
-    plan = make_plan(found, table_options(Settings(max_columns=5)))
+    observed = profile_of([rare], *([_map(range(n * 20, n * 20 + 30))] for n in range(20)))
+    assert len(observed.fields) <= 50
+    assert {(b"rare",), (b"inner", b"rare"), (b"start_time",), (b"note",)} <= set(observed.fields)
+    assert list(observed.forgotten) == [(b"seen",)]
+    plan = make_plan(observed, table_options(Settings(max_columns=5)))
     assert (plan.other_fields, plan.grouped[0]) == (True, "seen.*")
-    assert Profile.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert Profile.from_json(json.loads(json.dumps(observed.to_json()))) == observed
 
 
 @pytest.mark.usefixtures("few_fields")
 def test_what_is_below_a_forgotten_field_is_forgotten_with_it() -> None:
-    found = profile_of(*([_map(range(n * 20, n * 20 + 20), {"calls": 1, "name": "x"})] for n in range(5)))
-    flattened = {path[1] for path in found.fields if len(path) == 2}
-    assert {path[1] for path in found.fields if len(path) == 3} == flattened
+    observed = profile_of(*([_map(range(n * 20, n * 20 + 20), {"calls": 1, "name": "x"})] for n in range(5)))
+    flattened = {path[1] for path in observed.fields if len(path) == 2}
+    assert {path[1] for path in observed.fields if len(path) == 3} == flattened
 
 
 @pytest.mark.usefixtures("few_fields")
 def test_a_field_that_may_have_been_forgotten_is_text_for_it_may_have_had_other_types() -> None:
-    found = profile_of([*2 * [_map(range(2, 90))], _map([1], "text")], *3 * [[_map([1])]])
-    assert found.fields[b"seen", b"user1"].partial
-    assert columns(make_plan(found, table_options(Settings(max_columns=10))))["seen_user1"] is Kind.TEXT
+    observed = profile_of([*2 * [_map(range(2, 90))], _map([1], "text")], *3 * [[_map([1])]])
+    assert observed.fields[b"seen", b"user1"].partial
+    assert columns(make_plan(observed, table_options(Settings(max_columns=10))))["seen_user1"] is Kind.TEXT
     later = profile_of([_map([500])])
     assert not later.fields[b"seen", b"user500"].partial
-    found.merge(later)
-    assert found.fields[b"seen", b"user500"].partial
+    observed.merge(later)
+    assert observed.fields[b"seen", b"user500"].partial
     first = profile_of(5 * [{**_map([700]), "other": 1}])
-    first.merge(found)
+    first.merge(observed)
     assert first.fields[b"seen", b"user700"].partial
     assert not first.fields[(b"other",)].partial

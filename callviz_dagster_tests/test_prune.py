@@ -96,10 +96,14 @@ def test_younger_runs_and_those_that_have_not_ended_stay(instance: dg.DagsterIns
 
 def test_runs_of_others_stay(instance: dg.DagsterInstance, deployment: Settings, tmp_path: Path) -> None:
     another = dataclasses.replace(deployment, data_dir=tmp_path / "another")
-    kept = {run(instance, another, "2024-03-01"), run(instance, another, "2024-03-01"), by_hand(instance, "elsewhere")}
+    runs_kept = {
+        run(instance, another, "2024-03-01"),
+        run(instance, another, "2024-03-01"),
+        by_hand(instance, "elsewhere"),
+    }
     own = by_hand(instance, LOCATION)
     assert prune_runs(instance, deployment, LATER) == [own]
-    assert remaining(instance) == kept
+    assert remaining(instance) == runs_kept
 
 
 def test_the_command_prunes_the_instance_in_dagster_home(

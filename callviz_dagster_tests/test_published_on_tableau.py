@@ -107,15 +107,15 @@ def test_the_workbook_is_published_and_its_page_links_to_it(server: TableauServe
     assert shown["seconds"] > 0
 
     # The nodes of the graph, as dagster-tableau observes them.
-    seen = observations(result)
+    observed = observations(result)
     keys = {key.to_user_string() for (_, name), key in node_keys(read(workbook_xml())).items() if name != HEADLINE}
-    assert seen.keys() == keys
+    assert observed.keys() == keys
     import tableauserverclient as TSC
 
     answer: Any = server._views(content.luid).body
     view = TSC.ViewItem.from_response(answer, {"t": "http://tableau.com/api"}, content.luid)[0]
     (theirs,) = create_view_asset_observation(view, dg.AssetSpec("unused"))
-    ours = seen["callviz/sheet/calls_by_type"]
+    ours = observed["callviz/sheet/calls_by_type"]
     assert {name: value.value for name, value in theirs.metadata.items()}.items() <= ours.items()
     assert ours["dagster-tableau/workbook_id"] == content.luid
     assert ours["url"] == views["Calls by Type"]

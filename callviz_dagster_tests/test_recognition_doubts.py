@@ -141,8 +141,8 @@ def test_tidy_calls_raise_no_doubt() -> None:
 @pytest.mark.parametrize("kind", CASES)
 def test_a_doubt_names_the_field_a_value_and_the_lines_to_paste(kind: Kind) -> None:
     change, expected = CASES[kind]
-    words = found(plan_of(calls_with(change)))[kind]
-    assert re.sub(r"\(for example [^)]+\)", "(for example …)", words) == expected
+    message = found(plan_of(calls_with(change)))[kind]
+    assert re.sub(r"\(for example [^)]+\)", "(for example …)", message) == expected
 
 
 def test_calls_of_one_second_or_at_midnight_are_refused_only_where_another_field_differs() -> None:
@@ -150,8 +150,8 @@ def test_calls_of_one_second_or_at_midnight_are_refused_only_where_another_field
         (at_midnight, Kind.MIDNIGHT, "began_at"),
         (at_the_import, Kind.ONE_SECOND, "call_date"),
     ):
-        told = found(plan_of(calls_with(change), start_time="start_time"))
-        assert f"CALLVIZ_FIELD_START_TIME={other}" in told[kind]
+        messages = found(plan_of(calls_with(change), start_time="start_time"))
+        assert f"CALLVIZ_FIELD_START_TIME={other}" in messages[kind]
         alone = found(plan_of([without(document, other) for document in calls_with(change)], start_time="start_time"))
         assert kind not in alone
 
@@ -166,9 +166,9 @@ def test_a_role_set_by_hand_is_not_doubted_and_only_warned_of_where_it_contradic
         by_hand = {role: fields.get(role, "none") for role in ("start_time", "end_time", "duration", "status")}
         plan = plan_of(calls_with(change), None, **by_hand)
         assert set(found(plan)) <= REFUSED, kind
-        every = doubts(plan.recognized.choice, plan.recognized.fields)
-        assert checks.roles_recognized(plan.recognized, every).passed, kind
-        assert checks.roles_plausible(plan.recognized, every).severity.value == "WARN", kind
+        all_doubts = doubts(plan.recognized.choice, plan.recognized.fields)
+        assert checks.roles_recognized(plan.recognized, all_doubts).passed, kind
+        assert checks.roles_plausible(plan.recognized, all_doubts).severity.value == "WARN", kind
 
 
 def test_none_says_that_the_records_have_no_such_field() -> None:
@@ -193,10 +193,10 @@ def test_where_most_is_rejected_the_fields_with_times_are_named_and_no_higher_li
     documents = calls_with(lambda document: document | {"start_time": "soon", "seen_at": document["start_time"]})
     plan = plan_of(documents, start_time="start_time")
     for share in (1.0, 0.8):
-        words = rejected(plan, share)
-        assert "The start time is taken from start_time (for example soon)." in words
-        assert "CALLVIZ_FIELD_START_TIME=seen_at" in words
-        assert "CALLVIZ_MAX_REJECTED" not in words
+        message = rejected(plan, share)
+        assert "The start time is taken from start_time (for example soon)." in message
+        assert "CALLVIZ_FIELD_START_TIME=seen_at" in message
+        assert "CALLVIZ_MAX_REJECTED" not in message
     assert "raise CALLVIZ_MAX_REJECTED" in rejected(plan, 0.1)
 
 
@@ -204,9 +204,9 @@ def test_examples_are_never_of_hidden_fields_and_long_ones_are_cut() -> None:
     secrets = Secrets(("dropped_at",), ("hidden_at",), b"k" * 32)
     times = {"hidden_at": "2024-03-01 the secret", "dropped_at": "2024-03-01 the secret", "noted_at": "2024-03-01" * 9}
     documents = calls_with(lambda document: document | times | {"start_time": "soon"})
-    words = rejected(plan_of(documents, secrets, start_time="start_time"), 1.0)
-    assert "secret" not in words
-    assert "2024-03-01" * 5 not in words
+    message = rejected(plan_of(documents, secrets, start_time="start_time"), 1.0)
+    assert "secret" not in message
+    assert "2024-03-01" * 5 not in message
 
 
 # Codes that answer a question

@@ -50,21 +50,21 @@ def test_values_that_repeat_are_counted_however_few_fit_into_memory(
 ) -> None:
     pq.write_table(pa.table({"call_id": pa.array(values, pa.int64())}), file)
     counts = {str(value): n for value, n in Counter(v for v in values if v is not None).items() if n > 1}
-    found = repeated_values(file, "call_id", at_once)
-    assert (found.values, found.rows) == (len(counts), sum(counts.values()))
-    assert found.examples.items() <= counts.items()
-    assert sorted(found.examples.values()) == sorted(counts.values())[-5:]
+    repeated = repeated_values(file, "call_id", at_once)
+    assert (repeated.values, repeated.rows) == (len(counts), sum(counts.values()))
+    assert repeated.examples.items() <= counts.items()
+    assert sorted(repeated.examples.values()) == sorted(counts.values())[-5:]
 
 
 def test_the_warning_has_the_numbers_and_no_value_of_a_hidden_field() -> None:
-    found = {"call_id": Repetitions(2, 5, {"CA1": 3, "CA2": 2}), "uuid": Repetitions(0, 0, {})}
-    result = checks.call_identifiers_unique(found)
+    repeated = {"call_id": Repetitions(2, 5, {"CA1": 3, "CA2": 2}), "uuid": Repetitions(0, 0, {})}
+    result = checks.call_identifiers_unique(repeated)
     assert not result.passed and result.severity.value == "WARN"
     assert (result.description or "").startswith(
         "call_id: 2 values stand in 5 rows, for example CA1 (3 times), CA2 (2 times). Where a call is stored"
     )
-    assert "CA1" not in (checks.call_identifiers_unique(found, ["call_id"]).description or "")
-    assert checks.call_identifiers_unique({"uuid": found["uuid"]}).description == "No value repeats in uuid."
+    assert "CA1" not in (checks.call_identifiers_unique(repeated, ["call_id"]).description or "")
+    assert checks.call_identifiers_unique({"uuid": repeated["uuid"]}).description == "No value repeats in uuid."
     assert checks.call_identifiers_unique({}).passed
 
 
@@ -75,7 +75,7 @@ def test_a_refresh_warns_of_a_call_in_two_documents(collection: Collection[Any],
     )
     secretive = dataclasses.replace(settings, pseudonymize=("uuid",), pseudonym_key="k" * 32)
     result = refresh(secretive, "raw_calls", "calls", "rejected_calls")
-    found = evaluations(result)["call_identifiers_unique"]
-    assert result.success and not found.passed
-    assert "data_id: 2 values stand in 4 rows, for example CA" in (found.description or "")
-    assert "uuid: 2 values stand in 4 rows. " in (found.description or "")
+    repeated = evaluations(result)["call_identifiers_unique"]
+    assert result.success and not repeated.passed
+    assert "data_id: 2 values stand in 4 rows, for example CA" in (repeated.description or "")
+    assert "uuid: 2 values stand in 4 rows. " in (repeated.description or "")

@@ -65,10 +65,10 @@ def test_each_row_has_its_own_other_times() -> None:
 
 def test_calendar_times_in_numbers_are_local_times_of_the_source() -> None:
     settings = Settings(timezone="UTC", source_timezone="Europe/Berlin")
-    for found in (value(bson.Int64(20_240_301_110_000)), value(20_240_301_110_000.0), text("20240301110000.0")):
-        assert row_of([("start_time", found)], settings)["start_time"] == START
-    for found in (text("202403011100"), nested([("$date", text("2024-03-01T11:00:00"))])):
-        assert row_of([("_id", value(OBJECT_ID)), ("start_time", found)], settings)["start_time"] == START
+    for raw_value in (value(bson.Int64(20_240_301_110_000)), value(20_240_301_110_000.0), text("20240301110000.0")):
+        assert row_of([("start_time", raw_value)], settings)["start_time"] == START
+    for raw_value in (text("202403011100"), nested([("$date", text("2024-03-01T11:00:00"))])):
+        assert row_of([("_id", value(OBJECT_ID)), ("start_time", raw_value)], settings)["start_time"] == START
 
 
 @pytest.mark.parametrize("seconds", [2**31 - 1, 2**31, 2**32 - 1])
@@ -78,7 +78,7 @@ def test_bson_timestamps_go_on_after_2038(seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "unit", "seconds"),
+    ("raw_value", "unit", "seconds"),
     [
         (text("00:02:05"), "ms", 125.0),
         (text("2m 5s"), "ms", 125.0),
@@ -90,10 +90,10 @@ def test_bson_timestamps_go_on_after_2038(seconds: int) -> None:
         (value(125.0), "s", 125.0),
     ],
 )
-def test_units_count_for_numbers_alone(found: Value, unit: str, seconds: float) -> None:
+def test_units_count_for_numbers_alone(raw_value: Value, unit: str, seconds: float) -> None:
     settings = Settings(timezone="UTC", field_duration_unit=unit)
     end = START + dt.timedelta(seconds=130)
-    row = row_of([("start_time", value(START)), ("end_time", value(end)), ("duration", found)], settings)
+    row = row_of([("start_time", value(START)), ("end_time", value(end)), ("duration", raw_value)], settings)
     assert row["duration_sec"] == seconds
 
 
@@ -116,8 +116,15 @@ def test_minutes_are_told_from_hours_by_the_length_of_the_same_call() -> None:
 
 def test_a_duration_that_is_left_out_gives_way_to_the_times() -> None:
     end = START + dt.timedelta(seconds=90)
-    for found in (value(1e300), value(float("nan")), value(-1), text("x"), value(2.0**53), nested([("x", value(1))])):
-        row = row_of([("start_time", value(START)), ("end_time", value(end)), ("duration", found)])
+    for raw_value in (
+        value(1e300),
+        value(float("nan")),
+        value(-1),
+        text("x"),
+        value(2.0**53),
+        nested([("x", value(1))]),
+    ):
+        row = row_of([("start_time", value(START)), ("end_time", value(end)), ("duration", raw_value)])
         assert row["duration_sec"] == 90.0
         assert "left out" in row["repairs"]
 
@@ -162,7 +169,7 @@ ZERO, LAST = date(-62_135_596_800_000), date(253_402_300_799_999)
 
 @pytest.mark.parametrize("odd", [ZERO, LAST, date(2**63 - 1), date(-(2**63)), date(253_402_128_000_000)])
 def test_a_date_that_no_reader_holds_leaves_its_cell_empty_and_its_column_a_datetime(odd: Value) -> None:
-    documents = [document(("called_back", found)) for found in (value(START), odd, value(None))]
+    documents = [document(("called_back", raw_value)) for raw_value in (value(START), odd, value(None))]
     plan, calls, _, tally = normalized(documents, UTC)
     assert plan.fields[0].kind is Kind.DATETIME
     assert calls.column("called_back").to_pylist() == [START, None, None]
@@ -175,13 +182,13 @@ def test_a_date_that_no_reader_holds_leaves_its_cell_empty_and_its_column_a_date
 
 def test_in_a_batch_without_other_values_it_is_empty_too() -> None:
     """Where all documents of a batch have a date, the column is read at once."""
-    documents = [document(("at", found)) for found in (value(START), ZERO, LAST)]
+    documents = [document(("at", raw_value)) for raw_value in (value(START), ZERO, LAST)]
     _, calls, _, _ = normalized(documents, UTC, sizes=[1, 1])
     assert calls.column("at").to_pylist() == [START, None, None]
 
 
 def test_a_column_of_nothing_but_such_dates_keeps_them_as_text() -> None:
-    documents = [document(("at", found)) for found in (ZERO, LAST)]
+    documents = [document(("at", raw_value)) for raw_value in (ZERO, LAST)]
     plan, calls, _, _ = normalized(documents, UTC)
     assert plan.fields[0].kind is Kind.TEXT
     assert calls.column("at").to_pylist() == ["0001-01-01 00:00:00.000", "9999-12-31 23:59:59.999"]

@@ -151,14 +151,14 @@ def test_in_another_order(seed: int, chance: random.Random) -> None:
 
 @examples(12)
 @given(SEEDS, st.sampled_from(["import", "hours later", "after the end"]), st.sampled_from(["createdAt", "created_at"]))
-def test_with_the_time_at_which_the_record_was_made(seed: int, made: str, name: str) -> None:
+def test_with_the_time_at_which_the_record_was_made(seed: int, created_field: str, name: str) -> None:
     chance, records = random.Random(seed), documents(seed)
     for number, document in enumerate(records):
         document[name] = {
             "import": dt.datetime(2025, 6, 1, 12) + dt.timedelta(milliseconds=3 * number),
             "hours later": document["startTime"] + dt.timedelta(seconds=chance.randrange(4_000, 90_000)),
             "after the end": document["endTime"] + dt.timedelta(seconds=chance.randrange(1, 5)),
-        }[made]
+        }[created_field]
     assert calls_of(records) == expected(seed)
 
 

@@ -388,10 +388,10 @@ def other_times(fields: Mapping[Path, raw.Value]) -> list[dt.datetime]:
 # Documents
 
 
-def order_of(role: str, seen: Mapping[Path, Counter[int]]) -> list[Path]:
+def order_of(role: str, types_by_path: Mapping[Path, Counter[int]]) -> list[Path]:
     """Return the fields that play a role, in the order in which they are tried."""
     ranked = []
-    for path, kinds in seen.items():
+    for path, kinds in types_by_path.items():
         there = sum(n for kind, n in kinds.items() if kind not in (raw.NULL, raw.UNDEFINED))
         contain = sum(kinds[kind] for kind in (FLAT, raw.DOCUMENT, raw.ARRAY))
         name = decoded(path[-1][0])
@@ -409,35 +409,35 @@ def empty(value: raw.Value) -> bool:
 
 def normalize_plainly(documents: Sequence[bytes], zone: str, source_zone: str) -> Table:
     """Return the table that a collection becomes."""
-    every = [fields_of(document) for document in documents]
-    seen: dict[Path, Counter[int]] = {}
-    for fields in every:
+    all_fields = [fields_of(document) for document in documents]
+    types_by_path: dict[Path, Counter[int]] = {}
+    for fields in all_fields:
         for path, (kind, _) in fields.items():
-            seen.setdefault(path, Counter())[kind] += 1
-    roles = {role: order_of(role, seen) for role in NAMES}
+            types_by_path.setdefault(path, Counter())[kind] += 1
+    roles = {role: order_of(role, types_by_path) for role in NAMES}
     filled = {
         path: sum(n for kind, n in kinds.items() if kind not in (raw.NULL, raw.UNDEFINED))
-        for path, kinds in seen.items()
+        for path, kinds in types_by_path.items()
     }
     usual = {
         role: next(path for path in paths if 2 * filled[path] >= max(filled[p] for p in paths))
         for role, paths in roles.items()
         if paths
     }
-    columns = _columns(every, seen, {paths[0] for paths in roles.values() if paths})
+    columns = _columns(all_fields, types_by_path, {paths[0] for paths in roles.values() if paths})
     table = Table({name: kind for name, _, kind in columns})
-    for document, fields in zip(documents, every, strict=True):
-        table.rows.append(_row(document, fields, roles, usual, columns, seen, zone, source_zone))
+    for document, fields in zip(documents, all_fields, strict=True):
+        table.rows.append(_row(document, fields, roles, usual, columns, types_by_path, zone, source_zone))
     return table
 
 
 def _columns(
-    every: Sequence[dict[Path, raw.Value]], seen: dict[Path, Counter[int]], hidden: set[Path]
+    all_fields: Sequence[dict[Path, raw.Value]], types_by_path: dict[Path, Counter[int]], hidden: set[Path]
 ) -> list[tuple[str, Path, str]]:
     columns: list[tuple[str, Path, str]] = []
     taken = {"_id", "call_type", "status", "start_time", "end_time", "duration_sec", "call_date", "call_weekday"}
     taken |= {"call_hour", "other_fields", "repairs"}
-    for path, kinds in seen.items():
+    for path, kinds in types_by_path.items():
         if path in hidden or path == ((b"_id", 1),) or set(kinds) <= {FLAT}:
             continue
         plain = "_".join(map(shown, path)) or "unnamed"
@@ -446,7 +446,7 @@ def _columns(
             number += 1
             name = f"{plain}_{number}"
         taken.add(_as_header(name))
-        values = [fields[path] for fields in every if path in fields]
+        values = [fields[path] for fields in all_fields if path in fields]
         columns.append((name, path, _kind({kind for kind in kinds if kind != FLAT}, values)))
     return columns
 
@@ -488,7 +488,7 @@ def _row(
     roles: dict[str, list[Path]],
     usual: dict[str, Path],
     columns: Sequence[tuple[str, Path, str]],
-    seen: dict[Path, Counter[int]],
+    types_by_path: dict[Path, Counter[int]],
     zone: str,
     source_zone: str,
 ) -> Row | Rejected:
@@ -518,7 +518,7 @@ def _row(
         row.cells[role] = _label(role, chosen.get(role), zone, row)
 
     for name, path, column in columns:
-        row.cells[name], repair = _cell(fields.get(path, (raw.NULL, b"")), column, seen[path], zone)
+        row.cells[name], repair = _cell(fields.get(path, (raw.NULL, b"")), column, types_by_path[path], zone)
         if repair:
             row.repaired.add(name)
     return row

@@ -59,17 +59,19 @@ def examples_table() -> str:
         ("refused", "the day in one field, the moment in another", _doubt(_at_midnight(), Kind.MIDNIGHT)),
     ]
     lines = ["| result | records | what the refresh says |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {result} | {records} | {words} |" for result, records, words in examples)])
+    return "\n".join(
+        [*lines, *(f"| {result} | {records} | {text_shown} |" for result, records, text_shown in examples)]
+    )
 
 
-def _row(found: Look, number: int) -> str:
-    recognized = found.plan.recognized
+def _row(findings: Look, number: int) -> str:
+    recognized = findings.plan.recognized
     return role_rows(recognized.choice, recognized.fields)[number].line
 
 
-def _doubt(found: Look, kind: Kind) -> str:
-    choice, facts = found.plan.recognized.choice, found.plan.recognized.fields.facts
-    return next(sentence(doubt, choice, facts) for doubt in found.doubts if doubt.kind is kind)
+def _doubt(findings: Look, kind: Kind) -> str:
+    choice, facts = findings.plan.recognized.choice, findings.plan.recognized.fields.facts
+    return next(sentence(doubt, choice, facts) for doubt in findings.doubts if doubt.kind is kind)
 
 
 def _swapped() -> Look:

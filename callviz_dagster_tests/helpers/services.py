@@ -78,31 +78,31 @@ class Service:
 
 
 def _services(folder: Path) -> dict[str, Service]:
-    every = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
-    return {name: Service(name, folder, expected) for name, expected in every.items()}
+    all_expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    return {name: Service(name, folder, expected) for name, expected in all_expected.items()}
 
 
 KNOWN = _services(_DATA / "service_records")
 OTHER = _services(_DATA / "other_service_records")
 
 
-def is_right(column: str, found: Any, expected: Any) -> bool:
+def is_right(column: str, actual: Any, expected: Any) -> bool:
     """Return whether a cell is one of those expected; null where a label is unknown."""
-    every = expected if isinstance(expected, list) else [expected]
-    return any(_same(column, found, one) for one in every)
+    all_expected = expected if isinstance(expected, list) else [expected]
+    return any(_same(column, actual, one) for one in all_expected)
 
 
-def _same(column: str, found: Any, expected: Any) -> bool:
+def _same(column: str, actual: Any, expected: Any) -> bool:
     if column in ("type", "status"):
         label = label_of_text(COLUMNS[column], str(expected)).text if expected else "unknown"
-        return bool(found == label)
-    if column == "duration" and expected is None and found == 0:
+        return bool(actual == label)
+    if column == "duration" and expected is None and actual == 0:
         return True  # a call that is still running may store a duration of nothing
-    if found is None or expected is None:
-        return found is None and expected is None
+    if actual is None or expected is None:
+        return actual is None and expected is None
     if column == "duration":
-        return bool(abs(found - expected) < 0.01)
-    return bool(found == dt.datetime.fromisoformat(expected))
+        return bool(abs(actual - expected) < 0.01)
+    return bool(actual == dt.datetime.fromisoformat(expected))
 
 
 @dataclass(frozen=True)
