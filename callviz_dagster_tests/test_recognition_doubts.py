@@ -209,6 +209,20 @@ def test_examples_are_never_of_hidden_fields_and_long_ones_are_cut() -> None:
     assert "2024-03-01" * 5 not in message
 
 
+def test_dates_beyond_the_twelfth_show_the_order_of_all() -> None:
+    def written(form: str) -> list[Document]:
+        return calls_with(lambda document: {"start_time": f"{document['start_time']:{form}}"}, 300)
+
+    for form, orders in (("%m/%d/%Y %H:%M", ["mdy"]), ("%d/%m/%Y %H:%M", ["dmy"]), ("%m/05/%Y %H:%M", ["mdy", "dmy"])):
+        plan = plan_of(written(form))
+        tally = Tally(documents=100, calls=60, rejected=40)
+        tally.reasons["start_ambiguous"] = 40
+        text = checks.rejected_within_limit(tally, 0.05, plan.recognized).description or ""
+        for order in ("mdy", "dmy"):
+            assert (f"CALLVIZ_DATE_ORDER={order}" in found(plan)[Kind.DATE_ORDER]) == (order in orders)
+            assert (f"CALLVIZ_DATE_ORDER={order}" in text) == (order in orders)
+
+
 # Codes that answer a question
 
 

@@ -99,7 +99,7 @@ def rejected_within_limit(tally: Tally, limit: float, recognized: Recognized | N
         most, count = tally.reasons.most_common(1)[0]
         description += f" Most often ({count:,}): {PROBLEMS[most]} Look at rejected_calls"
         description += "." if share > _MOST else ", or raise CALLVIZ_MAX_REJECTED."
-        if share > _MOST and recognized:
+        if recognized and (share > _MOST or most == "start_ambiguous"):
             description += f" {_about_the_start(recognized)}"
     metadata = {
         "share": share,

@@ -19,6 +19,7 @@ from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Sou
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.values import field_name
+from callviz_dagster.documents.walker import Path
 
 EMPTY = 0.95
 """A role that is empty in as many documents is missed: calls that are still running, or failed, are fewer."""
@@ -79,6 +80,8 @@ class Doubt:
     """A field that contradicts, or would be better."""
     unit: str | None = None
     """The unit that would fit."""
+    orders: tuple[str, ...] = ()
+    """Orders of day and month in which the dates can be written."""
     factor: float = 1.0
     """What stored durations are a multiple of."""
 
@@ -203,7 +206,8 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
     if start and len(start) == 1 and len(fields.facts):
         ambiguous = fields.facts.ambiguous(start[0]) / len(fields.facts)
         if ambiguous > ODD:
-            raised.append(Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous))
+            orders = date_orders(start[0], fields.facts)
+            raised.append(Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous, orders=orders))
     return raised
 
 
@@ -214,6 +218,12 @@ def _named(role: str, source: Source) -> list[Kind]:
     if name.foreign or (role not in name.ranks and name.says(Word.OTHER, Word.PLANNED)):
         kinds.append(Kind.FOREIGN)
     return [kind for kind in kinds if kind]
+
+
+def date_orders(path: Path, facts: Facts) -> tuple[str, ...]:
+    """Return the orders of day and month that the dates of a field allow: one where other dates of it show that."""
+    shown = facts.shown_date_order(path)
+    return (shown,) if shown else ("mdy", "dmy")
 
 
 def _of_a_time(role: str, name: Name) -> Kind | None:

@@ -39,7 +39,8 @@ _TWO_PART_CLOCKS: dict[TwoPartClock, int] = {"mm:ss": 1, "hh:mm": 60}
 _LONGEST = 40
 """Characters of a value that is shown as an example."""
 _LEAST_TO_SETTLE = 3
-"""Calls whose end − start shows what two numbers of a duration are."""
+"""Calls that show what two numbers of a duration, or of a date, are."""
+_NUMERIC_DATE = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
 _TWO_PARTS = re.compile(r"(\d{1,9}):([0-5]\d)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _EARLIEST_CALL, _LATEST_CALL = 315_532_800_000_000, 2_524_608_000_000_000
@@ -183,6 +184,17 @@ class Facts:
             for value, near in zip(self.values(path), self.near, strict=True)
             if value is not None
         )
+
+    def shown_date_order(self, path: Path) -> str | None:
+        """Return the order of day and month, `dmy` or `mdy`, that dates of a field show whose day is beyond 12."""
+        dates = [
+            match for value in self.values(path) if isinstance(value, str) if (match := _NUMERIC_DATE.match(value))
+        ]
+        day_first = sum(int(date[1]) > 12 for date in dates)
+        month_first = sum(int(date[2]) > 12 for date in dates)
+        if min(day_first, month_first) > 0 or max(day_first, month_first) < _LEAST_TO_SETTLE:
+            return None
+        return "dmy" if day_first else "mdy"
 
     def clocks(self, path: Path) -> Mask:
         """Return which values are a time of day alone."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
 from callviz_dagster.documents.recognition.decision import Choice, Standing
-from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, Kind
+from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, Kind, date_orders
 from callviz_dagster.documents.recognition.facts import Facts, Source, share
 from callviz_dagster.documents.recognition.names import Strength
 from callviz_dagster.documents.recognition.vocabulary import Word
@@ -184,7 +184,8 @@ def about_the_start(choice: Choice, fields: Fields) -> str:
         lines = " or ".join(setting_line("start_time", one.source) for one in others)
         text += f" Other fields that hold times: {times}. Set {lines}."
     if len(source) == 1 and fields.facts.ambiguous(source[0]):
-        text += " Where day and month could change places, set CALLVIZ_DATE_ORDER=mdy or CALLVIZ_DATE_ORDER=dmy."
+        lines = " or ".join(f"CALLVIZ_DATE_ORDER={order}" for order in date_orders(source[0], fields.facts))
+        text += f" Where day and month could change places, set {lines}."
     return text
 
 
@@ -253,7 +254,7 @@ def _changes(doubt: Doubt, choice: Choice) -> list[str]:
         unit = [f"{_PREFIX}DURATION_UNIT={doubt.unit}"] if doubt.unit else []
         return unit or [setting_line("duration", None)]
     if doubt.kind is Kind.DATE_ORDER:
-        return ["CALLVIZ_DATE_ORDER=mdy", "CALLVIZ_DATE_ORDER=dmy"]
+        return [f"CALLVIZ_DATE_ORDER={order}" for order in doubt.orders]
     if doubt.kind is Kind.END_BEFORE_START:
         starts, ends = _better_lines(choice, "start_time", 2), _better_lines(choice, "end_time", 1)
         return [*starts, *ends, setting_line("end_time", None)]
