@@ -61,7 +61,7 @@ def test_they_are_joined_by_themselves(date_form: str, clock_form: str) -> None:
     plan, rows = table(records(date_form, clock_form))
     assert first_fields(plan.recognized.choice)["start_time"] == "call_date+call_time"
     assert column(rows, "start_time") == starts()
-    assert not {"call_date", "call_time"} & {found.name for found in plan.fields}
+    assert not {"call_date", "call_time"} & {field_column.name for field_column in plan.fields}
     assert lineage(plan)["start_time"] == [("raw_calls", "call_date"), ("raw_calls", "call_time")]
 
 

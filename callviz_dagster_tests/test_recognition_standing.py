@@ -36,7 +36,7 @@ def records(count: int = 40, **added: Any) -> list[dict[str, Any]]:
         start = NOON + dt.timedelta(minutes=17 * number)
         end = start + dt.timedelta(seconds=LENGTHS[number % len(LENGTHS)])
         calls.append({"_id": number, "begin": start, "closed": end, "result": ("busy", "answered")[number % 2]})
-        calls[-1] |= {name: found(start, end) for name, found in added.items()}
+        calls[-1] |= {name: value_at(start, end) for name, value_at in added.items()}
     return calls
 
 

@@ -86,7 +86,7 @@ def packed_workbook(package: IO[bytes]) -> bytes:
     """Return the workbook inside a .twbx.
 
     Raises:
-        zipfile.BadZipFile: it is none.
+        zipfile.BadZipFile: it is not a zip file.
     """
     with zipfile.ZipFile(package) as archive:
         return archive.read(next(name for name in archive.namelist() if name.endswith(".twb")))
