@@ -156,8 +156,9 @@ def _no_start_time(choice: Choice, fields: Fields) -> str:
         )
     seen = []
     for one in candidates:
-        count = f" in {one.present:,} of {fields.documents:,} documents"
-        seen.append(shown(one.source) + count + example_of(one.source, fields.facts))
+        value = example_of(one.source, fields.facts)
+        example = f", for example {value}" if value else ""
+        seen.append(f"{shown(one.source)} (in {one.present:,} of {fields.documents:,} documents{example})")
     lines = " or ".join(setting_line("start_time", one.source) for one in candidates[:3])
     return (
         f"No field was recognized as the start time of the calls. Fields that hold times: {', '.join(seen)}. "

@@ -177,10 +177,10 @@ def about_the_start(choice: Choice, fields: Fields) -> str:
     source = choice.usual.get("start_time")
     if source is None:
         return ""
-    text = f"The start time is taken from {shown(source)}{example_of(source, fields.facts)}."
+    text = f"The start time is taken from {shown(source)}{_in_brackets(source, fields.facts)}."
     others = [one for one in _others(choice, "start_time") if one.cover > 0]
     if others:
-        times = ", ".join(shown(one.source) + example_of(one.source, fields.facts) for one in others)
+        times = ", ".join(shown(one.source) + _in_brackets(one.source, fields.facts) for one in others)
         lines = " or ".join(setting_line("start_time", one.source) for one in others)
         text += f" Other fields that hold times: {times}. Set {lines}."
     if len(source) == 1 and fields.facts.ambiguous(source[0]):
@@ -197,15 +197,19 @@ def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
         other=shown(doubt.other) if doubt.other else "",
         share=f"{doubt.share:.0%}",
         factor=f"{doubt.factor:,.4g}",
-        example=example_of(doubt.source, facts),
+        example=_in_brackets(doubt.source, facts),
     )
     return f"{text} {_remedy(doubt, choice)}"
 
 
 def example_of(source: Source | None, facts: Facts) -> str:
-    """Return one value of what plays a role, in brackets; of a date and a time of day, both."""
-    values = [value for path in source or () for value in facts.examples(path, 1)]
-    return f" (for example {' '.join(values)})" if values else ""
+    """Return one value of what plays a role, of a date and a time of day both; empty where none may be shown."""
+    return " ".join(value for path in source or () for value in facts.examples(path, 1))
+
+
+def _in_brackets(source: Source | None, facts: Facts) -> str:
+    value = example_of(source, facts)
+    return f" (for example {value})" if value else ""
 
 
 _WORDS = {
