@@ -36,20 +36,19 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.tableau.extract import installed
 from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, SHEETS, read
-from callviz_dagster.tableau_server.check import main
 from callviz_dagster.tableau_server.content import Item, Project, View
 from callviz_dagster.tableau_server.publish import PublishedItem
 from callviz_dagster.tableau_server.validation import Verdict
 from callviz_dagster_tests.helpers.refresh import checks, failure, files, metadata, refresh_job, some_calls
 from callviz_dagster_tests.helpers.tableau import calls_table, passed, publish, run, workbook_xml
 from callviz_dagster_tests.helpers.tableau import published_settings as local_settings
+from callviz_dagster_tests.helpers.tableau_publisher import on_server
 from callviz_dagster_tests.helpers.tableau_server import (
     PROXY_PAGE,
     SECRET,
     Fault,
     TableauServer,
     refusal,
-    server_settings,
     tableau_server,
 )
 
@@ -62,13 +61,6 @@ VIEWS = [*SHEETS, DASHBOARD]
 def server() -> Iterator[TableauServer]:
     with tableau_server() as running:
         yield running
-
-
-def on_server(settings: Settings, server: TableauServer, **given: Any) -> Settings:
-    """Return settings that publish to the server too."""
-    theirs = server_settings(server, Path("unused"), **given)
-    names = [field.name for field in dataclasses.fields(Settings) if field.name.startswith("tableau_")]
-    return dataclasses.replace(settings, **{name: getattr(theirs, name) for name in names})
 
 
 @pytest.fixture
@@ -434,52 +426,3 @@ def test_a_publish_that_does_not_match_is_made_again(server: TableauServer, sett
     result = run(settings, published_workbook)
     assert passed(result)["published_matches"]
     assert content.revision == 2
-
-
-# make check-tableau
-
-
-def check_tableau(settings: Settings, monkeypatch: pytest.MonkeyPatch, project: str) -> int:
-    for field in dataclasses.fields(Settings):
-        value = getattr(settings, field.name)
-        if field.name.startswith("tableau_") and isinstance(value, str) and value:
-            monkeypatch.setenv(field.metadata["name"], value)
-    monkeypatch.setenv("CALLVIZ_DATA_DIR", str(settings.data_dir))
-    monkeypatch.setenv("CALLVIZ_PUBLISH_DIR", str(settings.publish_dir))
-    return main(["--project", project])
-
-
-def test_make_check_tableau_tries_each_step_in_a_sandbox(
-    server: TableauServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(settings, build_callviz_workbook()).success
-    server.verdict["warnings"] = [{"line": 3, "elementName": "map", "message": "odd"}]
-    for state in ("created", "overwritten"):
-        assert check_tableau(settings, monkeypatch, "Default") == 0
-        out = capsys.readouterr().out
-        for line in (
-            f"{server.address} answers with REST API 3.29.\nThe token callviz is accepted for the default site.\n",
-            "The project Default is there, and the server allows to publish in it.\n",
-            "Tableau's validation: 0 errors, 1 warnings.\n  line 3, <map>: odd\n",
-            f"The workbook callviz check was {state} in ",
-            "The server shows 6 views; missing: none; more: none.\n",
-            "bytes; the file is what was sent.\n",
-        ):
-            assert line in out
-    (content,) = server.items()
-    assert (content.name, content.revision) == ("callviz check", 2)
-
-
-def test_make_check_tableau_says_what_is_missing(
-    server: TableauServer, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def error_output(project: str, **given: Any) -> str:
-        assert check_tableau(dataclasses.replace(settings, **given), monkeypatch, project) == 1
-        return capsys.readouterr().err
-
-    assert "make check-tableau PROJECT=Sandbox" in error_output("")
-    assert "is not there: run `make demo`" in error_output("Default")
-    assert run(settings, build_callviz_workbook()).success
-    assert "There is no project Sandbox" in error_output("Sandbox")
-    monkeypatch.delenv("CALLVIZ_TABLEAU_SERVER")
-    assert "CALLVIZ_TABLEAU_SERVER is not set" in error_output("Sandbox", tableau_server=None)
