@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import bson
+import dagster as dg
+import pyarrow.parquet as pq
 import pytest
+from pymongo.collection import Collection
 
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.recognition.choice import Wishes, choose
@@ -15,10 +18,12 @@ from callviz_dagster.documents.recognition.decision import Choice, Standing
 from callviz_dagster.documents.recognition.evidence import Evidence
 from callviz_dagster.documents.recognition.report import role_changes, role_rows
 from callviz_dagster.documents.walker import Walker
+from callviz_dagster.settings import Settings
 from callviz_dagster.table.normalize import normalize
 from callviz_dagster.table.options import TableOptions
 from callviz_dagster.table.plan import Plan, make_plan
 from callviz_dagster_tests.helpers.recognition import fields_of, first_fields, gathered
+from callviz_dagster_tests.helpers.refresh import checks, refresh
 
 NOON = dt.datetime(2024, 3, 1, 12)
 LENGTHS = (312, 95, 41, 3_700, 7, 188)
@@ -112,6 +117,32 @@ def test_a_decision_of_another_version_is_none() -> None:
     data = choose(fields_of(records())).to_json()
     assert Standing.from_json(data).roles
     assert Standing.from_json(data | {"format_version": 0}) == Standing.from_json(None) == Standing()
+
+
+def test_refreshes_keep_the_field_until_it_no_longer_fits(collection: Collection[Any], settings: Settings) -> None:
+    def refreshed(documents: list[dict[str, Any]]) -> dict[str, dg.AssetCheckEvaluation]:
+        collection.delete_many({})
+        collection.insert_many(documents)
+        result = refresh(settings, "raw_calls", "calls", "rejected_calls")
+        assert result.success
+        return checks(result)
+
+    def starts() -> list[Any]:
+        table = pq.read_table(settings.data_dir / "calls" / "all.parquet", columns=["start_time"])
+        return [value.replace(tzinfo=None) for value in table.column(0).to_pylist()]
+
+    refreshed(records())
+    later = records(startedAt=lambda start, _: start + dt.timedelta(seconds=1))
+    assert "the start time is taken from" not in (refreshed(later)["columns_stable"].description or "")
+    assert starts() == [document["begin"] for document in later]
+
+    unreadable = [document | {"begin": "soon"} for document in later]
+    change = refreshed(unreadable)["columns_stable"]
+    assert not change.passed
+    assert "the start time is taken from the field startedAt and was taken from the field begin before" in (
+        change.description or ""
+    )
+    assert starts() == [document["startedAt"] for document in later]
 
 
 # Durations of two numbers
