@@ -27,6 +27,7 @@ from callviz_dagster_tests.helpers.tableau_publisher import (
     only,
 )
 from callviz_dagster_tests.helpers.tableau_server import (
+    HANG,
     LOST,
     OWNER,
     PROXY_PAGE,
@@ -260,6 +261,18 @@ def test_a_fault_that_passes_is_survived(
         assert (only(server).content, only(server).revision) == (content, revision), "published once"
         if name == "429":
             assert max(publisher.pauses) >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [PART, COMMIT], ids=["part", "commit"])
+def test_a_server_that_does_not_answer_in_time_is_asked_again(
+    server: TableauServer, tmp_path: Path, publisher: Publisher, place: str
+) -> None:
+    """In the commit, only after the item was read again."""
+    server.faults.append(Fault(place, HANG))
+    publisher(server_settings(server, tmp_path, tableau_timeout_seconds=1), FIRST)
+    assert (only(server).content, only(server).revision) == (FIRST, 1)
+    assert server.count("POST .*/fileUploads") == 2
 
 
 def test_a_file_is_sent_again_from_its_beginning_when_a_part_was_lost(
