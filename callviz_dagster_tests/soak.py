@@ -1,7 +1,7 @@
 """The soak test: calls change at random and things break, while Dagster's daemon keeps `calls.csv` up to date.
 
 `python -m callviz_dagster_tests.soak --seconds 300`, or `make soak`. When the writer stops, `calls.csv` must equal the
-collection exactly. `test_soak.py` runs the short form.
+collection exactly, and no file may show the password. `test_soak.py` runs the short form.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -31,6 +34,8 @@ from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.storage.lock import FILE as LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PASSWORD = "Sup3r/Secret@9"
 DAYS = 5
 CONFIGURATION = """
 telemetry: {enabled: false}
@@ -53,36 +58,97 @@ def main() -> None:
     sys.stdout.write(f"calls.csv equals the collection. seed {seed}; {report}\n")
 
 
-def soak(folder: Path, *, seconds: float, members: int, seed: int, patience: float = 300) -> dict[str, int]:
-    """Change calls and break things for so long; return what was done.
+@dataclass
+class Trial:
+    """A deployment that calls.csv is kept up to date by, and what was done to it."""
+
+    folder: Path
+    servers: list[Server]
+    calls: Collection[dict[str, Any]]
+    chance: random.Random
+    daemon: subprocess.Popen[bytes] | None = None
+    done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
+    @property
+    def publish(self) -> Path:
+        """The published folder."""
+        return self.folder / "publish"
+
+    def environment(self, home: str) -> dict[str, str]:
+        """Return the environment of a Dagster instance with its files in the folder `home`."""
+        path = self.folder / home
+        path.mkdir(exist_ok=True)
+        (path / "dagster.yaml").write_text(CONFIGURATION, encoding="utf-8")
+        return {
+            **os.environ,
+            "DAGSTER_HOME": str(path),
+            "CALLVIZ_MONGO_URI": self.servers[0].uri,
+            "CALLVIZ_MONGO_DATABASE": "soak",
+            "CALLVIZ_DATA_DIR": str(self.data),
+            "CALLVIZ_PUBLISH_DIR": str(self.publish),
+            "CALLVIZ_PARTITIONS": "daily",
+            "CALLVIZ_PARTITIONS_START": f"{days()[0]}",
+            "CALLVIZ_FIELD_START_TIME": "start_time",
+            "CALLVIZ_MIN_REFRESH_SECONDS": "1",
+            "CALLVIZ_MAX_DROP": "1",
+            "CALLVIZ_WATCH": "true",
+        }
+
+
+def soak(
+    folder: Path, *, seconds: float, members: int, seed: int, faults: Sequence[Fault] = (), patience: float = 300
+) -> dict[str, int]:
+    """Change calls and break things for so long, each kind at least once; return what was done.
+
+    Args:
+        folder: an empty folder.
+        seconds: how long.
+        members: servers of the replica set.
+        seed: of the random changes.
+        faults: what breaks; everything without it.
+        patience: how many seconds `calls.csv` may take to become equal to the collection afterwards.
 
     Raises:
-        AssertionError: `calls.csv` does not become equal to the collection within `patience` seconds afterwards.
+        AssertionError: `calls.csv` does not become equal to the collection, or a file shows the password.
     """
     chance = random.Random(seed)
-    done = {"writes": 0, "killed refreshes": 0, "restarted primaries": 0, "failing disks": 0, "calls": 0}
-    publish, data = folder / "publish", folder / "data"
-    publish.mkdir()
+    kinds = [*(faults or FAULTS)]
+    (folder / "publish").mkdir()
     with (
-        running_replica_set(folder / "mongod", members=members) as servers,
+        running_replica_set(folder / "mongod", members=members, user=("root", PASSWORD)) as servers,
         MongoClient[dict[str, Any]](servers[0].uri, w="majority") as client,
     ):
-        calls = client.soak.calls
-        calls.create_index("start_time")
-        write(calls, chance, 500)
-        with daemon(folder, servers[0].uri, data, publish) as process:
-            with writing(calls, random.Random(seed + 1), done):
-                wait_until(lambda: (publish / "calls.csv").exists(), patience, "there is a calls.csv", folder)
+        trial = Trial(folder, servers, client.soak.calls, chance)
+        trial.calls.create_index("start_time")
+        write(trial.calls, chance, 500)
+        with running_daemon(trial):
+            with writing(trial.calls, random.Random(seed + 1), trial.done):
+                wait_until(lambda: (trial.publish / "calls.csv").exists(), patience, "there is a calls.csv", folder)
                 deadline = time.monotonic() + seconds
-                faults = [kill_refresh, restart_primary, break_disk]
-                while time.monotonic() < deadline or faults:
-                    fault = faults.pop(0) if faults else chance.choice([kill_refresh, restart_primary, break_disk])
-                    fault(servers, data, publish, process, done, chance)
+                waiting = [*kinds]
+                while time.monotonic() < deadline or waiting:
+                    fault = waiting.pop(0) if waiting else chance.choice(kinds)
+                    fault(trial)
+                    trial.done[fault.__name__] += 1
                     time.sleep(chance.uniform(1, 4))
-            wanted = in_collection(calls)
-            wait_until(lambda: in_csv(publish / "calls.csv") == wanted, patience, "calls.csv equals MongoDB", folder)
-            done["calls"] = len(wanted)
-    return done
+            wanted = in_collection(trial.calls)
+            wait_until(
+                lambda: in_csv(trial.publish / "calls.csv") == wanted, patience, "calls.csv equals MongoDB", folder
+            )
+            trial.done["calls"] = len(wanted)
+    assert files_with_the_password(folder) == []
+    return dict(trial.done)
+
+
+def days() -> list[dt.date]:
+    """Return the days that calls start on, and one before them."""
+    today = dt.datetime.now(dt.UTC).date()
+    return [today - dt.timedelta(days) for days in range(DAYS + 1, -1, -1)]
 
 
 def write(calls: Collection[dict[str, Any]], chance: random.Random, number: int) -> None:
@@ -103,7 +169,7 @@ def write(calls: Collection[dict[str, Any]], chance: random.Random, number: int)
 
 
 @contextlib.contextmanager
-def writing(calls: Collection[dict[str, Any]], chance: random.Random, done: dict[str, int]) -> Iterator[None]:
+def writing(calls: Collection[dict[str, Any]], chance: random.Random, done: Counter[str]) -> Iterator[None]:
     """Keep writing in a thread; a server that is away is tried again."""
 
     def work(stop: threading.Event) -> None:
@@ -117,87 +183,142 @@ def writing(calls: Collection[dict[str, Any]], chance: random.Random, done: dict
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, uri: str, data: Path, publish: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Dagster's daemon with the sensor on."""
-    home = folder / "home"
-    home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(CONFIGURATION, encoding="utf-8")
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(home),
-        "CALLVIZ_MONGO_URI": uri,
-        "CALLVIZ_MONGO_DATABASE": "soak",
-        "CALLVIZ_DATA_DIR": str(data),
-        "CALLVIZ_PUBLISH_DIR": str(publish),
-        "CALLVIZ_PARTITIONS": "daily",
-        "CALLVIZ_PARTITIONS_START": f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(DAYS + 1)}",
-        "CALLVIZ_FIELD_START_TIME": "start_time",
-        "CALLVIZ_MIN_REFRESH_SECONDS": "1",
-        "CALLVIZ_WATCH": "true",
-    }
-    command = [str(Path(sys.executable).parent / "dagster-daemon"), "run", "-m", "callviz_dagster.definitions"]
-    with (folder / "daemon.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+def running_daemon(trial: Trial) -> Iterator[None]:
+    """Run Dagster's daemon with the sensor on; a fault may have put another one in its place."""
+    start_daemon(trial)
+    try:
+        yield
+    finally:
+        end_daemon(trial, signal.SIGTERM)
 
 
-Process = subprocess.Popen[bytes]
+def start_daemon(trial: Trial) -> None:
+    """Start Dagster's daemon in a process group of its own."""
+    command = [str(BIN / "dagster-daemon"), "run", "-m", "callviz_dagster.definitions"]
+    with (trial.folder / "daemon.log").open("ab") as log:
+        trial.daemon = subprocess.Popen(
+            command, cwd=ROOT, env=trial.environment("home"), stdout=log, stderr=log, start_new_session=True
+        )
 
 
-def kill_refresh(
-    servers: list[Server], data: Path, publish: Path, process: Process, done: dict[str, int], chance: random.Random
-) -> None:
+def end_daemon(trial: Trial, number: signal.Signals) -> None:
+    """End the daemon and every process that it has started."""
+    process = trial.daemon
+    assert process is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def kill_refresh(trial: Trial) -> None:
     """Kill the process that refreshes now, as a power cut would."""
+    assert trial.daemon is not None
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
-            owner = int((data / LOCK).read_text(encoding="ascii"))
+            owner = int((trial.data / LOCK).read_text(encoding="ascii"))
             # Only one that this test's daemon has started, and that is alive.
-            if owner != process.pid and os.getpgid(owner) == process.pid:
+            if owner != trial.daemon.pid and os.getpgid(owner) == trial.daemon.pid:
+                time.sleep(trial.chance.uniform(0, 0.5))
                 os.kill(owner, signal.SIGKILL)
-                done["killed refreshes"] += 1
                 return
         time.sleep(0.01)
+    raise AssertionError("No refresh has run within a minute.")
 
 
-def restart_primary(
-    servers: list[Server], data: Path, publish: Path, process: Process, done: dict[str, int], chance: random.Random
-) -> None:
+def restart_primary(trial: Trial) -> None:
     """Kill the server that takes the writes, and start it again."""
-    with MongoClient[dict[str, Any]](servers[0].uri) as client:
+    with MongoClient[dict[str, Any]](trial.servers[0].uri) as client:
         client.admin.command("ping")
         address = client.primary
-    if address is None:
-        return
-    server = next(server for server in servers if server.port == address[1])
+    server = next((server for server in trial.servers if address and server.port == address[1]), trial.servers[0])
     server.kill()
-    time.sleep(chance.uniform(0.5, 2))
+    time.sleep(trial.chance.uniform(0.5, 2))
     server.start()
-    done["restarted primaries"] += 1
 
 
-def break_disk(
-    servers: list[Server], data: Path, publish: Path, process: Process, done: dict[str, int], chance: random.Random
-) -> None:
+def break_disk(trial: Trial) -> None:
     """Let nothing be written where the files are published, for some seconds."""
-    aside = publish.with_name("aside")
-    publish.rename(aside)
-    publish.touch()
+    aside = trial.publish.with_name("aside")
+    trial.publish.rename(aside)
+    trial.publish.touch()
     try:
-        time.sleep(chance.uniform(3, 8))
+        time.sleep(trial.chance.uniform(3, 8))
     finally:
-        publish.unlink()
-        aside.rename(publish)
-    done["failing disks"] += 1
+        trial.publish.unlink()
+        aside.rename(trial.publish)
+
+
+def kill_daemon(trial: Trial) -> None:
+    """Kill the daemon with everything that it has started, and start it again."""
+    end_daemon(trial, signal.SIGKILL)
+    start_daemon(trial)
+
+
+def read_without_publishing(trial: Trial) -> None:
+    """Materialize raw_calls alone, from the command line with another Dagster instance."""
+    materialize(trial, "raw_calls", trial.chance.choice(days()))
+
+
+def refresh_beside(trial: Trial) -> None:
+    """Refresh from the command line while the daemon may do the same."""
+    materialize(trial, "*", days()[0])
+
+
+def materialize(trial: Trial, selection: str, first: dt.date) -> None:
+    """Materialize assets from a day to today; it may fail, for the daemon may just have broken what it needs."""
+    keys = f"{first}...{days()[-1]}"
+    command = [str(BIN / "dagster"), "asset", "materialize", "-m", "callviz_dagster.definitions"]
+    with (trial.folder / "by_hand.log").open("ab") as log:
+        subprocess.run(
+            [*command, "--select", selection, "--partition-range", keys],
+            cwd=ROOT,
+            env=trial.environment("by_hand"),
+            stdout=log,
+            stderr=log,
+            check=False,
+        )
+
+
+def rename_collection(trial: Trial) -> None:
+    """Rename the collection, and let another one take its name."""
+    with contextlib.suppress(PyMongoError):
+        trial.calls.rename("aside", dropTarget=True)
+        write(trial.calls, trial.chance, 100)
+        trial.calls.create_index("start_time")
+
+
+def drop_collection(trial: Trial) -> None:
+    """Drop the collection, and fill it again a little later."""
+    with contextlib.suppress(PyMongoError):
+        trial.calls.drop()
+        time.sleep(trial.chance.uniform(0, 3))
+        write(trial.calls, trial.chance, 100)
+        trial.calls.create_index("start_time")
+
+
+Fault = Callable[[Trial], None]
+FAULTS: tuple[Fault, ...] = (
+    kill_refresh,
+    restart_primary,
+    break_disk,
+    kill_daemon,
+    read_without_publishing,
+    refresh_beside,
+    rename_collection,
+    drop_collection,
+)
+
+
+def files_with_the_password(folder: Path) -> list[str]:
+    """Return the files that show the password: event logs, compute logs, output, data and what is published."""
+    spellings = [PASSWORD.encode(), quote_plus(PASSWORD).encode()]
+    paths = [path for path in folder.rglob("*") if path.is_file() and folder / "mongod" not in path.parents]
+    return [str(path) for path in paths if any(spelling in path.read_bytes() for spelling in spellings)]
 
 
 def in_collection(calls: Collection[dict[str, Any]]) -> Rows:

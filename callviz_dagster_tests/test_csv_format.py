@@ -503,3 +503,11 @@ def test_a_lone_form_feed_or_separator_is_shown(text: str) -> None:
 
 def test_small_numbers_are_written_as_python_writes_them() -> None:
     assert number_texts(pa.array([5e-05, -5e-05, 0.0001])).to_pylist() == ["5e-05", "-5e-05", "0.0001"]
+
+
+@pytest.mark.parametrize("place", ["{}", "a{}", "{}=", "+{}"])
+def test_a_header_reads_back_whatever_character_a_name_has(place: str) -> None:
+    """A field name may hold DEL or a noncharacter: the refresh must not end at its own audit."""
+    codes = [*range(1, 0x250), *range(0x2000, 0x2100), 0xD7FF, 0xE000, 0xFEFF, *range(0xFFF0, 0x10000), 0x1FFFE]
+    columns = [Column(place.format(chr(code)), Kind.TEXT, "") for code in codes]
+    assert header_difference(header_line(columns), columns) is None

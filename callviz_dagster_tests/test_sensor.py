@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
 import logging
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._utils.schedules import schedule_execution_time_iterator
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
@@ -869,3 +871,39 @@ def test_the_schedule_refreshes_every_partition(daily: Daemon) -> None:
     daily.requested.append(request)
     assert daily.partitions == f"{DAYS[0]}...{DAYS[6]}"
     assert daily.run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "nights"),
+    [
+        (dt.date(2025, 3, 30), ["2025-03-29T02:30:00+01:00", "2025-03-30T03:00:00+02:00", "2025-03-31T02:30:00+02:00"]),
+        (
+            dt.date(2025, 10, 26),
+            ["2025-10-25T02:30:00+02:00", "2025-10-26T02:30:00+01:00", "2025-10-27T02:30:00+01:00"],
+        ),
+    ],
+    ids=["forward", "back"],
+)
+def test_the_night_in_which_the_clock_changes_has_one_refresh(changes: str, nights: list[str]) -> None:
+    """The hour from two to three is missing in one of these nights, and there twice in the other."""
+    settings = Settings(
+        timezone="Europe/Berlin",
+        nightly="02:30",
+        partitions="daily",
+        partitions_start=dt.date(2025, 1, 1),
+        field_start_time="start_time",
+    )
+    schedule = build_definitions(settings).get_repository_def().get_schedule_def("nightly_refresh")
+    evening = dt.datetime.fromisoformat(f"{changes}T20:00").replace(tzinfo=ZoneInfo("Europe/Berlin")) - dt.timedelta(2)
+    ticks = [
+        *itertools.islice(
+            schedule_execution_time_iterator(
+                evening.timestamp(), str(schedule.cron_schedule), schedule.execution_timezone, ascending=True
+            ),
+            3,
+        )
+    ]
+    assert [tick.isoformat() for tick in ticks] == nights
+    for tick in ticks:
+        (request,) = schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=tick)).run_requests or []
+        assert request.tags["dagster/asset_partition_range_end"] == f"{tick:%Y-%m-%d}"

@@ -34,11 +34,8 @@ def header_difference(line: bytes, columns: Sequence[Column]) -> str | None:
         names = pa.csv.read_csv(pa.BufferReader(line), parse_options=_PARSE).column_names
     except pa.ArrowInvalid as error:
         return str(error).splitlines()[0]
-    return (
-        None
-        if names == [rules.text_cell(column.name) for column in columns]
-        else f"the header is {names}, not {[rules.text_cell(column.name) for column in columns]}"
-    )
+    expected = [rules.header_cell(column.name) for column in columns]
+    return None if names == expected else f"the header is {names}, not {expected}"
 
 
 def difference(

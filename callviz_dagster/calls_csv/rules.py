@@ -34,6 +34,11 @@ def text_cell(text: str) -> str:
     return f"'{visible}" if is_formula(text) else visible
 
 
+def header_cell(name: str) -> str:
+    """Return the cell of a column's name: that of a text, in which no character is left that XML forbids."""
+    return text_cell(name.translate({0x7F: "\u2421", 0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}))
+
+
 def number_cell(number: float) -> str:
     """Return the cell of a number: in the fewest digits that read as the same number, whole ones without a point."""
     if math.isnan(number):
