@@ -11,8 +11,6 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from callviz_dagster.documents.recognition.names import folded
-
 STATUSES = (
     *("abandoned", "accepted", "active", "answered", "busy", "calling", "cancelled", "completed", "congestion"),
     *("connected", "declined", "dialing", "ended", "error", "failed", "forwarding", "in-progress", "initiated"),
@@ -29,6 +27,13 @@ TYPES = (
 )
 
 _OTHER_SPELLINGS = {"canceled": "cancelled", "noanswered": "no-answer", "timedout": "timeout"}
+
+
+def folded(text: str) -> str:
+    """Return text as it is compared: without case, hyphens, underscores and spaces."""
+    return re.sub(r"[-_\s]", "", text).casefold()
+
+
 _KNOWN = {
     "call_type": {folded(label): label for label in TYPES},
     "status": {folded(label): label for label in STATUSES} | _OTHER_SPELLINGS,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
+from callviz_dagster.documents.labels import folded
 from callviz_dagster.documents.recognition.vocabulary import (
     FIELD_NAMES,
     MEANINGS,
@@ -93,11 +94,6 @@ class Name:
     def talk(self) -> bool:
         """Whether it names the part of a call in which two people talk, or that is charged."""
         return self.says(Word.TALK, Word.ANSWER)
-
-
-def folded(text: str) -> str:
-    """Return text as it is compared: without case, hyphens, underscores and spaces."""
-    return re.sub(r"[-_\s]", "", text).casefold()
 
 
 _RANKS: dict[str, dict[str, float]] = {}

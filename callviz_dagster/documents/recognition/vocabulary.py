@@ -63,7 +63,7 @@ WRAPPERS = frozenset(
         *("timestamps", "times", "timing", "value", "variables"),
     }
 )
-"""Nested documents that commonly hold the call itself; compared by `names.folded`. Others are looked into too."""
+"""Nested documents that commonly hold the call itself; compared by `labels.folded`. Others are looked into too."""
 
 
 class Word(StrEnum):
