@@ -194,6 +194,7 @@ def test_documents_in_no_partition_are_told() -> None:
     )
 
 
+@pytest.mark.slow
 def test_counts_that_would_make_the_page_too_large_are_made_coarser(
     calls: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:

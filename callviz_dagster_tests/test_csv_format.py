@@ -472,6 +472,7 @@ def test_the_audit_sees_faults_of_the_functions_that_write(
     assert found() is not None
 
 
+@pytest.mark.slow
 @examples(200)
 @given(st.text(max_size=12) | st.text("+-0123456789 ().eE=@\t\r\x00\x0c\x1f", max_size=12))
 def test_both_statements_of_the_rules_of_texts_agree(text: str) -> None:

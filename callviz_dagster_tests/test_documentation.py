@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 
+import pytest
+
 from callviz_dagster_tests.helpers.tables import DOCUMENTS, PAGES, ROOT, tables, with_tables
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_tables_are_those_of_the_code() -> None:
     pages = {path: path.read_text(encoding="utf-8") for path in PAGES}
     for name in tables():

@@ -119,6 +119,7 @@ def test_assets_that_write_shared_files_are_in_one_pool(asset: dg.AssetsDefiniti
     assert asset.op.pool == POOL
 
 
+@pytest.mark.slow
 def test_the_demos_instance_lets_one_run_at_a_time_into_the_pool(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_bytes((Path(demo.__file__).parent / "dagster.yaml").read_bytes())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:

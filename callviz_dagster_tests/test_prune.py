@@ -15,6 +15,8 @@ from callviz_dagster.automation.prune import LOCATION, main, prune_runs
 from callviz_dagster.automation.runs import deployment_tags
 from callviz_dagster.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 LATER = dt.datetime.now(dt.UTC) + dt.timedelta(days=31)
 DAYS = dg.DailyPartitionsDefinition("2024-03-01", end_date="2024-03-04")
 
