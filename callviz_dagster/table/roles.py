@@ -39,7 +39,7 @@ class Roles:
     units: Mapping[Path, str] = field(default_factory=dict)
     """For each field of durations its unit."""
     two_parts: Mapping[Path, TwoPartClock] = field(default_factory=dict)
-    """For fields of durations such as `05:12`, what the two numbers are, where that is known."""
+    """For fields of durations in two parts, whether these are minutes and seconds or hours and minutes, where known."""
 
 
 @dataclass(frozen=True)

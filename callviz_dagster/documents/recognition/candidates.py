@@ -74,7 +74,7 @@ class Fields:
 
     @cached_property
     def one_value(self) -> frozenset[Path]:
-        """Nested documents that stand for one time or duration: `{seconds, nanos}`, `{$date: …}`."""
+        """Nested documents that stand for one time or duration, such as `{seconds, nanos}`."""
         children: dict[Path, set[bytes]] = {}
         for path in self.known:
             children.setdefault(path[:-1], set()).add(path[-1])

@@ -63,7 +63,7 @@ class Choice:
     units: Mapping[Path, Unit] = field(default_factory=dict)
     """For each field of durations its unit."""
     two_parts: Mapping[Path, TwoPartClock] = field(default_factory=dict)
-    """For fields of durations such as `05:12`, what the two numbers are, where that is known."""
+    """For fields of durations in two parts, whether these are minutes and seconds or hours and minutes, where known."""
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     """For each role everything that was looked at, best first."""
     by_setting: frozenset[str] = frozenset()

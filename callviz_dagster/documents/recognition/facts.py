@@ -107,7 +107,7 @@ class Facts:
     """Zone of text times that have none."""
     date_order: str | None = None
     two_parts: dict[Path, TwoPartClock] = field(default_factory=dict)
-    """For fields of durations such as `05:12`, what the two numbers are, where that is known."""
+    """For fields of durations in two parts, whether these are minutes and seconds or hours and minutes, where known."""
     _times: dict[Source, Times] = field(default_factory=dict)
     _numbers: dict[Path, Numbers] = field(default_factory=dict)
     _labels: dict[Path, Labels] = field(default_factory=dict)
