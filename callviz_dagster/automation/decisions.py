@@ -84,9 +84,9 @@ class Cursor:
             elif data["format_version"] != FORMAT_VERSION:
                 return cls()
             names = {known.name for known in dataclasses.fields(cls)}
-            kept = {name: value for name, value in data.items() if name in names}
-            request = kept.get("requested")
-            return cls(**kept | {"requested": Request(**request) if request else None})
+            known_values = {name: value for name, value in data.items() if name in names}
+            request = known_values.get("requested")
+            return cls(**known_values | {"requested": Request(**request) if request else None})
         except (ValueError, TypeError, AttributeError):
             return cls()
 
@@ -176,12 +176,12 @@ def latest(first: Mapping[str, ClusterTime], second: Mapping[str, ClusterTime]) 
 
 def still_pending(pending: Mapping[str, ClusterTime], published: Mapping[str, ClusterTime]) -> dict[str, ClusterTime]:
     """Return the keys whose latest change is not published: what is published is older, or there is nothing."""
-    kept = {}
+    unpublished = {}
     for key, change in pending.items():
         snapshot = published.get(key)
         if change is None or snapshot is None or change > snapshot:
-            kept[key] = change
-    return kept
+            unpublished[key] = change
+    return unpublished
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,10 @@ def build_nightly_refresh(settings: Settings, job: UnresolvedAssetJobDefinition)
     return nightly_refresh
 
 
-def partition_tags(partitions: Sequence[Partition], every: Sequence[Partition]) -> dict[str, str]:
+def partition_tags(partitions: Sequence[Partition], all_partitions: Sequence[Partition]) -> dict[str, str]:
     """Return the run tags that ask for some of all partitions; none where the one partition is the whole collection."""
     if not partitions or not partitions[0].key:
         return {}
     bounds = dict(zip(_RANGE_TAGS, (partitions[0].key, partitions[-1].key), strict=True))
-    keys = format_keys(partitions, every)
+    keys = format_keys(partitions, all_partitions)
     return bounds | ({PARTITIONS_TAG: keys} if ", " in keys else {})

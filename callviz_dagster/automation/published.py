@@ -18,7 +18,7 @@ from callviz_dagster.storage.published import CALLS_CSV, cluster_time, read_reco
 from callviz_dagster.tableau.model import HYPER_NAME
 
 
-def published_cluster_times(settings: Settings, every: Sequence[Partition]) -> dict[str, ClusterTime]:
+def published_cluster_times(settings: Settings, partitions: Sequence[Partition]) -> dict[str, ClusterTime]:
     """Return, by partition, the cluster time that its published calls were read at.
 
     A partition counts as published once every published file that there is was made from the same calls. It has no
@@ -27,10 +27,10 @@ def published_cluster_times(settings: Settings, every: Sequence[Partition]) -> d
     record = read_record(settings.publish_dir)
     inputs = record.inputs(CALLS_CSV)
     # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
-    made = [name for name in record.files if name != HYPER_NAME or importlib.util.find_spec("pantab")]
-    sources = [record.sources(name) for name in made]
+    current_files = [name for name in record.files if name != HYPER_NAME or importlib.util.find_spec("pantab")]
+    sources = [record.sources(name) for name in current_files]
     published: dict[str, ClusterTime] = {}
-    for partition in every:
+    for partition in partitions:
         name = partition.calls(settings.data_dir).relative_to(settings.data_dir).as_posix()
         known = inputs.get(name)
         if known and known.span == partition.span and all((name, known.sha256) in files for files in sources):
@@ -39,14 +39,14 @@ def published_cluster_times(settings: Settings, every: Sequence[Partition]) -> d
 
 
 def read_but_not_published(
-    settings: Settings, every: Sequence[Partition], published: dict[str, ClusterTime]
+    settings: Settings, partitions: Sequence[Partition], published: dict[str, ClusterTime]
 ) -> dict[str, ClusterTime]:
     """Return the partitions that were read later than they were published, by partition with the later cluster time.
 
     Their changes may have been seen by nobody else: a refresh by hand read them, and ended before it published them.
     """
     unpublished: dict[str, ClusterTime] = {}
-    for partition in every:
+    for partition in partitions:
         read = _read_at(partition, settings.data_dir)
         if read and partition.key in published:
             known = published[partition.key]

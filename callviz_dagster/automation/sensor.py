@@ -74,8 +74,8 @@ def tick(
         MongoError: MongoDB cannot be read; the cursor stays, so the next good tick catches up.
     """
     runs = end_dead_runs(instance, settings, location, now)
-    every = Partitioning.of(settings).partitions(now)
-    published = published_cluster_times(settings, every)
+    partitions = Partitioning.of(settings).partitions(now)
+    published = published_cluster_times(settings, partitions)
     cursor = Cursor.from_json(text)
     outcome, failure = outcome_of(cursor.requested, instance)
     cursor = decisions.after_run(cursor, outcome, now, settings.min_refresh_seconds, failure, published)
@@ -83,10 +83,10 @@ def tick(
         # Changes wait in the server until the refresh is done; then it is known which of them it has read.
         return dg.SensorResult(cursor=cursor.to_json(), skip_reason=f"{busy}; changes wait for its end")
     polled = poll(cursor, mongo, settings, now)
-    pending = decisions.latest(polled.cursor.pending, read_but_not_published(settings, every, published))
+    pending = decisions.latest(polled.cursor.pending, read_but_not_published(settings, partitions, published))
     cursor = dataclasses.replace(polled.cursor, pending=decisions.still_pending(pending, published))
     situation = Situation(
-        keys=[partition.key for partition in every],
+        keys=[partition.key for partition in partitions],
         now=now,
         last_refresh=last_refresh(instance, settings),
         min_seconds=settings.min_refresh_seconds,
@@ -99,7 +99,7 @@ def tick(
     decision = decisions.decide(cursor, situation, request_id=f"{now:%Y%m%dT%H%M%S.%f}")
     observed = [dg.AssetObservation("mongodb_calls", metadata=polled.observation)] if polled.observation else []
     request = decision.cursor.requested
-    run_requests = [_run_request(request, every)] if request and not decision.reason else []
+    run_requests = [_run_request(request, partitions)] if request and not decision.reason else []
     return dg.SensorResult(
         cursor=decision.cursor.to_json(),
         skip_reason=decision.reason or None,
@@ -117,9 +117,11 @@ def _busy(runs: list[dg.DagsterRun], settings: Settings) -> str:
     return ""
 
 
-def _run_request(request: Request, every: list[Partition]) -> dg.RunRequest:
-    some = every if request.full_refresh else [partition for partition in every if partition.key in request.keys]
-    tags = partition_tags(some, every) | {REQUEST_TAG: request.id}
+def _run_request(request: Request, partitions: list[Partition]) -> dg.RunRequest:
+    requested = (
+        partitions if request.full_refresh else [partition for partition in partitions if partition.key in request.keys]
+    )
+    tags = partition_tags(requested, partitions) | {REQUEST_TAG: request.id}
     if request.full_refresh:
         tags[REASON_TAG] = request.full_refresh
     return dg.RunRequest(tags=tags)

@@ -39,7 +39,7 @@ _UNIT = "CALLVIZ_FIELD_DURATION_UNIT"
 
 
 @dataclass(frozen=True)
-class Look:
+class FieldsReport:
     """What the sample says."""
 
     sample: CollectionSample
@@ -66,7 +66,7 @@ class Look:
         return bool(blocking([checks.rejected_within_limit(self.tally, self.max_rejected)]))
 
 
-def look(settings: Settings) -> Look:
+def read_fields_report(settings: Settings) -> FieldsReport:
     """Read a sample of the collection and choose the fields of all roles; write nothing.
 
     Raises:
@@ -77,14 +77,14 @@ def look(settings: Settings) -> Look:
     """
     sample = read_sample(MongoDB(settings))
     partitions = Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC))
-    return examine(sample, settings, merged(existing_partitions(partitions, settings.data_dir).values()))
+    return fields_report(sample, settings, merged(existing_partitions(partitions, settings.data_dir).values()))
 
 
-def examine(sample: CollectionSample, settings: Settings, before: TableFooter | None = None) -> Look:
+def fields_report(sample: CollectionSample, settings: Settings, before: TableFooter | None = None) -> FieldsReport:
     """Choose the fields of all roles from a sample, and from what was published before, as the next refresh does.
 
     Raises:
-        PlanError: see `look`.
+        PlanError: see `read_fields_report`.
     """
     options = table_options(settings)
     profile, gatherer = Profile(), Gatherer(options.secrets)
@@ -100,15 +100,15 @@ def examine(sample: CollectionSample, settings: Settings, before: TableFooter | 
     )
     normalized = normalize(batch, plan, now=time.time_ns() // 1000)
     recognized = plan.recognized
-    return Look(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
+    return FieldsReport(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
 
 
-def text(findings: Look) -> str:
+def text(findings: FieldsReport) -> str:
     """Return the findings as text for a terminal."""
     return "".join(display_text(line).translate(_LINE_ENDS) + "\n" for line in _lines(findings))
 
 
-def _lines(findings: Look) -> Iterator[str]:
+def _lines(findings: FieldsReport) -> Iterator[str]:
     sample, tally = findings.sample, findings.tally
     if not tally.documents:
         yield f"{sample.source} has no documents, so no field can be recognized."

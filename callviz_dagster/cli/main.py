@@ -43,8 +43,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fields(settings: Settings) -> int:
-    from callviz_dagster.cli.fields import look, text
+    from callviz_dagster.cli.fields import read_fields_report, text
 
-    findings = look(settings)
+    findings = read_fields_report(settings)
     sys.stdout.write(text(findings))
     return 1 if findings.refused else 0

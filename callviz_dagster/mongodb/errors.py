@@ -130,7 +130,7 @@ _UNREACHABLE = (
 def _explain_unreachable(error: ServerSelectionTimeoutError, settings: Settings) -> MongoError:
     detail = reason_of(error).split(", Timeout:")[0].split(" (configured timeouts")[0]
     options = parse_connection_string(settings.require_mongo_uri()).options
-    if any(words in detail for words in _CLOSED):
+    if any(phrase in detail for phrase in _CLOSED):
         if not options.get("tls"):
             remedy = "If the server requires TLS, add tls=true to CALLVIZ_MONGO_URI, and tlsCAFile if needed"
         elif "UNEXPECTED_EOF" in detail:
@@ -138,8 +138,8 @@ def _explain_unreachable(error: ServerSelectionTimeoutError, settings: Settings)
         else:
             remedy = "If the server requires a certificate of the client, name its file with tlsCertificateKeyFile"
         return MongoError(f"MongoDB closed the connection ({detail}). {remedy}; else check host and port.")
-    for words, meaning in _UNREACHABLE:
-        if any(word in detail for word in words):
+    for phrases, meaning in _UNREACHABLE:
+        if any(phrase in detail for phrase in phrases):
             return MongoError(f"MongoDB cannot be reached: {meaning} ({detail}).")
     return MongoError(
         f"MongoDB did not answer: {detail}. Check the host and port in CALLVIZ_MONGO_URI, that the server runs, and "

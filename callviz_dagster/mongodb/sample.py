@@ -63,17 +63,17 @@ def _smallest_hashes(collection: Collection[Any], has_index: bool) -> tuple[int,
         # The index alone answers, in its order: no document is read.
         cursor = cursor.hint([("_id", 1)])
     total, walker = 0, Walker()
-    kept: list[tuple[int, bytes]] = []
+    smallest: list[tuple[int, bytes]] = []
     for raw in cursor:
         batch = walker.walk(raw)
         total += len(batch)
         keys = hashes(batch)
-        kept += [
+        smallest += [
             (int(keys[row]), batch.raw[batch.starts[row] : batch.starts[row + 1]])
             for row in keys.argsort()[:SAMPLE].tolist()
         ]
-        kept = sorted(kept)[:SAMPLE]
-    documents = [bson.decode(document, EXACT) for _, document in kept]
+        smallest = sorted(smallest)[:SAMPLE]
+    documents = [bson.decode(document, EXACT) for _, document in smallest]
     return total, [document["_id"] for document in documents if "_id" in document]
 
 

@@ -9,12 +9,12 @@ import datetime as dt
 
 import bson
 
-from callviz_dagster.cli.fields import Look, examine, text
+from callviz_dagster.cli.fields import FieldsReport, fields_report, text
 from callviz_dagster.documents.recognition.doubts import Kind
 from callviz_dagster.documents.recognition.report import role_rows, sentence
 from callviz_dagster.mongodb.sample import CollectionSample
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.helpers.services import KNOWN, OTHER, look, outcome
+from callviz_dagster_tests.helpers.services import KNOWN, OTHER, outcome, report_of
 
 
 def summary_table() -> str:
@@ -51,10 +51,14 @@ def services_table() -> str:
 def examples_table() -> str:
     """Return fields that were taken, taken with a warning and refused, in the words of the program."""
     examples = [
-        ("taken", "JustCall, with `createdAt` in each document", _row(look(KNOWN["justcall_v2"], mongoose=True), 0)),
-        ("taken", "Sendbird Calls", _row(look(KNOWN["sendbird_calls"]), 2)),
-        ("warning", "sipgate", _doubt(look(OTHER["sipgate_history"]), Kind.RECORD)),
-        ("warning", "Zadarma", _doubt(look(OTHER["zadarma_statistics"]), Kind.TALK)),
+        (
+            "taken",
+            "JustCall, with `createdAt` in each document",
+            _row(report_of(KNOWN["justcall_v2"], mongoose=True), 0),
+        ),
+        ("taken", "Sendbird Calls", _row(report_of(KNOWN["sendbird_calls"]), 2)),
+        ("warning", "sipgate", _doubt(report_of(OTHER["sipgate_history"]), Kind.RECORD)),
+        ("warning", "Zadarma", _doubt(report_of(OTHER["zadarma_statistics"]), Kind.TALK)),
         ("refused", "start and end in each other's place", _doubt(_swapped(), Kind.END_BEFORE_START)),
         ("refused", "the day in one field, the moment in another", _doubt(_at_midnight(), Kind.MIDNIGHT)),
     ]
@@ -64,25 +68,25 @@ def examples_table() -> str:
     )
 
 
-def _row(findings: Look, number: int) -> str:
+def _row(findings: FieldsReport, number: int) -> str:
     recognized = findings.plan.recognized
     return role_rows(recognized.choice, recognized.fields)[number].line
 
 
-def _doubt(findings: Look, kind: Kind) -> str:
+def _doubt(findings: FieldsReport, kind: Kind) -> str:
     choice, facts = findings.plan.recognized.choice, findings.plan.recognized.fields.facts
     return next(sentence(doubt, choice, facts) for doubt in findings.doubts if doubt.kind is kind)
 
 
-def _swapped() -> Look:
-    return _look({"call_start": dt.timedelta(minutes=5), "call_end": dt.timedelta()})
+def _swapped() -> FieldsReport:
+    return _report_of({"call_start": dt.timedelta(minutes=5), "call_end": dt.timedelta()})
 
 
-def _at_midnight() -> Look:
-    return _look({"startedAt": None, "seen": dt.timedelta()})
+def _at_midnight() -> FieldsReport:
+    return _report_of({"startedAt": None, "seen": dt.timedelta()})
 
 
-def _look(times: dict[str, dt.timedelta | None]) -> Look:
+def _report_of(times: dict[str, dt.timedelta | None]) -> FieldsReport:
     """Return what is found in calls with these times: so long after the call began, or on its day at midnight."""
     documents = []
     for number in range(40):
@@ -92,9 +96,9 @@ def _look(times: dict[str, dt.timedelta | None]) -> Look:
             for name, after in times.items()
         }
         documents.append({"_id": number, **document, "direction": "inbound", "status": "answered"})
-    return examine(CollectionSample("shop.calls", 40, b"".join(map(bson.encode, documents))), Settings())
+    return fields_report(CollectionSample("shop.calls", 40, b"".join(map(bson.encode, documents))), Settings())
 
 
 def fields_output() -> str:
     """Return what the command `fields` prints for the records of a service, as a code block."""
-    return f"```text\n$ python -m callviz_dagster fields\n{text(look(KNOWN['hubspot_calls'], mongoose=True))}```"
+    return f"```text\n$ python -m callviz_dagster fields\n{text(report_of(KNOWN['hubspot_calls'], mongoose=True))}```"

@@ -19,7 +19,7 @@ from typing import Any
 import bson
 from bson import json_util
 
-from callviz_dagster.cli.fields import Look, examine
+from callviz_dagster.cli.fields import FieldsReport, fields_report
 from callviz_dagster.documents.labels import label_of_text
 from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.report import sentence, shown
@@ -139,7 +139,7 @@ class Outcome:
 
 
 @functools.cache
-def look(service: Service, *, mongoose: bool = False, settings: Settings = _NOTHING_SET) -> Look:
+def report_of(service: Service, *, mongoose: bool = False, settings: Settings = _NOTHING_SET) -> FieldsReport:
     """Choose the fields of all roles from the records of a service, without a server.
 
     Raises:
@@ -147,14 +147,14 @@ def look(service: Service, *, mongoose: bool = False, settings: Settings = _NOTH
     """
     documents = service.documents(mongoose=mongoose)
     sample = CollectionSample("shop.calls", len(documents), b"".join(map(bson.encode, documents)))
-    return examine(sample, settings)
+    return fields_report(sample, settings)
 
 
 @functools.cache
 def outcome(service: Service, *, mongoose: bool = False, settings: Settings = _NOTHING_SET) -> Outcome:
     """Refresh the records of a service up to `calls`, without a server, and compare the rows."""
     try:
-        found = look(service, mongoose=mongoose, settings=settings)
+        found = report_of(service, mongoose=mongoose, settings=settings)
     except PlanError as error:
         return Outcome(frozenset(COLUMNS), frozenset(COLUMNS), True, (str(error),))
     choice, facts = found.plan.recognized.choice, found.plan.recognized.fields.facts
