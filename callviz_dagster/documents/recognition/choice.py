@@ -42,6 +42,9 @@ _LEAST = {"start_time": -12.0, "end_time": -6.0, "duration": 0.0}
 _GAP = 0.5
 """Fewer points between two candidates do not tell them apart."""
 _NEARLY_ALL = 0.8
+_ALL_BUT_ODD, _LONGEST_RINGING = 0.95, 300.0
+"""Nearly no call rings for more than five minutes (seconds)."""
+_HALF_A_DAY = 12 * 3600.0
 _NEAR, _VERY_NEAR = 4 * 3600.0, 120.0
 """Seconds: two times of one call are hours apart at most, and two names of its start minutes."""
 
@@ -144,7 +147,10 @@ def _with_relations(facts: Facts, starts: list[Candidate]) -> list[Candidate]:
         judged.append(dataclasses.replace(one, points=points))
     related = [
         dataclasses.replace(
-            one, points=one.points + _LATER * _is_answer(facts, one, judged) - _unfilled(facts, one, judged)
+            one,
+            points=one.points
+            + _LATER * (_is_answer(facts, one, judged) or _is_later_that_day(facts, one, judged))
+            - _unfilled(facts, one, judged),
         )
         for one in judged
     ]
@@ -156,9 +162,47 @@ def _is_answer(facts: Facts, one: Candidate, starts: list[Candidate]) -> bool:
     return any(
         other is not one
         and is_later(facts, one, other)
-        and (other.name.strengths["start_time"] >= Strength.WEAK or (one.name.answer and other.points > 2))
+        and (
+            other.name.strengths["start_time"] >= Strength.WEAK
+            or (other.points > 2 and (one.name.answer or _rang_before(facts, one, other, starts)))
+        )
         for other in starts
     )
+
+
+def _is_later_that_day(facts: Facts, one: Candidate, starts: list[Candidate]) -> bool:
+    """Return whether a time of day follows another one of the same date, under a name that says as much.
+
+    The date is that of the first moment: of two times of day, the one that the other follows within half a day.
+    """
+    return any(
+        len(one.source) == len(other.source) == 2
+        and one.source[0] == other.source[0]
+        and other.name.strengths["start_time"] >= one.name.strengths["start_time"]
+        and not other.name.foreign
+        and not other.name.says(Word.PLANNED, Word.CHANGED)
+        and other.cover >= _ALL_BUT_ODD
+        and _follows(facts, other.source, one.source)
+        for other in starts
+        if other is not one
+    )
+
+
+def _follows(facts: Facts, first: Source, second: Source) -> bool:
+    seconds, both = facts.elapsed(first, second)
+    return bool(both.any() and np.mean((seconds[both] > 0) & (seconds[both] < _HALF_A_DAY)) >= _ALL_BUT_ODD)
+
+
+def _rang_before(facts: Facts, one: Candidate, record: Candidate, starts: list[Candidate]) -> bool:
+    """Return whether calls rang from when their records were made: minutes before the answer, or until an end alone.
+
+    Calls that have neither the later time nor an end have not begun, and a record made earlier fills their start.
+    """
+    seconds, both = facts.elapsed(record.source, one.source)
+    never_answered = facts.times(record.source).known & ~both
+    ends = [other for other in starts if other.name.strengths["end_time"] >= Strength.WORDS]
+    ended = any(share(facts.times(end.source).known, never_answered) > 0.5 for end in ends)
+    return ended and bool(np.quantile(seconds[both], _ALL_BUT_ODD) <= _LONGEST_RINGING)
 
 
 def _unfilled(facts: Facts, one: Candidate, starts: list[Candidate]) -> float:
