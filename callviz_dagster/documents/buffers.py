@@ -49,17 +49,14 @@ def hashes_of_slices(data: Bytes, starts: Ints, sizes: Ints) -> NDArray[np.uint6
     """
     eight_bytes = unaligned_view(data, "<u8")
     longest = int(sizes.max(initial=0))
-    places = [
-        starts,
-        *(np.maximum(starts + sizes - 8 * count, starts) for count in range(1, min(longest - 1, 32) // 8 + 1)),
-    ]
     keys = sizes.astype(np.uint64)
-    for place, multiplier in zip(places, _MULTIPLIERS, strict=False):
-        part = eight_bytes[place]
+    for count, multiplier in zip(range(min(max(longest - 1, 0), 32) // 8 + 1), _MULTIPLIERS, strict=False):
+        part = eight_bytes[np.maximum(starts + sizes - 8 * count, starts) if count else starts]
         if longest < 8 or int(sizes.min()) < 8:
             short = np.minimum(sizes, 8).astype(np.uint64)
             part &= np.where(short >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (short * np.uint64(8))) - np.uint64(1))
-        keys = _mixed((keys ^ part) * np.uint64(multiplier))
+        # Only bytes of the slice itself count: its hash is the same beside longer ones.
+        keys = np.where((count == 0) | (sizes > 8 * count), _mixed((keys ^ part) * np.uint64(multiplier)), keys)
     return keys
 
 

@@ -35,6 +35,10 @@ _LATER = -6.0
 _STAYS = 6.0
 """What it adds that a field played the role in the table published last: more than a better name does, and less than
 values that cannot be read or contradict other times take away."""
+_LIMIT = 30.0
+"""What it takes away that a duration is the same for all calls, however long they are."""
+_COARSE = {"min": 0.1, "h": 0.2}
+"""What it takes away that a unit is coarser than that of a field that says the same."""
 _MOST = 8
 """Candidates of each role that are tried together."""
 _LEAST = {"start_time": -12.0, "end_time": -6.0, "duration": 0.0}
@@ -312,6 +316,7 @@ def _duration_points(
     if fit is None:
         return -3.0 if too_large(facts, duration.path, unit.unit) else 0.0
     points = 4.0 * fit.equal + fit.within - 6.0 * (1 - fit.within)
+    points -= _LIMIT * (fit.constant and fit.documents >= 5) + _COARSE.get(unit.unit, 0.0)
     if end and end.name.strengths["end_time"] == Strength.NONE:
         # A time that its name does not call the end is one where a stored duration proves it.
         proven = fit.exact >= 0.9 and fit.documents >= 3 and not duration.name.says(Word.PART, Word.OTHER)

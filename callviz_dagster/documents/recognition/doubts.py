@@ -30,6 +30,9 @@ FACTOR, FACTOR_ROWS = 0.05, 0.9
 another unit: talk times and rounding differ from call to call."""
 PROVEN = 0.9
 """Where the stored duration is end − start in nine tenths of the calls, start and end are those of the call."""
+APART, LEAST_RATIO = 0.5, 0.2
+"""Stored durations that are longer than end − start in most calls, or a fifth of it in the middle, are something else:
+people talk for most of a call that is not only ringing."""
 SAME = 0.9
 """Nine tenths of all calls at midnight, or in one second: what they share is the date, or the import."""
 ODD = 0.05
@@ -50,8 +53,10 @@ class Kind(StrEnum):
     FOREIGN = "another thing"
     DATE_ONLY = "date only"
     TALK = "talk time"
+    APART = "differs from end − start"
     SIZE = "implausible size"
     CODES = "codes"
+    ONE_LABEL = "one label"
     DATE_ORDER = "date order"
     END_BEFORE_START = "end before start"
     FACTOR = "constant factor"
@@ -244,6 +249,8 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
     fit = _fit(choice, facts)
     if "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
         raised.append(Doubt(Kind.TALK, "duration", source))
+    if fit and fit.documents >= FEW and (fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO):
+        raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio))
     if fit is None and unit.known_by in ("default", "name") and too_large(facts, source[0], unit.unit):
         raised.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
     return raised
@@ -268,6 +275,8 @@ def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
         known_code = in_words or (role in name.ranks and name.says(Word.CAUSE, Word.CODE))
         if labels.kinds == {"number"} and not known_code:
             raised.append(Doubt(Kind.CODES, role, source))
+        if role not in name.ranks and len(labels.counts) == 1 and labels.counts.total() >= FEW:
+            raised.append(Doubt(Kind.ONE_LABEL, role, source))
     return raised
 
 

@@ -301,13 +301,17 @@ class Facts:
             return None
         stored = np.where(numbers.clock, numbers.values, numbers.values * SECONDS[unit])[usable]
         total = seconds[usable]
-        slack = np.maximum(_CLOSE * total, max(1.5, SECONDS[unit]))
+        step = np.where(numbers.clock, 1.0, SECONDS[unit] / _parts_of_one(numbers.values[usable & ~numbers.clock]))[
+            usable
+        ]
+        slack = np.maximum(_CLOSE * total, np.maximum(1.5, step))
         return Fit(
             len(total),
             float(np.mean(np.abs(stored - total) <= slack)),
-            float(np.mean(np.abs(stored - total) <= max(1.0, SECONDS[unit]))),
+            float(np.mean(np.abs(stored - total) <= np.maximum(1.0, step))),
             float(np.mean(stored <= total + slack)),
             float(np.median(stored / total)),
+            len(np.unique(stored)) == 1 and float(np.ptp(total)) > 2 * float(slack.max()),
         )
 
 
@@ -324,6 +328,13 @@ class Fit:
     """Share in which the stored one is not longer: a talk time is shorter."""
     ratio: float
     """The stored one by end − start, in the middle."""
+    constant: bool = False
+    """Whether the stored one is always the same, and end − start is not: a limit, and no duration."""
+
+
+def _parts_of_one(values: Floats) -> int:
+    """Return to which part of their unit numbers are rounded: 1 for whole ones, 10 for those of one decimal place."""
+    return next((10**places for places in range(6) if np.allclose(values * 10**places % 1, 0, atol=1e-6)), 10**6)
 
 
 def _label_kind(value: Value) -> str:

@@ -132,7 +132,9 @@ def _value_points(facts: Facts, path: Path, role: str, name: Name, strength: Str
     if len(labels.counts) > min(_MOST_LABELS, max(total / 2, 3)):
         return _TOO_MANY
     known = known_share(role, labels.counts)
-    points = _KNOWN * known + (_ONE_FOR_ALL if len(labels.counts) == 1 and total >= 5 else 0.0)
+    points = _KNOWN * known
+    if len(labels.counts) == 1 and total >= 5:
+        points = _ONE_FOR_ALL + (_KNOWN * known if strength > Strength.NONE else 0.0)
     if labels.yes_or_no:
         means = label_of_boolean(field_name(path[-1]), True)
         return points + _YES_OR_NO if means and known_share(role, Counter([means])) else _NO_LABEL

@@ -145,7 +145,7 @@ def reason(one: Candidate, role: str, choice: Choice, facts: Facts) -> str:
     name = one.name
     against = [
         (name.foreign or name.says(Word.OTHER, Word.PERSONAL), "belongs to something else"),
-        (name.says(Word.PLANNED), "a moment that was planned"),
+        (name.says(Word.PLANNED), "planned, or a limit"),
         (name.says(Word.CHANGED, Word.MADE) and role.endswith("time"), "names the record's own life"),
         (name.says(Word.PART) and role == "duration", "a part of the call"),
         (name.talk and role == "duration", "the talk alone"),
@@ -221,8 +221,11 @@ _WORDS = {
     Kind.FOREIGN: "The {role} is taken from {field}{example}, which may belong to something else than the call.",
     Kind.DATE_ONLY: "The {role} {field}{example} is a date without a time of day in {share} of the documents.",
     Kind.TALK: "The duration is taken from {field}{example}, which may leave out ringing and waiting.",
+    Kind.APART: "Stored durations in {field}{example} differ from end − start: they are {factor} times as long in the "
+    "middle.",
     Kind.SIZE: "Durations in {field}{example} are too large for calls in this unit.",
     Kind.CODES: "The {role} is taken from {field}{example}, whose values are codes.",
+    Kind.ONE_LABEL: "The {role} is taken from {field}{example}, which is the same for all calls.",
     Kind.DATE_ORDER: "In {share} of the documents day and month of {field}{example} could change places.",
     Kind.END_BEFORE_START: "{share} of the calls end before they start: {field}{example} lies before {other}.",
     Kind.FACTOR: "Stored durations in {field}{example} are {factor} times end − start in {share} of the calls.",
@@ -262,6 +265,8 @@ def _changes(doubt: Doubt, choice: Choice) -> list[str]:
     if doubt.kind is Kind.END_BEFORE_START:
         starts, ends = _better_lines(choice, "start_time", 2), _better_lines(choice, "end_time", 1)
         return [*starts, *ends, setting_line("end_time", None)]
+    if doubt.kind is Kind.APART:
+        return [*_better_lines(choice, "duration", 1), setting_line("duration", None)]
     if doubt.other:
         return [setting_line(doubt.role, doubt.other)]
     if doubt.kind is Kind.EMPTY:
@@ -271,4 +276,8 @@ def _changes(doubt: Doubt, choice: Choice) -> list[str]:
 
 def _better_lines(choice: Choice, role: str, most: int) -> list[str]:
     """Return the lines that set the best of the fields that were not taken."""
-    return [setting_line(role, one.source) for one in _others(choice, role)[:most] if one.points > 0]
+    return [
+        setting_line(role, one.source)
+        for one in _others(choice, role)[:most]
+        if one.points > 0 and not one.name.says(Word.PLANNED)
+    ]

@@ -95,7 +95,7 @@ class Word(StrEnum):
     OTHER = "other"
     """Something that is not the call: a customer, a task, a recording."""
     PLANNED = "planned"
-    """A moment that was planned: a schedule, an expiry."""
+    """A moment that was planned, or a limit: a schedule, an expiry, the longest call allowed."""
     PERSONAL = "personal"
     """A party or an identifier, whose digits are no time."""
     FILLER = "filler"
@@ -188,7 +188,7 @@ _WORDS: dict[Word, str] = {
     Word.PLANNED: (
         "scheduled schedule planned plan due expires expire expiry expiration followup follow reminder next "
         "appointment target estimated eta deadline callback back birth birthday dob valid until promised retry "
-        "renew renewal"
+        "renew renewal max maximum maximal limit limits allowed allowance budget quota"
     ),
     Word.PERSONAL: (
         "id ids sid uuid guid uid by number numbers num no phone msisdn ani dnis cli cld did from to caller "

@@ -1,0 +1,70 @@
+"""Which field is the duration: one that agrees with end − start in some unit; what does not is reported."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from callviz_dagster.documents.recognition.choice import choose
+from callviz_dagster.documents.recognition.doubts import Kind, doubts
+from callviz_dagster_tests.helpers.recognition import chosen, fields_of, gathered
+
+Document = dict[str, Any]
+NOON = dt.datetime(2024, 3, 1, 12)
+
+
+def calls(**durations: Any) -> list[Document]:
+    """Return calls with fields of durations, each made by a function of the call's length in seconds, or constant."""
+    documents = []
+    for number in range(40):
+        start, length = NOON + dt.timedelta(minutes=173 * number), 20 + 37 * (number * 7 % 40)
+        made = {name: value(length) if callable(value) else value for name, value in durations.items()}
+        documents.append({"_id": number, "start_time": start, "end_time": start + dt.timedelta(seconds=length)} | made)
+    return documents
+
+
+def kinds(documents: list[Document]) -> set[Kind]:
+    fields = fields_of(documents)
+    return {doubt.kind for doubt in doubts(choose(fields), fields) if doubt.role == "duration"}
+
+
+@pytest.mark.parametrize("shortest", [5, 16])
+def test_fractions_are_no_whole_hours(shortest: int) -> None:
+    documents = calls(talk_time=lambda length: (length - length % shortest) / 86_400)
+    units = choose(fields_of(documents)).units
+    assert [unit.known_by for unit in units.values()] == ["default"]
+    assert kinds(documents) & {Kind.APART, Kind.FACTOR}
+
+
+def test_a_limit_that_is_the_same_for_all_calls_is_no_duration() -> None:
+    assert "duration" not in chosen(calls(call_length="3600s"))
+    assert chosen(calls(maxDuration="3600s", billedDuration=lambda length: f"{length - 3}s"))["duration"] == (
+        "billedDuration"
+    )
+
+
+def test_durations_longer_than_the_calls_are_reported() -> None:
+    assert kinds(calls(duration=lambda length: length + 900 + length * 13 % 700)) == {Kind.APART}
+
+
+def test_of_two_fields_that_say_the_same_the_finer_one_is_taken() -> None:
+    documents = calls(
+        BillableMinutes=lambda length: round((length - 3) / 60, 2), BillableSeconds=lambda length: length - 3
+    )
+    assert chosen(documents)["duration"] == "BillableSeconds"
+
+
+def test_a_label_of_another_role_that_never_varies_is_not_taken() -> None:
+    documents = [
+        one | {"direction": ("in", "out")[one["_id"] % 2], "type": "Normal", "releaseCause": 16 + one["_id"] % 3}
+        for one in calls()
+    ]
+    assert chosen(documents)["status"] == "releaseCause"
+
+
+def test_the_key_of_a_document_does_not_depend_on_the_others_of_its_batch() -> None:
+    short, long = {"_id": 7}, {"_id": "an identifier of more than thirty-two characters"}
+    alone = {one.key for document in (short, long) for one in gathered([document]).documents}
+    assert {one.key for one in gathered([short, long]).documents} == alone
