@@ -84,7 +84,8 @@ CASES: dict[Kind, tuple[Callable[[Document], Document], str]] = {
     Kind.END_BEFORE_START: (
         backwards,
         "100% of the calls end before they start: end_time (for example …) lies before start_time. "
-        "Set CALLVIZ_FIELD_END_TIME=none; CALLVIZ_FIELD_END_TIME=end_time publishes it all the same.",
+        "Set CALLVIZ_FIELD_START_TIME=end_time with CALLVIZ_FIELD_END_TIME=start_time or CALLVIZ_FIELD_END_TIME=none; "
+        "CALLVIZ_FIELD_END_TIME=end_time publishes it all the same.",
     ),
     Kind.FACTOR: (
         in_milliseconds,

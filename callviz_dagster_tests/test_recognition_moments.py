@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from callviz_dagster_tests.helpers.recognition import chosen
+from callviz_dagster.documents.recognition.choice import choose
+from callviz_dagster.documents.recognition.doubts import doubts
+from callviz_dagster.documents.recognition.report import sentence
+from callviz_dagster_tests.helpers.recognition import chosen, fields_of
 
 Document = dict[str, Any]
 NOON = dt.datetime(2024, 3, 1, 12)
@@ -27,7 +30,10 @@ def rung(number: int, *, begun: bool = True) -> Document:
 
 
 def test_the_record_of_a_call_that_rang_and_ended_is_made_at_its_start() -> None:
-    assert chosen([rung(number) for number in range(40)])["start_time"] == "createdAt"
+    fields = fields_of([rung(number) for number in range(40)])
+    choice = choose(fields)
+    assert choice.roles["start_time"][0] == ((b"createdAt",),)
+    assert not [doubt for doubt in doubts(choice, fields) if doubt.role == "start_time"]
 
 
 def test_a_record_made_before_calls_that_never_began_is_not_their_start() -> None:
@@ -45,3 +51,23 @@ def test_of_several_times_of_day_beside_one_date_the_first_is_the_start() -> Non
         documents.append({"_id": number, "Call Date": f"{received:%Y-%m-%d}"} | dict(reversed(clocks.items())))
     roles = chosen(documents)
     assert (roles["start_time"], roles["end_time"]) == ("Call Date+Time Received", "Call Date+Time Cleared")
+
+
+def test_start_and_end_in_each_other_s_place_are_refused_with_the_lines_that_swap_them() -> None:
+    documents = [rung(number) for number in range(40)]
+    fields = fields_of(
+        [{"_id": one["_id"], "call_start": one["endedAt"], "call_end": one["createdAt"]} for one in documents]
+    )
+    choice = choose(fields)
+    messages = [sentence(doubt, choice, fields.facts) for doubt in doubts(choice, fields)]
+    lines = "CALLVIZ_FIELD_START_TIME=call_end with CALLVIZ_FIELD_END_TIME=call_start"
+    assert any(lines in message for message in messages)
+
+
+def test_a_reason_for_hanging_up_is_not_missed_as_an_end() -> None:
+    calls = [
+        {"_id": one["_id"], "start_time": one["createdAt"], "duration": one["duration"], "hangup_cause": "caller"}
+        for one in map(rung, range(40))
+    ]
+    fields = fields_of(calls)
+    assert not [doubt for doubt in doubts(choose(fields), fields) if doubt.role == "end_time"]

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from callviz_dagster.documents.labels import label_of_boolean
-from callviz_dagster.documents.recognition.candidates import Candidate, Fields
+from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
 from callviz_dagster.documents.recognition.choice import too_large, unit_by_data
 from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Source, share
@@ -39,6 +39,10 @@ ODD = 0.05
 """Fewer documents that differ from all others are odd ones, each with a repair or a reason of its own."""
 FEW = 5
 """With fewer documents than this, a share says nothing."""
+_DIGITS_OF_CODES = 3
+"""Causes that people know, of SIP and Q.850, have three digits at most."""
+_LONGEST_RINGING = 300.0
+"""Seconds: nearly no call rings for longer."""
 _DAY = 86_400_000_000
 
 
@@ -204,16 +208,32 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
     for role, source in choice.usual.items():
         if role in choice.ambiguous:
             raised.append(Doubt(Kind.AMBIGUOUS, role, source, other=choice.ambiguous[role][-1]))
-        kinds = [kind for kind in _named(role, source) if not (proven and kind in _SETTLED_BY_LENGTH)]
+        settled = proven or (role == "start_time" and _made_when_it_rang(choice, fields.facts, source))
+        kinds = [kind for kind in _named(role, source) if not (settled and kind in _SETTLED_BY_LENGTH)]
         raised += [Doubt(kind, role, source) for kind in kinds]
-    raised += _durations(choice, fields.facts) + _codes(choice, fields.facts)
+    return [*raised, *_durations(choice, fields.facts), *_codes(choice, fields.facts), *_order(choice, fields.facts)]
+
+
+def _order(choice: Choice, facts: Facts) -> list[Doubt]:
     start = choice.usual.get("start_time")
-    if start and len(start) == 1 and len(fields.facts):
-        ambiguous = fields.facts.ambiguous(start[0]) / len(fields.facts)
-        if ambiguous > ODD:
-            orders = date_orders(start[0], fields.facts)
-            raised.append(Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous, orders=orders))
-    return raised
+    if not start or len(start) > 1 or not len(facts):
+        return []
+    ambiguous = facts.ambiguous(start[0]) / len(facts)
+    if ambiguous <= ODD:
+        return []
+    return [Doubt(Kind.DATE_ORDER, "start_time", start, ambiguous, orders=date_orders(start[0], facts))]
+
+
+def _made_when_it_rang(choice: Choice, facts: Facts, start: Source) -> bool:
+    """Return whether a record was made minutes before the answer, call by call, and calls that nobody took have one."""
+    candidates = choice.candidates.get("start_time", ())
+    chosen = next((one for one in candidates if one.source == start), None)
+    for other in candidates:
+        if chosen and other.source in choice.roles["start_time"][1:] and is_later(facts, other, chosen):
+            seconds, both = facts.elapsed(start, other.source)
+            if np.quantile(seconds[both], 0.95) <= _LONGEST_RINGING and np.median(seconds[both]) > 0:
+                return other.name.strengths["start_time"] >= Strength.WORDS
+    return False
 
 
 def _named(role: str, source: Source) -> list[Kind]:
@@ -272,7 +292,8 @@ def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
             continue
         labels, name = facts.labels(source[0]), name_of(source[0])
         in_words = labels.yes_or_no and label_of_boolean(field_name(source[0][-1]), True)
-        known_code = in_words or (role in name.ranks and name.says(Word.CAUSE, Word.CODE))
+        standard = all(len(code.split(".")[0]) <= _DIGITS_OF_CODES for code in labels.counts)
+        known_code = in_words or (standard and role in name.ranks and name.says(Word.CAUSE, Word.CODE))
         if labels.kinds == {"number"} and not known_code:
             raised.append(Doubt(Kind.CODES, role, source))
         if role not in name.ranks and len(labels.counts) == 1 and labels.counts.total() >= FEW:
@@ -320,6 +341,14 @@ def _not_taken(choice: Choice, fields: Fields, role: str) -> Source | None:
     """Return the best field that is called like a role and was not taken."""
     for one in choice.candidates.get(role, ()):
         taken = any(one.source == source for sources in choice.roles.values() for source in sources[:1])
-        if not taken and one.present and one.name.strengths[role] >= Strength.WEAK and not one.name.says(Word.PERSONAL):
+        named = one.name.strengths[role] >= Strength.WEAK and not one.name.says(Word.PERSONAL)
+        if not taken and one.present and named and not _is_another(one, role, fields):
             return one.source
     return None
+
+
+def _is_another(one: Candidate, role: str, fields: Fields) -> bool:
+    """Return whether values that are no times say that a field is not an end, such as `hangup_cause`."""
+    if not role.endswith("_time") or role in one.name.ranks or not fields.seen(one.path):
+        return False
+    return fields.facts.times(one.source).readable < 0.5 and not one.name.says(Word.TIME)

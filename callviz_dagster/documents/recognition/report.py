@@ -264,7 +264,8 @@ def _changes(doubt: Doubt, choice: Choice) -> list[str]:
         return [f"CALLVIZ_DATE_ORDER={order}" for order in doubt.orders]
     if doubt.kind is Kind.END_BEFORE_START:
         starts, ends = _better_lines(choice, "start_time", 2), _better_lines(choice, "end_time", 1)
-        return [*starts, *ends, setting_line("end_time", None)]
+        swapped = f"{setting_line('start_time', doubt.source)} with {setting_line('end_time', doubt.other)}"
+        return [*starts, *ends, swapped, setting_line("end_time", None)]
     if doubt.kind is Kind.APART:
         return [*_better_lines(choice, "duration", 1), setting_line("duration", None)]
     if doubt.other:
