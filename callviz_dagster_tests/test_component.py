@@ -1,0 +1,213 @@
+"""The Dagster component, in a project as create-dagster lays it out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster.components.core.component_tree import ComponentTreeException
+from pymongo.collection import Collection
+
+from callviz_dagster import CallvizComponent
+from callviz_dagster.component import in_yaml_keys, yaml_path
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.refresh import empty_instance, some_calls
+from callviz_dagster_tests.helpers.tableau_server import SECRET, TOKEN, tableau_server
+
+Document = dict[str, Any]
+Write = Callable[..., Path]
+ROOT = Path(__file__).resolve().parent.parent
+URI = "mongodb://reader:hunter2@db.example.com/shop"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of an empty project, whose package can be imported."""
+    name = f"project_{tmp_path.name}"
+    (tmp_path / "src" / name / "defs").mkdir(parents=True)
+    for package in (name, f"{name}/defs"):
+        (tmp_path / "src" / package / "__init__.py").touch()
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\nname = "{name}"\nversion = "0.1.0"\n\n'
+        f'[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "{name}"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    return tmp_path
+
+
+def defs_folder(project: Path) -> Path:
+    (folder,) = (project / "src").glob("*/defs")
+    return folder
+
+
+def write(project: Path, attributes: str, name: str = "support_calls") -> Path:
+    """Write the defs.yaml of a component and return it."""
+    path = defs_folder(project) / name / "defs.yaml"
+    path.parent.mkdir()
+    indented = textwrap.indent(textwrap.dedent(attributes).strip(), "  ")
+    path.write_text(f"type: callviz_dagster.CallvizComponent\nattributes:\n{indented}\n", encoding="utf-8")
+    return path
+
+
+def load(project: Path) -> dg.Definitions:
+    return dg.load_from_defs_folder(path_within_project=project)
+
+
+def whole_message(error: BaseException | None) -> str:
+    """Return the messages of an exception and of its causes."""
+    return f"{error}\n{whole_message(error.__cause__)}" if error else ""
+
+
+def message(project: Path, attributes: str) -> str:
+    """Return what loading the project says, for attributes that are refused."""
+    write(project, attributes)
+    with pytest.raises(ComponentTreeException) as error:
+        load(project)
+    return whole_message(error.value)
+
+
+@pytest.mark.slow
+def test_a_refresh_publishes_the_calls_and_then_the_workbook_on_the_tableau_server(
+    project: Path, settings: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some_calls(collection, 3)
+    monkeypatch.setenv("SUPPORT_MONGO_URI", settings.mongo_uri or "")
+    monkeypatch.setenv("TABLEAU_SECRET", SECRET)
+    with tableau_server() as server:
+        write(
+            project,
+            f"""
+            mongo: {{uri: "{{{{ env.SUPPORT_MONGO_URI }}}}", database: {settings.database}, collection: calls}}
+            timezone: Europe/Berlin
+            fields: {{start_time: start_time}}
+            drop_fields: [caller]
+            partitions: monthly
+            partitions_start: 2024-03-01
+            max_rejected: 0.1
+            tableau: {{server: "{server.address}", project: Operations/Calls, token_name: {TOKEN},
+                       token_secret: "{{{{ env.TABLEAU_SECRET }}}}"}}
+            """,
+        )
+        definitions = load(project)
+        job = definitions.resolve_job_def("refresh_calls")
+        result = job.execute_in_process(
+            tags={
+                "dagster/asset_partition_range_start": "2024-03-01",
+                "dagster/asset_partition_range_end": "2024-04-01",
+            },
+            instance=empty_instance(),
+        )
+        assert result.success
+        assert len(server.items()) == 1
+    # Relative folders are the project's, and both the zone and the field that is left out arrive.
+    header, first, *_ = (project / "tableau" / "calls.csv").read_text(encoding="utf-8").splitlines()
+    assert "2024-03-31 00:30:00" in first
+    assert "caller" not in header
+    made = [event.materialization.asset_key.to_user_string() for event in result.get_asset_materialization_events()]
+    assert made[-1] == "published_workbook"
+    assert {sensor.name for sensor in definitions.sensors or ()} == {"calls_changed"}
+    assert {schedule.name for schedule in definitions.schedules or ()} == {"nightly_refresh"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "line", "expected"),
+    [
+        (f"mongo:\n  url: {URI}", 4, "mongo.url is not a setting of callviz. Did you mean uri?"),
+        (f"mongo: {URI}", 3, "mongo takes the keys uri, database, collection."),
+        (
+            f"mongo: {{uri: '{URI}'}}\ntime_zone: UTC",
+            4,
+            "time_zone is not a setting of callviz. Did you mean timezone?",
+        ),
+        (f"mongo: {{uri: '{URI}'}}\nnightly: 13:30", 4, "nightly takes text: put the value in quotes."),
+        (f"mongo: {{uri: '{URI}'}}\ntimezone: Berlin", 4, "timezone: 'Berlin' is not allowed; it takes an IANA time"),
+        (f"mongo: {{uri: '{URI}'}}\npartitions: daily", 4, "partitions=daily needs partitions_start, for example"),
+        (f"mongo:\n  collection: calls\n  uri: {URI.replace('shop', 'shop?w=x=y')}", 5, "mongo.uri"),
+        (f"mongo: {{uri: '{URI}'}}\nfields:\n  start_time: none", 5, "fields.start_time: every call needs a start"),
+    ],
+)
+def test_an_error_names_file_line_and_key_and_no_secret(
+    project: Path, attributes: str, line: int, expected: str
+) -> None:
+    text = message(project, attributes)
+    assert expected in text
+    assert f"support_calls/defs.yaml:{line}" in text
+    assert "hunter2" not in text
+
+
+def test_a_connection_string_that_is_not_set_names_the_file(project: Path) -> None:
+    text = message(project, 'mongo: {uri: "{{ env.SURELY_NOT_SET }}"}')
+    assert "support_calls" in text
+    assert "mongo.uri is not set" in text
+
+
+def test_a_second_component_in_a_code_location_is_refused(project: Path) -> None:
+    write(project, f"mongo: {{uri: '{URI}'}}", "sales_calls")
+    text = message(project, f"mongo: {{uri: '{URI}'}}")
+    assert "sales_calls[0] and support_calls[0] are callviz components, and a code location holds one" in text
+
+
+def test_the_schema_has_every_setting_and_no_value() -> None:
+    schema = CallvizComponent.model().model_json_schema()
+    for setting in dataclasses.fields(Settings):
+        members = schema["properties"]
+        *groups, key = yaml_path(setting.name)
+        for group in groups:
+            members = schema["$defs"][group]["properties"]
+        assert members[key]["default"] is None
+        assert members[key]["description"][1:].startswith(in_yaml_keys(setting.metadata["meaning"])[1:])
+    assert "CALLVIZ_" not in json.dumps(schema)
+
+
+def test_a_component_shows_no_secret() -> None:
+    component = CallvizComponent.from_attributes_dict(
+        attributes={"mongo": {"uri": URI}, "tableau": {"token_secret": SECRET}}
+    )
+    assert component.settings.mongo_uri == URI
+    assert "hunter2" not in repr(component)
+    assert SECRET not in repr(component)
+
+
+@pytest.mark.slow
+def test_dg_lists_and_scaffolds_the_component(project: Path, tmp_path: Path) -> None:
+    metadata = tmp_path / "site" / "callviz_dagster-0.0.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: callviz-dagster\nVersion: 0.0.0\n", encoding="utf-8"
+    )
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    lines = [f"[{group}]\n{name} = {value}" for group, names in declared.items() for name, value in names.items()]
+    (metadata / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+
+    def dg_command(*arguments: str) -> str:
+        paths = [str(metadata.parent), str(project / "src"), str(ROOT)]
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "dg"), *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "VIRTUAL_ENV": sys.prefix},
+            cwd=project,
+            text=True,
+            capture_output=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    listed = {one["key"]: one for one in json.loads(dg_command("list", "components", "--json"))["items"]}
+    assert "Phone calls of a MongoDB collection" in listed["callviz_dagster.CallvizComponent"]["summary"]
+    dg_command("scaffold", "defs", "callviz_dagster.CallvizComponent", "support_calls")
+    scaffolded = (defs_folder(project) / "support_calls" / "defs.yaml").read_text(encoding="utf-8")
+    assert scaffolded.split() == [
+        *("type:", "callviz_dagster.CallvizComponent", "attributes:"),
+        *("mongo:", "uri:", "'{{", "env.SUPPORT_CALLS_MONGO_URI", "}}'", "collection:", "calls", "timezone:", "UTC"),
+    ]
