@@ -512,3 +512,18 @@ def test_a_header_reads_back_whatever_character_a_name_has(place: str) -> None:
     codes = [*range(1, 0x250), *range(0x2000, 0x2100), 0xD7FF, 0xE000, 0xFEFF, *range(0xFFF0, 0x10000), 0x1FFFE]
     columns = [Column(place.format(chr(code)), Kind.TEXT, "") for code in codes]
     assert header_difference(header_line(columns), columns) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "offset"),
+    [
+        (dt.datetime(2024, 3, 31, 0, tzinfo=dt.UTC), 3600, 3600),
+        (dt.datetime(2024, 3, 31, 1, tzinfo=dt.UTC), 3600, 7200),
+        (dt.datetime(2024, 3, 31, 0, tzinfo=dt.UTC), 3601, None),
+        (dt.datetime(9999, 12, 31, 23, tzinfo=dt.UTC), 7200, None),
+    ],
+)
+def test_the_audit_knows_the_offset_of_a_span_or_that_it_changes(
+    start: dt.datetime, seconds: int, offset: int | None
+) -> None:
+    assert rules.offset_of_span(int(start.timestamp()), seconds, "Europe/Berlin") == offset

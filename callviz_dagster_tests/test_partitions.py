@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 from pathlib import Path
@@ -196,3 +197,20 @@ def test_the_first_partition_takes_what_starts_with_it_and_nothing_before() -> N
     first = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
     assert partitioning.key_of(first) == "2024-03-01"
     assert partitioning.key_of(first - dt.timedelta(milliseconds=1)) is None
+
+
+def test_a_partitioning_is_what_the_settings_say_and_its_text_differs_with_each_of_them() -> None:
+    settings = Settings(partitions="daily", partitions_start=dt.date(2024, 3, 1), field_start_time="begin.at")
+    stored_local = dataclasses.replace(settings, source_dates="local", source_timezone="Europe/Berlin")
+    instants, local = Partitioning.of(settings), Partitioning.of(stored_local)
+    assert str(instants) == "daily from 2024-03-01 in UTC by begin.at"
+    assert str(local) == "daily from 2024-03-01 in UTC by begin.at, a clock in Europe/Berlin"
+    assert str(Partitioning.of(Settings())) == "none"
+    first = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+    no_list = {"$not": {"$type": "array"}}
+    partition = instants.partition("2024-03-01")
+    assert partition.filter() == {
+        "begin.at": {"$gte": first, "$lt": first + dt.timedelta(1), **no_list},
+        "begin": no_list,
+    }
+    assert partition.span == "begin.at from 2024-03-01T00:00:00+00:00 to 2024-03-02T00:00:00+00:00"
