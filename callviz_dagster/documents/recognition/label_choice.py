@@ -5,6 +5,7 @@ What belongs elsewhere: times and durations (`recognition/choice.py`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ _KNOWN = 6.0
 """What it is worth that all values are known labels."""
 _ONE_FOR_ALL = -4.0
 """One value for all calls tells none from another."""
+_ALL_KNOWN = 0.9
+"""With this share of known labels, values speak of a role though the name does not."""
 _MOST_LABELS = 40
 """With more labels than this, or a different one in every second document, a field holds no labels."""
 
@@ -84,7 +87,7 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
     candidates = []
     for path, name, stored in fields.named():
         strength = name.strengths[role]
-        by_values = role == "status" and name.strengths["call_type"] >= Strength.WEAK and fields.seen(path)
+        by_values = fields.seen(path) and _may_be_by_values(fields.facts, path, role, name)
         if (strength == Strength.NONE and not by_values) or _inside_another(fields, path, role):
             continue
         points = name_points(name, strength, role) + _words_points(name, role)
@@ -96,7 +99,34 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
             points += _value_points(fields.facts, path, role, name, strength)
         points -= 3.0 * (1 - cover)
         candidates.append(Candidate((path,), name, stored.present, cover, points))
-    return sorted(candidates, key=lambda one: -one.points)
+    return sorted(_varied_first(candidates, fields, role), key=lambda one: -one.points)
+
+
+def _may_be_by_values(facts: Facts, path: Path, role: str, name: Name) -> bool:
+    """Return whether a field without the role's name may hold its labels, as far as its values say."""
+    if role == "status":
+        return name.strengths["call_type"] >= Strength.WEAK
+    labels = facts.labels(path)
+    return 1 < len(labels.counts) <= _MOST_LABELS and known_share(role, labels.counts) >= _ALL_KNOWN
+
+
+def _varied_first(candidates: list[Candidate], fields: Fields, role: str) -> list[Candidate]:
+    """Put a field with the role's name and several labels before one with a single label that nobody knows."""
+    counts = {one.path: fields.facts.labels(one.path).counts for one in candidates if fields.seen(one.path)}
+    varied = [
+        one for one in candidates if role in one.name.ranks and len(counts.get(one.path, ())) > 1 and one.points > 0
+    ]
+    if not varied:
+        return candidates
+    best = max(varied, key=lambda one: one.points)
+    return [
+        dataclasses.replace(one, points=max(one.points, _LEAST))
+        if one is best
+        else dataclasses.replace(one, points=min(one.points, best.points - 1))
+        if len(counts.get(one.path, ())) == 1 and not known_share(role, counts[one.path])
+        else one
+        for one in candidates
+    ]
 
 
 def _inside_another(fields: Fields, path: Path, role: str) -> bool:
