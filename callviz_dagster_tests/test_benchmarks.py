@@ -94,6 +94,7 @@ def test_peers_are_derived_where_they_are_away(measured: Measuring, monkeypatch:
     assert report["peak_together_mb"]["raw batches"] < report["peak_together_mb"]["refresh"]
 
 
+@pytest.mark.long
 def test_peers_are_run_where_they_are_on_the_path(
     measured: Measuring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_start_up_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(value > 0 for value in report["ratios"].values())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no process on some cores")
 def test_a_refresh_is_timed_with_threads_and_without(measured: Measuring) -> None:
     report = measured(threads, "--rounds", "1")

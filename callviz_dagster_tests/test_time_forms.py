@@ -94,12 +94,17 @@ def test_milliseconds_of_asp_net_are_read_back(moment: dt.datetime, offset: str,
     assert reading.instant == milliseconds * 1000
 
 
+TWO_YEARS = 2 * 366 * 86_400_000_000
+
+
 @examples(100)
 @given(_moments)
 def test_nanoseconds_are_read_back(moment: dt.datetime) -> None:
     instant = micros(moment.isoformat())
     near = [instant + 1_000_000]
-    if instant >= 100_000_000_000_000:
+    as_ticks = instant * 100 - 62_135_596_800_000_000
+    # In 1989 and 1990 the same number read as ticks of .NET is a moment of these years too.
+    if instant >= 100_000_000_000_000 and abs(as_ticks - instant) > TWO_YEARS:
         assert read_number(instant * 1000, near=near).instant == instant
         assert read_text(f"{instant * 1000 + 999}", zone=BERLIN, near=near).instant == instant
 
@@ -116,7 +121,7 @@ def test_twelve_digits_are_read_back_where_the_document_has_another_time(form: s
         near = [micros((local_time + dt.timedelta(days=days)).isoformat())]
         reading = read_text(local_time.strftime(form), zone="UTC", near=near)
         assert reading is AMBIGUOUS or moment(reading.instant or 0) == local_time
-        assert reading is not AMBIGUOUS or local_time.year < 1980 or local_time.year in range(2019, 2022)
+        assert reading is not AMBIGUOUS or local_time.year < 1980 or local_time.year in (2000, 2019, 2020, 2021)
 
     check()
 

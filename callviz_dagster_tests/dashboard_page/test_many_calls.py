@@ -83,6 +83,7 @@ def ten_million(columns: Sequence[str]) -> Iterable[pa.Table]:
     return (half_a_million(part).select(list(columns)) for part in range(20))
 
 
+@pytest.mark.long
 def test_ten_million_calls_make_a_small_page_that_answers_every_click(opened: Opening, tmp_path: Path) -> None:
     rendered = pages.render(count_calls(ten_million, labels=12), [FOOTER])
     path = tmp_path / asset.FILE
