@@ -15,6 +15,7 @@ from callviz_dagster.assets import calls_hyper as hyper
 from callviz_dagster.assets.calls_hyper import calls_hyper
 from callviz_dagster.contract import LEADING
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.files import FileError
 from callviz_dagster.table.manifest import merged
 from callviz_dagster.table.read import published_columns
 from callviz_dagster.tableau import extract
@@ -137,6 +138,12 @@ def test_a_field_that_is_always_null_in_one_partition_keeps_its_type(tmp_path: P
     rows = extract_of(tmp_path, *tables, without_value={"cost_usd"})
     costs = [row["cost_usd"] for row in rows]
     assert sorted(costs, key=str) == [0.0, 0.25, 0.5, None, None, None]
+
+
+def test_a_column_that_hyper_refuses_is_named_with_its_characters(tmp_path: Path) -> None:
+    calls = calls_table(1).rename_columns({"agent": "agent \U0008de56"})
+    with pytest.raises(FileError, match=r"refuses some characters .* name of a column: agent <U\+8DE56>\. Rename"):
+        extract_of(tmp_path, calls)
 
 
 def extract_of(folder: Path, *tables: pa.Table, without_value: frozenset[str] | set[str] = frozenset()) -> list[Any]:

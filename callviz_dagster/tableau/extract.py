@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,20 +68,35 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
         pantab.frame_to_hyper(reader, path, table=TABLE, atomic=False)
     except RuntimeError as error:
         if not failures:
-            raise _not_written(path, error) from None
+            raise _not_written(path, error, schema.names) from None
     if failures:
         raise failures[0]
     return rows
 
 
-def _not_written(path: Path, error: RuntimeError) -> FileError:
+def _not_written(path: Path, error: RuntimeError, names: Sequence[str]) -> FileError:
     """Return the sentence about an error of Hyper, which names no cause: a full disk is the usual one."""
     reason = str(error).splitlines()[0].replace(str(path), path.name)
+    written = f"The extract could not be written in {path.parent.absolute()}: {reason}."
+    refused = _with_unassigned_characters(names)
+    if "UTF-8" in reason and refused:
+        return FileError(
+            errno.EILSEQ,
+            f"{written} Tableau's engine refuses some characters without a meaning in Unicode in the name of a column: "
+            f"{', '.join(refused)}. Rename the field in MongoDB, or refresh without the extra hyper.",
+        )
     return FileError(
-        errno.EIO,
-        f"The extract could not be written in {path.parent.absolute()}: {reason}. Check that there is space left and "
-        "that the folder can be written to, and refresh again.",
+        errno.EIO, f"{written} Check that there is space left and that the folder can be written to, and refresh again."
     )
+
+
+def _with_unassigned_characters(names: Sequence[str]) -> list[str]:
+    """Return the names that hold a character without a meaning in Unicode, written with its code point."""
+    return [
+        "".join(f"<U+{ord(letter):04X}>" if unicodedata.category(letter) == "Cn" else letter for letter in name)
+        for name in names
+        if any(unicodedata.category(letter) == "Cn" for letter in name)
+    ]
 
 
 def extract_schema(columns: Sequence[Column]) -> pa.Schema:
