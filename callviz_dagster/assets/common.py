@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import dagster as dg
 from callviz_dagster.assets.checks.published_together import together
 from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
+from callviz_dagster.documents.display import display_text
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import Settings, SettingsError
@@ -37,6 +39,7 @@ POOL = "callviz"
 UNREADABLE = "is damaged, or was written by another version of callviz"
 PREVIEW_ROWS = 5
 _MOST_PREVIEWED = 80
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>&|~]")
 
 
 class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the program
@@ -285,20 +288,20 @@ def snapshot_metadata(snapshot_time: str) -> dict[str, Any]:
 
 
 def preview(table: pa.Table | None) -> dg.MetadataValue:
-    """Return the first rows as a table."""
+    """Return the first rows as a Markdown table: a third of the event text that Dagster's tables take."""
     rows = table.slice(0, PREVIEW_ROWS).to_pylist() if table is not None else []
     if not rows:
         return dg.MetadataValue.text("no rows")
-    return dg.MetadataValue.table(
-        [dg.TableRecord({name: _shown(value) for name, value in row.items()}) for row in rows]
+    header, *lines = (
+        f"|{'|'.join(map(_markdown_cell, cells))}|" for cells in (rows[0], *(row.values() for row in rows))
     )
+    return dg.MetadataValue.md("\n".join([header, "|---" * len(rows[0]) + "|", *lines]))
 
 
-def _shown(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    text = str(value)
-    return text if len(text) <= _MOST_PREVIEWED else text[: _MOST_PREVIEWED - 1] + "…"
+def _markdown_cell(value: Any) -> str:
+    text = " ".join(display_text("" if value is None else str(value)).split())
+    shown = text if len(text) <= _MOST_PREVIEWED else text[: _MOST_PREVIEWED - 1] + "…"
+    return _MARKDOWN.sub(r"\\\g<0>", shown)
 
 
 def require(path: Path, asset: str) -> Path:

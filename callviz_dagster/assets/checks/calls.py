@@ -278,7 +278,9 @@ def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asset
         " ".join(sentence(doubt, choice, facts) for doubt in refused) or "The data agree with the fields chosen."
     )
     chosen = all(set_by_hand(doubt, choice) for doubt in refused)
-    return result("calls", "roles_plausible", not refused, description, {"roles": roles_table(recognized)}, warn=chosen)
+    # How each role is played is in `roles_recognized`, unless this check ends the refresh before that one is reported.
+    table = {"roles": roles_table(recognized)} if refused else {}
+    return result("calls", "roles_plausible", not refused, description, table, warn=chosen)
 
 
 def roles_table(recognized: Recognized) -> dg.MetadataValue:
