@@ -1,4 +1,4 @@
-"""Which field is the duration: one that agrees with end − start in some unit; what does not is reported."""
+"""Which field is the duration, in which unit, and which holds labels; what does not agree is reported."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def calls(**durations: Any) -> list[Document]:
     return documents
 
 
-def kinds(documents: list[Document]) -> set[Kind]:
+def kinds(documents: list[Document], role: str = "duration") -> set[Kind]:
     fields = fields_of(documents)
-    return {doubt.kind for doubt in doubts(choose(fields), fields) if doubt.role == "duration"}
+    return {doubt.kind for doubt in doubts(choose(fields), fields) if doubt.role == role}
 
 
 @pytest.mark.parametrize("shortest", [5, 16])
@@ -68,3 +68,18 @@ def test_the_key_of_a_document_does_not_depend_on_the_others_of_its_batch() -> N
     short, long = {"_id": 7}, {"_id": "an identifier of more than thirty-two characters"}
     alone = {one.key for document in (short, long) for one in gathered([document]).documents}
     assert {one.key for one in gathered([short, long]).documents} == alone
+
+
+def test_a_type_with_the_role_s_name_comes_before_one_that_never_varies() -> None:
+    documents = [
+        {"type": "call.ended", "call": one | {"direction": ("USER_MADE", "SHOP_MADE")[one["_id"] % 2]}}
+        for one in calls()
+    ]
+    assert chosen(documents)["call_type"] == "call.direction"
+
+
+def test_a_field_whose_name_and_values_say_little_is_doubted() -> None:
+    documents = [one | {"action_type": ("DIAL", "VM")[one["_id"] % 2]} for one in calls()]
+    assert kinds(documents, "call_type") == {Kind.UNKNOWN_LABELS}
+    known = [one | {"action_type": ("inbound", "outbound")[one["_id"] % 2]} for one in calls()]
+    assert not kinds(known, "call_type")

@@ -15,7 +15,8 @@ from callviz_dagster.documents.labels import label_of_boolean
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
 from callviz_dagster.documents.recognition.choice import too_large, unit_by_data
 from callviz_dagster.documents.recognition.decision import Choice
-from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Source, share
+from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Labels, Source, share
+from callviz_dagster.documents.recognition.label_words import known_share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.values import field_name
@@ -61,6 +62,7 @@ class Kind(StrEnum):
     SIZE = "implausible size"
     CODES = "codes"
     ONE_LABEL = "one label"
+    UNKNOWN_LABELS = "unknown labels"
     DATE_ORDER = "date order"
     END_BEFORE_START = "end before start"
     FACTOR = "constant factor"
@@ -211,7 +213,7 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
         settled = proven or (role == "start_time" and _made_when_it_rang(choice, fields.facts, source))
         kinds = [kind for kind in _named(role, source) if not (settled and kind in _SETTLED_BY_LENGTH)]
         raised += [Doubt(kind, role, source) for kind in kinds]
-    return [*raised, *_durations(choice, fields.facts), *_codes(choice, fields.facts), *_order(choice, fields.facts)]
+    return [*raised, *_durations(choice, fields.facts), *_labels(choice, fields.facts), *_order(choice, fields.facts)]
 
 
 def _order(choice: Choice, facts: Facts) -> list[Doubt]:
@@ -284,21 +286,34 @@ def _fit(choice: Choice, facts: Facts) -> Fit | None:
     return facts.fit(stored[0], choice.units[stored[0]].unit, start, end)
 
 
-def _codes(choice: Choice, facts: Facts) -> list[Doubt]:
-    raised = []
-    for role in ("call_type", "status"):
-        source = choice.usual.get(role)
-        if source is None:
-            continue
-        labels, name = facts.labels(source[0]), name_of(source[0])
-        in_words = labels.yes_or_no and label_of_boolean(field_name(source[0][-1]), True)
-        standard = all(len(code.split(".")[0]) <= _DIGITS_OF_CODES for code in labels.counts)
-        known_code = in_words or (standard and role in name.ranks and name.says(Word.CAUSE, Word.CODE))
-        if labels.kinds == {"number"} and not known_code:
-            raised.append(Doubt(Kind.CODES, role, source))
-        if role not in name.ranks and len(labels.counts) == 1 and labels.counts.total() >= FEW:
-            raised.append(Doubt(Kind.ONE_LABEL, role, source))
-    return raised
+def _labels(choice: Choice, facts: Facts) -> list[Doubt]:
+    """Return the doubts about the fields of type and status."""
+    return [
+        Doubt(kind, role, source)
+        for role in ("call_type", "status")
+        if (source := choice.usual.get(role)) is not None
+        for kind in _kinds_of_labels(role, name_of(source[0]), facts.labels(source[0]), source[0])
+    ]
+
+
+def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[Kind]:
+    kinds = []
+    in_words = labels.yes_or_no and label_of_boolean(field_name(path[-1]), True)
+    standard = all(len(code.split(".")[0]) <= _DIGITS_OF_CODES for code in labels.counts)
+    known_code = in_words or (standard and role in name.ranks and name.says(Word.CAUSE, Word.CODE))
+    if labels.kinds == {"number"} and not known_code:
+        kinds.append(Kind.CODES)
+    if role not in name.ranks and len(labels.counts) == 1 and labels.counts.total() >= FEW:
+        kinds.append(Kind.ONE_LABEL)
+    if role == "call_type" and role not in name.ranks and _are_unknown_words(labels):
+        kinds.append(Kind.UNKNOWN_LABELS)
+    return kinds
+
+
+def _are_unknown_words(labels: Labels) -> bool:
+    """Return whether none of several labels is a known type of call; a yes or no, or a number, is no word."""
+    is_words = labels.kinds == {"text"} and not labels.yes_or_no
+    return is_words and len(labels.counts) > 1 and not known_share("call_type", labels.counts)
 
 
 def _empty(choice: Choice, fields: Fields) -> list[Doubt]:

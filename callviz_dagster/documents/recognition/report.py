@@ -226,6 +226,7 @@ _WORDS = {
     Kind.SIZE: "Durations in {field}{example} are too large for calls in this unit.",
     Kind.CODES: "The {role} is taken from {field}{example}, whose values are codes.",
     Kind.ONE_LABEL: "The {role} is taken from {field}{example}, which is the same for all calls.",
+    Kind.UNKNOWN_LABELS: "The {role} is taken from {field}{example}: its name says little, no value is a known type.",
     Kind.DATE_ORDER: "In {share} of the documents day and month of {field}{example} could change places.",
     Kind.END_BEFORE_START: "{share} of the calls end before they start: {field}{example} lies before {other}.",
     Kind.FACTOR: "Stored durations in {field}{example} are {factor} times end − start in {share} of the calls.",
