@@ -110,11 +110,15 @@ def test_peers_are_run_where_they_are_on_the_path(
 
 
 def test_memory_is_that_of_all_processes_together() -> None:
-    child = "import time; held = bytearray(100 << 20); time.sleep(1)"
+    child = "import sys; held = bytearray(100 << 20); print(flush=True); sys.stdin.read()"
     script = (
-        "import subprocess, sys\n"
-        f"children = [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in range(2)]\n"
-        "for child in children: child.wait()"
+        "import subprocess, sys, time\n"
+        "from subprocess import PIPE\n"
+        f"command = [sys.executable, '-c', {child!r}]\n"
+        "children = [subprocess.Popen(command, stdin=PIPE, stdout=PIPE) for _ in range(2)]\n"
+        "for child in children: child.stdout.readline()\n"
+        "time.sleep(1)\n"
+        "for child in children: child.communicate()"
     )
     ran = run([sys.executable, "-c", script])
     assert ran.peak_mb > 100
