@@ -140,10 +140,17 @@ def test_a_field_that_is_always_null_in_one_partition_keeps_its_type(tmp_path: P
     assert sorted(costs, key=str) == [0.0, 0.25, 0.5, None, None, None]
 
 
-def test_a_column_that_hyper_refuses_is_named_with_its_characters(tmp_path: Path) -> None:
-    calls = calls_table(1).rename_columns({"agent": "agent \U0008de56"})
-    with pytest.raises(FileError, match=r"refuses some characters .* name of a column: agent <U\+8DE56>\. Rename"):
+@pytest.mark.parametrize("code", [0x1D800, 0x2D9C6, 0x8DE56, 0x10DFFF])
+def test_a_column_that_hyper_refuses_is_named_with_its_characters(tmp_path: Path, code: int) -> None:
+    calls = calls_table(1).rename_columns({"agent": f"agent {chr(code)}"})
+    with pytest.raises(FileError, match=f"refuses a few rare characters .* column: agent <U\\+{code:04X}>. Rename"):
         extract_of(tmp_path, calls)
+
+
+@pytest.mark.parametrize("code", [0x1D7FF, 0x1E000, 0xE000])
+def test_the_characters_beside_them_are_names_of_columns(tmp_path: Path, code: int) -> None:
+    calls = calls_table(1).rename_columns({"agent": f"agent {chr(code)}"})
+    assert f"agent {chr(code)}" in extract_of(tmp_path, calls)[0]
 
 
 def extract_of(folder: Path, *tables: pa.Table, without_value: frozenset[str] | set[str] = frozenset()) -> list[Any]:

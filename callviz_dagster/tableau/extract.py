@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import importlib.util
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,11 +77,11 @@ def _not_written(path: Path, error: RuntimeError, names: Sequence[str]) -> FileE
     """Return the sentence about an error of Hyper, which names no cause: a full disk is the usual one."""
     reason = str(error).splitlines()[0].replace(str(path), path.name)
     written = f"The extract could not be written in {path.parent.absolute()}: {reason}."
-    refused = _with_unassigned_characters(names)
+    refused = _refused_names(names)
     if "UTF-8" in reason and refused:
         return FileError(
             errno.EILSEQ,
-            f"{written} Tableau's engine refuses some characters without a meaning in Unicode in the name of a column: "
+            f"{written} Tableau's engine refuses a few rare characters in the name of a column: "
             f"{', '.join(refused)}. Rename the field in MongoDB, or refresh without the extra hyper.",
         )
     return FileError(
@@ -90,13 +89,20 @@ def _not_written(path: Path, error: RuntimeError, names: Sequence[str]) -> FileE
     )
 
 
-def _with_unassigned_characters(names: Sequence[str]) -> list[str]:
-    """Return the names that hold a character without a meaning in Unicode, written with its code point."""
+def _refused_names(names: Sequence[str]) -> list[str]:
+    """Return the names with a character that Hyper takes for a surrogate, with that as its code point.
+
+    It looks at the last four hexadecimal digits alone: U+1D800 is refused like U+D800.
+    """
     return [
-        "".join(f"<U+{ord(letter):04X}>" if unicodedata.category(letter) == "Cn" else letter for letter in name)
+        "".join(f"<U+{ord(letter):04X}>" if _refused(letter) else letter for letter in name)
         for name in names
-        if any(unicodedata.category(letter) == "Cn" for letter in name)
+        if any(map(_refused, name))
     ]
+
+
+def _refused(letter: str) -> bool:
+    return 0xD800 <= ord(letter) & 0xFFFF <= 0xDFFF
 
 
 def extract_schema(columns: Sequence[Column]) -> pa.Schema:
