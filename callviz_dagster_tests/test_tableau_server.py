@@ -13,7 +13,7 @@ import pytest
 
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau_server.content import Kind, View
-from callviz_dagster.tableau_server.errors import TableauServerError
+from callviz_dagster.tableau_server.errors import TableauServerError, UnfinishedError
 from callviz_dagster.tableau_server.publish import Publication, publish
 from callviz_dagster.tableau_server.session import signed_in
 from callviz_dagster_tests.helpers.tableau_publisher import (
@@ -344,6 +344,34 @@ def test_a_first_publish_whose_job_ends_too_late_is_taken_up_again(
     server.job_outcome = "success"
     publisher(settings, SECOND)
     assert (only(server).content, only(server).revision) == (SECOND, 2)
+
+
+@pytest.mark.parametrize("fault", [RESET, refusal(503, "503000"), refusal(429, "429000")])
+def test_a_first_publish_whose_job_cannot_be_seen_is_taken_up_again(
+    server: TableauServer, settings: Settings, publisher: Publisher, fault: Any
+) -> None:
+    server.job_waits = 3
+    server.faults.append(Fault(JOB, fault, times=99))
+    with pytest.raises(UnfinishedError, match=r"The job \S+ may still publish"):
+        publisher(settings, FIRST)
+    server.faults.clear()
+    for job in server.jobs.values():
+        job.waits = 0
+    publisher(settings, SECOND)
+    assert only(server).content == SECOND
+
+
+def test_a_first_commit_whose_answer_was_lost_stays_callvizs_though_it_cannot_be_sent_again(
+    server: TableauServer, settings: Settings, publisher: Publisher
+) -> None:
+    server.job_waits = 99
+    server.faults += [Fault(COMMIT, LOST), Fault(COMMIT, refusal(403, "403004"))]
+    with pytest.raises(UnfinishedError):
+        publisher(settings, FIRST)
+    for job in server.jobs.values():
+        job.waits = 0
+    publisher(settings, SECOND)
+    assert only(server).content == SECOND
 
 
 @pytest.mark.slow

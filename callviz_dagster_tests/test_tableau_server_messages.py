@@ -132,6 +132,15 @@ def test_a_project_that_is_not_there_lists_those_that_are_seen(
     assert server.count(COMMIT) == server.count(PART) == 0
 
 
+def test_of_two_projects_that_look_the_same_none_is_taken(
+    server: TableauServer, tmp_path: Path, publisher: Publisher
+) -> None:
+    server.projects += [Project("p8", "Twice", "unseen"), Project("p9", "Twice", "unseen as well")]
+    given = message(publisher, server_settings(server, tmp_path, tableau_project="Twice"))
+    assert given.startswith("2 projects are Twice for the owner of the token callviz: p8, p9.")
+    assert server.items() == []
+
+
 def test_a_project_where_nothing_may_be_published_is_named_before_anything_is_sent(
     server: TableauServer, tmp_path: Path, publisher: Publisher
 ) -> None:
@@ -227,6 +236,15 @@ def test_a_secret_that_the_server_repeats_is_shown_nowhere(
     for text in (caplog.text, *texts):
         assert first not in text
         assert second not in text
+
+
+@pytest.mark.parametrize("before", range(220, 300, 8))
+def test_a_secret_at_the_end_of_a_long_text_is_not_cut_into_something_unknown(
+    server: TableauServer, settings: Settings, publisher: Publisher, before: int
+) -> None:
+    server.faults.append(Fault("signin", refusal(401, "401001", "Signin Error", "x" * before + SECRET), times=99))
+    given = message(publisher, settings)
+    assert not any(SECRET[:length] in given for length in (4, len(SECRET)))
 
 
 def test_a_site_that_is_not_there_is_named(server: TableauServer, tmp_path: Path, publisher: Publisher) -> None:

@@ -25,13 +25,12 @@ from callviz_dagster.tableau_server import installed
 from callviz_dagster.tableau_server.content import Item, View
 from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.publish import PublishedItem
-from callviz_dagster.tableau_server.session import TableauSession, signed_in
+from callviz_dagster.tableau_server.session import LOCK, TableauSession, signed_in
 
 POOL = "callviz_tableau_server"
 """Dagster's concurrency pool of the assets that use the token: a second sign-in with it would end the first session."""
 OP_TAGS = {"dagster/priority": "-1"}
 """They run when nothing else is left to run."""
-LOCK = ".tableau_server.lock"
 INSTALL = (
     "CALLVIZ_TABLEAU_SERVER needs the extra `tableau`: `pip install 'callviz-dagster[tableau]'`. Until then nothing is "
     "published there."

@@ -22,7 +22,7 @@ from callviz_dagster.tableau_server import installed
 from callviz_dagster.tableau_server.content import find_project
 from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
-from callviz_dagster.tableau_server.session import TableauSession, signed_in
+from callviz_dagster.tableau_server.session import LOCK, TableauSession, signed_in
 from callviz_dagster.tableau_server.validation import validate
 
 NAME = "callviz check"
@@ -50,6 +50,13 @@ def check(settings: Settings, project: str) -> None:
     log = logging.getLogger(__name__)
     with (
         path.open("rb") as file,
+        one_at_a_time(
+            settings.data_dir,
+            log,
+            wait_seconds=10.0 * settings.tableau_timeout_seconds,
+            file=LOCK,
+            work="publishing to the Tableau server",
+        ),
         one_at_a_time(folder, log, work="checking the Tableau server"),
         signed_in(sandbox, log) as session,
     ):

@@ -92,13 +92,20 @@ def find_project(session: TableauSession) -> Project:
     items = session.call("list projects", lambda: list(TSC.Pager(session.server.projects, options)))
     projects = project_paths(items)
     wanted = _normalized(session.settings.tableau_project or "")
-    project = next((known for known in projects if known.path == wanted), None)
+    matching = [known for known in projects if known.path == wanted]
+    project = next(iter(matching), None)
     token = session.settings.tableau_token_name
     if project is None:
         raise TableauServerError(
             f"There is no project {wanted} for the owner of the token {token} on {site_name(session.settings)}. The "
             f"owner sees {_listed([known.path for known in projects])}. Set CALLVIZ_TABLEAU_PROJECT to the path of one "
             "of them, or have the project created and the owner given the capability View."
+        )
+    if len(matching) > 1:
+        raise TableauServerError(
+            f"{len(matching)} projects are {wanted} for the owner of the token {token}: "
+            f"{_listed([known.luid for known in matching])}. In the wrong one, others could see the calls: nothing is "
+            "published. Rename one, or give the owner the capability View on the projects that they are in."
         )
     if project.writeable is False:
         raise TableauServerError(

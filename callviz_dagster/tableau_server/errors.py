@@ -6,6 +6,7 @@ What belongs elsewhere: trying again after an error that passes (`session.py`).
 from __future__ import annotations
 
 import html
+import json
 import re
 import ssl
 from dataclasses import dataclass
@@ -56,7 +57,9 @@ def redact(text: str, settings: Settings) -> str:
     """Return a text without the token's secret, in any of the forms in which a server or a library may repeat it."""
     secret = settings.tableau_token_secret or ""
     parts = [part for part in secret.split(":") if len(part) >= _SHORTEST_PART]
-    forms = {secret, quote(secret, safe=""), html.escape(secret), *parts}
+    encoded = quote(secret, safe="")
+    lower = re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
+    forms = {secret, encoded, lower, html.escape(secret), json.dumps(secret)[1:-1], *parts}
     for form in sorted(filter(None, forms), key=len, reverse=True):
         text = text.replace(form, "***")
     return text
@@ -101,7 +104,7 @@ def explain(error: BaseException, answer: LastAnswer, settings: Settings, doing:
     else:
         message = _EXPLAINED.get(answer.status, _OTHER).format(
             doing=doing,
-            detail=detail_of(error),
+            detail=detail_of(error, settings),
             token=settings.tableau_token_name,
             project=settings.tableau_project,
         )
@@ -128,8 +131,8 @@ _EXPLAINED = {
 """By HTTP status."""
 
 
-def detail_of(error: BaseException) -> str:
-    """Return Tableau's code and text in one line; for another server's answer, that it is one."""
+def detail_of(error: BaseException, settings: Settings) -> str:
+    """Return Tableau's code and text in one line, redacted; for another server's answer, that it is one."""
     from tableauserverclient.server.endpoint.exceptions import InternalServerError, XMLError
 
     if isinstance(error, XMLError):
@@ -141,19 +144,20 @@ def detail_of(error: BaseException) -> str:
         text = "the answer was not one of Tableau's"
     else:
         text = str(error) or type(error).__name__
-    text = " ".join(text.split()).rstrip(".")
+    # Before it is cut: a part of the secret at the end would not be recognized.
+    text = redact(" ".join(text.split()).rstrip("."), settings)
     return text if len(text) <= MOST_DETAIL else text[: MOST_DETAIL - 1] + "…"
 
 
 def _explain_sign_in(error: BaseException, settings: Settings) -> str:
-    token, site = settings.tableau_token_name, site_name(settings)
-    if EXPIRED.search(detail_of(error)):
+    token, site, detail = settings.tableau_token_name, site_name(settings), detail_of(error, settings)
+    if EXPIRED.search(detail):
         return (
-            f"The personal access token {token} has expired ({detail_of(error)}). Make a new one under My Account "
+            f"The personal access token {token} has expired ({detail}). Make a new one under My Account "
             "Settings on the Tableau server, and set CALLVIZ_TABLEAU_TOKEN_NAME and CALLVIZ_TABLEAU_TOKEN_SECRET."
         )
     return (
-        f"The Tableau server did not accept the personal access token {token} for {site} ({detail_of(error)}). Check "
+        f"The Tableau server did not accept the personal access token {token} for {site} ({detail}). Check "
         "CALLVIZ_TABLEAU_TOKEN_NAME, CALLVIZ_TABLEAU_TOKEN_SECRET and CALLVIZ_TABLEAU_SITE; a token also ends at the "
         "end of its life, after 15 days without use, or when it is revoked: make a new one then."
     )
@@ -188,7 +192,7 @@ def _explain_connection(error: BaseException, settings: Settings) -> str:
             f"{server} cannot be reached: {_reason(error)}. Check CALLVIZ_TABLEAU_SERVER, that the server runs, and "
             "that this machine may reach it."
         )
-    return f"{server} could not be used: {detail_of(error)}."
+    return f"{server} could not be used: {detail_of(error, settings)}."
 
 
 def _reason(error: BaseException) -> str:

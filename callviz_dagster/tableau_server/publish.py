@@ -198,11 +198,11 @@ def _send_and_commit(
         return _attempt(session, publication, project, before, part_bytes)
     except LostAnswerError as lost:
         raise UnfinishedError(f"{lost} The item on the server has not changed.") from None
-    except TableauServerError:
+    except TableauServerError as error:
         # Made by the first attempt, after it was looked for.
         if session.answer.status == _CONFLICT and _is_published(session, publication, project, before):
             return _Committed(0, "")
-        raise
+        raise UnfinishedError(str(error)) from None  # the first attempt may still come through
 
 
 def _attempt(

@@ -35,6 +35,8 @@ T = TypeVar("T")
 Pause = Callable[[float], None]
 """Waits for a number of seconds."""
 
+LOCK = ".tableau_server.lock"
+"""File in the data folder that whoever signs in with the token locks: a second sign-in would end the first session."""
 PAUSES = (2.0, 8.0, 32.0)
 """Seconds before a request is tried again."""
 OLDEST_VERSION = (3, 6)

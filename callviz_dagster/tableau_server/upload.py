@@ -110,13 +110,16 @@ def wait_for_job(session: TableauSession, job_id: str) -> None:
 
     Raises:
         TableauServerError: it failed or was cancelled.
-        UnfinishedError: it was not done in time.
+        UnfinishedError: it was not done in time, or cannot be seen.
     """
     most = 10.0 * session.settings.tableau_timeout_seconds
     deadline = time.monotonic() + most
     waited, pause = 0.0, _FIRST_PAUSE
     while True:
-        job = session.call("show the job that publishes", lambda: session.server.jobs.get_by_id(job_id))
+        try:
+            job = session.call("show the job that publishes", lambda: session.server.jobs.get_by_id(job_id))
+        except TableauServerError as error:
+            raise UnfinishedError(f"{error} The job {job_id} may still publish; the next refresh looks.") from None
         if job.completed_at is not None:
             break
         if waited >= most or time.monotonic() >= deadline:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from callviz_dagster.settings import Settings
+from callviz_dagster.tableau_server.errors import redact
 from callviz_dagster.tableau_server.session import VALIDATION_VERSION, TableauSession
 
 _ANSWERS = (200, 422)
@@ -60,11 +62,14 @@ def _request(session: TableauSession, workbook_xml: bytes) -> Verdict | None:
         answer = response.json()
     except ValueError:
         return None
-    return Verdict(_findings(answer, "errors"), _findings(answer, "warnings")) if isinstance(answer, dict) else None
+    if not isinstance(answer, dict):
+        return None
+    return Verdict(_findings(answer, "errors", session.settings), _findings(answer, "warnings", session.settings))
 
 
-def _findings(answer: dict[str, Any], name: str) -> tuple[str, ...]:
+def _findings(answer: dict[str, Any], name: str, settings: Settings) -> tuple[str, ...]:
     findings = answer.get(name) or []
     return tuple(
-        f"line {one.get('line', '?')}, <{one.get('elementName', '?')}>: {one.get('message', '')}" for one in findings
+        redact(f"line {one.get('line', '?')}, <{one.get('elementName', '?')}>: {one.get('message', '')}", settings)
+        for one in findings
     )
