@@ -35,7 +35,7 @@ test-fast: $(VENV)/.dev ## run the quick tests: no MongoDB server, no browser, f
 	@CALLVIZ_TEST_MORE=0.1 $(PYTEST) -m "not server and not browser and not namespaces and not slow and not long"
 
 test: $(VENV)/.dev ## run the tests, with coverage
-	@CALLVIZ_TEST_MORE=0.4 $(PYTEST) -m "not long" --cov --cov-report=term
+	@CALLVIZ_TEST_MORE=0.25 $(PYTEST) -m "not long" --cov --cov-report=term
 
 test-all: $(VENV)/.dev ## run all tests, also the long ones, in random order with ten times as many generated examples, new ones (MORE=n, SEED=n)
 	@CALLVIZ_TEST_MORE=$(MORE) $(PYTEST) --random-order --random-order-seed=$(SEED)

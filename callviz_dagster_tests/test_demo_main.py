@@ -94,6 +94,7 @@ def test_demo_stops_its_server_and_uses_an_instance_of_its_own(folder: Path) -> 
     assert (folder / ".dagster_home" / "history").is_dir()
 
 
+@pytest.mark.long
 def test_second_demo_finds_the_calls_and_publishes_the_same_bytes(folder: Path) -> None:
     before = (folder / "tableau" / "calls.csv").read_bytes()
     done = _refresh(folder)
