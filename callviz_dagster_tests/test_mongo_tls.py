@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from callviz_dagster.demo.mongod import Server, find_mongod
 from callviz_dagster.mongodb.errors import MongoError
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.resource import MongoDB, unreadable_file
 from callviz_dagster.settings import Settings
 
 pytestmark = pytest.mark.server
@@ -122,3 +122,8 @@ def test_an_srv_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(dns.resolver, "resolve", resolve)
     assert "no SRV record" in error("mongodb+srv://reader:s3cret@calls.example.invalid/shop")
+
+
+@pytest.mark.parametrize("option", ["tlsCAFile", "tlscafile", "tlsCertificateKeyFile", "tlsCRLFile"])
+def test_the_file_that_cannot_be_read_is_known_from_the_connection_string(option: str) -> None:
+    assert unreadable_file(f"mongodb://host/?tls=true&{option}=/nowhere/a%20b.pem&appName=x") == "/nowhere/a b.pem"

@@ -84,7 +84,7 @@ def freeze(servers: list[Server]) -> None:
     """Let the process hang, as on a machine whose disk has gone: it says nothing, and its connections stay open."""
     server = primary(servers)
     os.kill(server.pid, signal.SIGSTOP)
-    threading.Timer(5.0, os.kill, (server.pid, signal.SIGCONT)).start()
+    threading.Timer(10.0, os.kill, (server.pid, signal.SIGCONT)).start()
 
 
 def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pymongo
 from pymongo.collection import Collection
@@ -26,6 +28,9 @@ ANSWER_SECONDS = 8
 SILENCE_SECONDS = 1800
 """How long to wait for one reply over an established connection, unless the connection string says otherwise.
 Counting or sorting a large collection takes minutes; a server that hangs would be waited for without end."""
+
+_FILES = ("tlscafile", "tlscertificatekeyfile", "tlscrlfile")
+"""Options that name a file, in lower case."""
 
 
 class MongoDB:
@@ -90,8 +95,8 @@ def _connect(uri: str) -> pymongo.MongoClient[dict[str, Any]]:
             raise
     except OSError as error:
         raise MongoError(
-            f"A file that CALLVIZ_MONGO_URI names, for example with tlsCAFile, cannot be read: {error.filename}"
-            f" ({error.strerror})."
+            "A file that CALLVIZ_MONGO_URI names, for example with tlsCAFile, cannot be read: "
+            f"{error.filename or unreadable_file(uri)} ({error.strerror})."
         ) from None
     except (ValueError, TypeError):
         # Their words may show parts of the connection string. SASLprep forbids some characters.
@@ -99,3 +104,12 @@ def _connect(uri: str) -> pymongo.MongoClient[dict[str, Any]]:
             "CALLVIZ_MONGO_URI cannot be used: its user name or password has a character that MongoDB does not allow."
         ) from None
     return client
+
+
+def unreadable_file(uri: str) -> str:
+    """Return the first file of TLS that a connection string names and this process cannot read; pymongo may not say."""
+    for option in uri.partition("?")[2].split("&"):
+        name, _, path = option.partition("=")
+        if name.lower() in _FILES and not os.access(unquote_plus(path), os.R_OK):
+            return unquote_plus(path)
+    return "it was not said which"
