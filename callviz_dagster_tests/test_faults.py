@@ -23,7 +23,7 @@ def functions_of(file: str) -> set[str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip()[:40])
 def test_every_fault_is_backed_by_a_test_that_exists(row: str) -> None:
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row.split("|")[-2])
+    named = re.findall(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)`", row.split("|")[-2])
     assert named
     for file, test in named:
         assert test in functions_of(file), f"{file}::{test}"

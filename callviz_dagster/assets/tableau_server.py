@@ -25,7 +25,7 @@ from callviz_dagster.tableau_server import installed
 from callviz_dagster.tableau_server.content import Item, View
 from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.publish import PublishedItem
-from callviz_dagster.tableau_server.session import LOCK, TableauSession, signed_in
+from callviz_dagster.tableau_server.session import TableauSession, signed_in, token_lock
 
 POOL = "callviz_tableau_server"
 """Dagster's concurrency pool of the assets that use the token: a second sign-in with it would end the first session."""
@@ -46,16 +46,7 @@ def taking_turns(settings: Settings, log: logging.Logger) -> Iterator[None]:
     """
     if not installed():
         raise dg.Failure(description=INSTALL)
-    with (
-        user_errors_as_failures(),
-        one_at_a_time(
-            settings.data_dir,
-            log,
-            wait_seconds=10.0 * settings.tableau_timeout_seconds,
-            file=LOCK,
-            work="publishing to the Tableau server",
-        ),
-    ):
+    with user_errors_as_failures(), token_lock(settings, log):
         yield
 
 

@@ -15,14 +15,14 @@ from typing import IO
 
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, stat_and_hash
-from callviz_dagster.storage.lock import BusyError, one_at_a_time
+from callviz_dagster.storage.lock import BusyError
 from callviz_dagster.tableau.model import read
 from callviz_dagster.tableau.pack import packed_workbook
 from callviz_dagster.tableau_server import installed
 from callviz_dagster.tableau_server.content import find_project
 from callviz_dagster.tableau_server.errors import TableauServerError, site_name
 from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
-from callviz_dagster.tableau_server.session import LOCK, TableauSession, signed_in
+from callviz_dagster.tableau_server.session import TableauSession, signed_in, token_lock
 from callviz_dagster.tableau_server.validation import validate
 
 NAME = "callviz check"
@@ -49,15 +49,8 @@ def check(settings: Settings, project: str) -> None:
     sandbox = dataclasses.replace(settings, tableau_project=project, tableau_name=NAME, data_dir=folder)
     log = logging.getLogger(__name__)
     with (
+        token_lock(settings, log),
         path.open("rb") as file,
-        one_at_a_time(
-            settings.data_dir,
-            log,
-            wait_seconds=10.0 * settings.tableau_timeout_seconds,
-            file=LOCK,
-            work="publishing to the Tableau server",
-        ),
-        one_at_a_time(folder, log, work="checking the Tableau server"),
         signed_in(sandbox, log) as session,
     ):
         _preflight(session)

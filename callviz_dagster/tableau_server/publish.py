@@ -212,6 +212,7 @@ def _attempt(
 
     Raises:
         LostAnswerError: the answer was lost, and the item has not changed.
+        UnfinishedError: it may still be published.
         TableauServerError: it was refused, or its job did not succeed.
     """
     uploaded = upload(session, publication.file, publication.bytes, part_bytes)
@@ -229,8 +230,15 @@ def _attempt(
 
 
 def _is_published(session: TableauSession, publication: Publication, project: Project, before: Item | None) -> bool:
-    """Return whether an item is another one than before; a new one may be somebody else's."""
-    item = _changed_item(session, publication, project, before)
+    """Return whether an item is another one than before; a new one may be somebody else's.
+
+    Raises:
+        UnfinishedError: it cannot be read, so what was sent may have been published or not.
+    """
+    try:
+        item = _changed_item(session, publication, project, before)
+    except TableauServerError as error:
+        raise UnfinishedError(str(error)) from None
     return item is not None and (before is not None or item.owner_luid == session.user_id)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.tableau_server.errors import (
     SIGN_IN,
     LastAnswer,
@@ -35,8 +36,7 @@ T = TypeVar("T")
 Pause = Callable[[float], None]
 """Waits for a number of seconds."""
 
-LOCK = ".tableau_server.lock"
-"""File in the data folder that whoever signs in with the token locks: a second sign-in would end the first session."""
+_LOCK = ".tableau_server.lock"
 PAUSES = (2.0, 8.0, 32.0)
 """Seconds before a request is tried again."""
 OLDEST_VERSION = (3, 6)
@@ -48,6 +48,24 @@ _MOST_WAITED = 600.0
 """A server that asks for a longer pause is not waited for, in seconds."""
 _PASSING = (429, 502, 503, 504)
 _UNAUTHORIZED, _NOT_FOUND = 401, 404
+
+
+@contextlib.contextmanager
+def token_lock(settings: Settings, log: logging.Logger) -> Iterator[None]:
+    """Hold the lock of the token: a second sign-in with it would end the first session.
+
+    Raises:
+        BusyError: another process holds it for too long.
+        FileError: the data folder cannot be written to, or the lock file belongs to another user.
+    """
+    with one_at_a_time(
+        settings.data_dir,
+        log,
+        wait_seconds=10.0 * settings.tableau_timeout_seconds,
+        file=_LOCK,
+        work="publishing to the Tableau server",
+    ):
+        yield
 
 
 class TableauSession:

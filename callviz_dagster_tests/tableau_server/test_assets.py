@@ -9,7 +9,6 @@ import itertools
 import logging
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ from callviz_dagster.tableau_server.publish import PublishedItem
 from callviz_dagster.tableau_server.validation import Verdict
 from callviz_dagster_tests.helpers.refresh import checks, failure, files, metadata, refresh_job, some_calls
 from callviz_dagster_tests.helpers.tableau import calls_table, passed, publish, run, workbook_xml
-from callviz_dagster_tests.helpers.tableau import published_settings as local_settings
 from callviz_dagster_tests.helpers.tableau_publisher import on_server
 from callviz_dagster_tests.helpers.tableau_server import (
     PROXY_PAGE,
@@ -49,23 +47,12 @@ from callviz_dagster_tests.helpers.tableau_server import (
     Fault,
     TableauServer,
     refusal,
-    tableau_server,
 )
 
 pytestmark = pytest.mark.slow
+WITH_CALLS = True
 needs_hyper = pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")
 VIEWS = [*SHEETS, DASHBOARD]
-
-
-@pytest.fixture
-def server() -> Iterator[TableauServer]:
-    with tableau_server() as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: TableauServer, tmp_path: Path) -> Settings:
-    return on_server(local_settings(tmp_path), server)
 
 
 def observations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:

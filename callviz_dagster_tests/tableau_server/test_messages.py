@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,22 +26,6 @@ from callviz_dagster_tests.helpers.tableau_server import (
     server_settings,
     tableau_server,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[TableauServer]:
-    with tableau_server() as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: TableauServer, tmp_path: Path) -> Settings:
-    return server_settings(server, tmp_path)
-
-
-@pytest.fixture
-def publisher() -> Publisher:
-    return Publisher()
 
 
 def message(publisher: Publisher, settings: Settings) -> str:

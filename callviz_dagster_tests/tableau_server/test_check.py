@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
+import logging
 from typing import Any
 
 import pytest
 
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.settings import Settings
-from callviz_dagster.tableau_server.check import main
-from callviz_dagster_tests.helpers.tableau import published_settings as local_settings
+from callviz_dagster.storage.lock import BusyError
+from callviz_dagster.tableau_server.check import check, main
+from callviz_dagster.tableau_server.session import token_lock
 from callviz_dagster_tests.helpers.tableau import run
-from callviz_dagster_tests.helpers.tableau_publisher import on_server
-from callviz_dagster_tests.helpers.tableau_server import TableauServer, tableau_server
+from callviz_dagster_tests.helpers.tableau_server import TableauServer
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server() -> Iterator[TableauServer]:
-    with tableau_server() as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: TableauServer, tmp_path: Path) -> Settings:
-    return on_server(local_settings(tmp_path), server)
+WITH_CALLS = True
 
 
 def check_tableau(settings: Settings, monkeypatch: pytest.MonkeyPatch, project: str) -> int:
@@ -60,6 +49,16 @@ def test_make_check_tableau_tries_each_step_in_a_sandbox(
             assert line in out
     (content,) = server.items()
     assert (content.name, content.revision) == ("callviz check", 2)
+
+
+def test_make_check_tableau_takes_its_turn_with_the_token(
+    server: TableauServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(settings, build_callviz_workbook()).success
+    log = logging.getLogger("test")
+    with token_lock(settings, log), pytest.raises(BusyError, match="is publishing to the Tableau server"):
+        check(dataclasses.replace(settings, tableau_timeout_seconds=0), "Default")
+    assert server.requests == []
 
 
 def test_make_check_tableau_says_what_is_missing(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +39,6 @@ from callviz_dagster_tests.helpers.tableau_server import (
     server_settings,
     tableau_server,
 )
-
-
-@pytest.fixture
-def server() -> Iterator[TableauServer]:
-    with tableau_server() as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: TableauServer, tmp_path: Path) -> Settings:
-    return server_settings(server, tmp_path)
-
-
-@pytest.fixture
-def publisher() -> Publisher:
-    return Publisher()
-
 
 # Made, overwritten, left as it is
 
@@ -344,6 +326,19 @@ def test_a_first_publish_whose_job_ends_too_late_is_taken_up_again(
     server.job_outcome = "success"
     publisher(settings, SECOND)
     assert (only(server).content, only(server).revision) == (SECOND, 2)
+
+
+@pytest.mark.parametrize("state", [RESET, refusal(500, "500000")])
+def test_a_lost_answer_that_cannot_be_looked_into_leaves_the_workbook_callvizs(
+    server: TableauServer, settings: Settings, publisher: Publisher, state: Any
+) -> None:
+    """What was sent is done, and nothing more can be read."""
+    server.faults += [Fault(COMMIT, LOST), Fault(r"GET .*/workbooks.*", state, times=99, after=1)]
+    with pytest.raises(UnfinishedError):
+        publisher(settings, FIRST)
+    server.faults.clear()
+    publisher(settings, SECOND)
+    assert only(server).content == SECOND
 
 
 @pytest.mark.parametrize("fault", [RESET, refusal(503, "503000"), refusal(429, "429000")])
