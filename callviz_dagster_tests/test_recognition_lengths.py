@@ -9,7 +9,8 @@ import pytest
 
 from callviz_dagster.documents.recognition.choice import choose
 from callviz_dagster.documents.recognition.doubts import Kind, doubts
-from callviz_dagster_tests.helpers.recognition import chosen, fields_of, gathered
+from callviz_dagster.documents.recognition.report import role_rows
+from callviz_dagster_tests.helpers.recognition import chosen, fields_of, first_fields, gathered
 
 Document = dict[str, Any]
 NOON = dt.datetime(2024, 3, 1, 12)
@@ -76,6 +77,46 @@ def test_a_type_with_the_role_s_name_comes_before_one_that_never_varies() -> Non
         for one in calls()
     ]
     assert chosen(documents)["call_type"] == "call.direction"
+
+
+def of_two_applications() -> list[Document]:
+    """Return the calls of two applications in one collection, of which the second has milliseconds and no end."""
+    first = [
+        {"startedAt": one["start_time"], "endedAt": one["end_time"], "duration": length(one)} for one in calls()[:24]
+    ]
+    second = [
+        {"begin": int(one["start_time"].timestamp() * 1000), "length": 1000 * length(one)} for one in calls()[24:]
+    ]
+    return [{"_id": number} | one for number, one in enumerate([*first, *second])]
+
+
+def length(call: Document) -> int:
+    seconds: float = (call["end_time"] - call["start_time"]).total_seconds()
+    return round(seconds)
+
+
+def test_a_field_that_stands_in_is_doubted_in_its_own_unit() -> None:
+    fields = fields_of(of_two_applications())
+    choice = choose(fields)
+    assert first_fields(choice)["duration"] == "duration"
+    (doubt,) = [one for one in doubts(choice, fields) if one.role == "duration"]
+    assert (doubt.kind, doubt.source) == (Kind.SIZE, ((b"length",),))
+    assert "in s (by default)" in role_rows(choice, fields)[2].unit
+
+
+def test_no_line_is_printed_for_a_choice_of_two_fields_that_none_can_set() -> None:
+    fields = fields_of(of_two_applications())
+    (start, *_) = role_rows(choose(fields), fields)
+    assert start.field == "startedAt, else begin"
+    assert start.setting == "# CALLVIZ_FIELD_START_TIME names one field: leave it unset to keep startedAt, else begin"
+
+
+def test_labels_of_the_other_role_are_doubted() -> None:
+    documents = [
+        one | {"direction": ("answered", "busy")[one["_id"] % 2], "result": ("inbound", "outbound")[one["_id"] % 2]}
+        for one in calls()
+    ]
+    assert kinds(documents, "call_type") == kinds(documents, "status") == {Kind.OTHER_LABELS}
 
 
 def test_a_field_whose_name_and_values_say_little_is_doubted() -> None:

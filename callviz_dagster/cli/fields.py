@@ -130,9 +130,8 @@ def _lines(findings: FieldsReport) -> Iterator[str]:
     yield "Settings that keep this choice:"
     for row in rows:
         yield row.setting
-        unit = row.unit.split(" ")[0]
-        if unit:
-            yield f"{_UNIT}={unit}"
+        if row.unit and not row.setting.startswith("#"):
+            yield f"{_UNIT}={row.unit.split()[0]}"
 
 
 def _role_lines(row: RoleRow, derived: bool) -> Iterator[str]:

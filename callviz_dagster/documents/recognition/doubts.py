@@ -63,6 +63,7 @@ class Kind(StrEnum):
     CODES = "codes"
     ONE_LABEL = "one label"
     UNKNOWN_LABELS = "unknown labels"
+    OTHER_LABELS = "labels of another role"
     DATE_ORDER = "date order"
     END_BEFORE_START = "end before start"
     FACTOR = "constant factor"
@@ -205,7 +206,7 @@ def _holds_the_clock(choice: Choice, facts: Facts, start: Source) -> Source | No
 
 def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
     raised = []
-    fit = _fit(choice, fields.facts)
+    fit = _fit(choice, fields.facts, choice.usual.get("duration"))
     proven = fit is not None and fit.documents >= FEW and fit.equal >= PROVEN
     for role, source in choice.usual.items():
         if role in choice.ambiguous:
@@ -263,13 +264,16 @@ def _of_a_time(role: str, name: Name) -> Kind | None:
 
 
 def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
-    source = choice.usual.get("duration")
-    if source is None:
-        return []
+    """Return the doubts about the fields of durations: each has a unit of its own, also one that stands in."""
+    return [doubt for source in choice.roles.get("duration", ()) for doubt in _of_a_duration(choice, facts, source)]
+
+
+def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
     raised = []
     unit, name = choice.units[source[0]], name_of(source[0])
-    fit = _fit(choice, facts)
-    if "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
+    fit = _fit(choice, facts, source)
+    is_usual = source == choice.usual.get("duration")
+    if is_usual and "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
         raised.append(Doubt(Kind.TALK, "duration", source))
     if fit and fit.documents >= FEW and (fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO):
         raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio))
@@ -278,9 +282,9 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
     return raised
 
 
-def _fit(choice: Choice, facts: Facts) -> Fit | None:
-    """Return how the stored duration agrees with end − start; None where nothing can tell."""
-    start, end, stored = (choice.usual.get(role) for role in ("start_time", "end_time", "duration"))
+def _fit(choice: Choice, facts: Facts, stored: Source | None) -> Fit | None:
+    """Return how a stored duration agrees with end − start; None where nothing can tell."""
+    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
     if not (start and end and stored):
         return None
     return facts.fit(stored[0], choice.units[stored[0]].unit, start, end)
@@ -307,7 +311,14 @@ def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[
         kinds.append(Kind.ONE_LABEL)
     if role == "call_type" and role not in name.ranks and _are_unknown_words(labels):
         kinds.append(Kind.UNKNOWN_LABELS)
+    if _are_labels_of_another_role(role, labels):
+        kinds.append(Kind.OTHER_LABELS)
     return kinds
+
+
+def _are_labels_of_another_role(role: str, labels: Labels) -> bool:
+    other = "status" if role == "call_type" else "call_type"
+    return known_share(other, labels.counts) >= PROVEN and known_share(role, labels.counts) < 1 - PROVEN
 
 
 def _are_unknown_words(labels: Labels) -> bool:

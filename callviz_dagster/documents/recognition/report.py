@@ -41,7 +41,7 @@ class RoleRow:
     not_taken: str
     examples: str
     setting: str
-    """The line that keeps this choice."""
+    """The line that keeps this choice; a comment where nothing is to be set."""
 
     @property
     def line(self) -> str:
@@ -73,17 +73,32 @@ def _role_row(role: str, choice: Choice, fields: Fields) -> RoleRow:
     not_taken = [f"{shown(one.source)}: {reason(one, role, choice, fields.facts)}" for one in _others(choice, role)]
     if not sources:
         return RoleRow(role, "", "", "", "", "; ".join(not_taken), "", setting_line(role, None))
-    unit = choice.units.get(sources[0][0]) if role == "duration" else None
     return RoleRow(
         role,
         ", else ".join(map(shown, sources)),
         f"{_share(sources, fields):.0%}",
-        f"{unit.unit} (by {unit.known_by})" if unit else "",
+        _units(choice, sources) if role == "duration" else "",
         _known_by(choice, role, fields),
         "; ".join(not_taken),
         ", ".join(fields.facts.examples(sources[0][-1])),
-        setting_line(role, sources[0]),
+        _keeping_line(role, sources),
     )
+
+
+def _units(choice: Choice, sources: Sequence[Source]) -> str:
+    """Return the unit of a field of durations and how it is known; of several fields, each where they differ."""
+    units = {source: choice.units[source[0]] for source in sources if source[0] in choice.units}
+    texts = {source: f"{unit.unit} (by {unit.known_by})" for source, unit in units.items()}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return ", ".join(f"{shown(source)} in {text}" for source, text in texts.items())
+
+
+def _keeping_line(role: str, sources: Sequence[Source]) -> str:
+    """Return the line that keeps a choice; a comment where several fields are tried, which no setting can name."""
+    if len(sources) == 1:
+        return setting_line(role, sources[0])
+    return f"# {_PREFIX}{role.upper()} names one field: leave it unset to keep {', else '.join(map(shown, sources))}"
 
 
 def role_changes(standing: Standing, choice: Choice) -> list[str]:
@@ -227,6 +242,7 @@ _WORDS = {
     Kind.CODES: "The {role} is taken from {field}{example}, whose values are codes.",
     Kind.ONE_LABEL: "The {role} is taken from {field}{example}, which is the same for all calls.",
     Kind.UNKNOWN_LABELS: "The {role} is taken from {field}{example}: its name says little, no value is a known type.",
+    Kind.OTHER_LABELS: "The {role} is taken from {field}{example}, but its values are those of the other role.",
     Kind.DATE_ORDER: "In {share} of the documents day and month of {field}{example} could change places.",
     Kind.END_BEFORE_START: "{share} of the calls end before they start: {field}{example} lies before {other}.",
     Kind.FACTOR: "Stored durations in {field}{example} are {factor} times end − start in {share} of the calls.",
