@@ -14,7 +14,7 @@ RELEASE := build/release
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 # Build requirements of `pip install --editable`, which runs without build isolation.
 BUILD := hatchling\neditables\n
