@@ -45,8 +45,8 @@ def commands(uri: str, database: str, collection: str, documents: int, folder: P
         paths[EXPORT] = [program, *options, *form]
     if program := shutil.which("mongodump"):
         paths[DUMP] = [program, *options, "--out", str(folder / "dump")]
-    given = ["--uri", uri, "--database", database, "--collection", collection]
-    paths[REFRESH] = [*python, "benchmarks.refresh", *given, "--documents", str(documents)]
+    where = ["--uri", uri, "--database", database, "--collection", collection]
+    paths[REFRESH] = [*python, "benchmarks.refresh", *where, "--documents", str(documents)]
     return paths
 
 
@@ -81,20 +81,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, default=3, help="how often each runs")
-    given = options.parse_args(arguments)
-    ran = measure(given)
+    parsed = options.parse_args(arguments)
+    ran = measure(parsed)
     inside = [_said(one)["steps"][-1]["seconds"] for one in ran[REFRESH]]
-    taken = {name: seconds(some) for name, some in ran.items()} | {"refresh, inside the assets": inside}
+    timings = {name: seconds(some) for name, some in ran.items()} | {"refresh, inside the assets": inside}
     compared = ratios(ran)
-    sys.stdout.write(timings_table(taken, ran))
+    sys.stdout.write(timings_table(timings, ran))
     sys.stdout.write(
         f"\n{'':36}{'ratio':>9}\n" + "".join(f"{name:36}{value:9.2f}\n" for name, value in compared.items())
     )
     figures = {
-        "documents": given.documents,
-        "untidy": given.untidy,
-        "rounds": given.rounds,
-        "seconds": rounded({name: statistics.median(some) for name, some in taken.items()}),
+        "documents": parsed.documents,
+        "untidy": parsed.untidy,
+        "rounds": parsed.rounds,
+        "seconds": rounded({name: statistics.median(some) for name, some in timings.items()}),
         "cpu_seconds": rounded(
             {name: statistics.median(one.cpu_seconds for one in some) for name, some in ran.items()}
         ),
@@ -105,26 +105,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-def measure(given: argparse.Namespace) -> dict[str, list[Ran]]:
+def measure(parsed: argparse.Namespace) -> dict[str, list[Ran]]:
     """Run all commands in turns on the collection that the arguments name, and return what each run took."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = given.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
-        name = name_of(given.documents, given.untidy)
+        uri = parsed.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
+        name = name_of(parsed.documents, parsed.untidy)
         with MongoClient[Any](uri) as client:
-            fill(client[given.database][name], given.documents, given.untidy)
-        timed = commands(uri, given.database, name, given.documents, folder)
+            fill(client[parsed.database][name], parsed.documents, parsed.untidy)
+        timed = commands(uri, parsed.database, name, parsed.documents, folder)
         away = " and ".join(program.split()[0] for program in (EXPORT, DUMP) if program not in timed)
         if away:
             sys.stdout.write(f"Not on PATH: {away}. Ratios to what is away are derived, see benchmarks/README.md.\n")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
-        return in_turns(timed, given.rounds, environment)
+        return in_turns(timed, parsed.rounds, environment)
 
 
-def timings_table(taken: Mapping[str, Sequence[float]], ran: Mapping[str, Sequence[Ran]]) -> str:
+def timings_table(timings: Mapping[str, Sequence[float]], ran: Mapping[str, Sequence[Ran]]) -> str:
     """Return seconds, processor seconds and memory as a table in plain text."""
     lines = [f"{'':36}{'seconds':>9}{'from':>7}{'to':>7}{'processor':>11}{'largest MB':>12}{'all MB':>8}"]
-    for name, some in taken.items():
+    for name, some in timings.items():
         line = f"{name:36}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}"
         if runs := ran.get(name):
             line += f"{statistics.median(one.cpu_seconds for one in runs):11.2f}"

@@ -50,14 +50,14 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, fo
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         with watching(process.pid) as watch:
-            _, status, used = os.wait4(process.pid, 0)
+            _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         output_bytes = output.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, output_bytes)
-    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / _KB / 1024, watch.together_mb, output_bytes)
+    return Ran(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / _KB / 1024, watch.together_mb, output_bytes)
 
 
 class Watch:
@@ -89,10 +89,10 @@ class Watch:
 @contextlib.contextmanager
 def watching(pid: int) -> Iterator[Watch]:
     """Watch a process and its children inside the `with` block."""
-    watch, done = Watch(pid), threading.Event()
+    watch, stopped = Watch(pid), threading.Event()
 
     def look_again() -> None:
-        while not done.wait(_INTERVAL):
+        while not stopped.wait(_INTERVAL):
             watch.look()
 
     watch.look()
@@ -101,7 +101,7 @@ def watching(pid: int) -> Iterator[Watch]:
     try:
         yield watch
     finally:
-        done.set()
+        stopped.set()
         watcher.join()
 
 

@@ -70,9 +70,9 @@ def refresh(
     def timed(name: str, work: Callable[[], PartitionResult]) -> PartitionResult:
         began = time.perf_counter()
         result_of_step = work()
-        taken = time.perf_counter() - began
+        elapsed = time.perf_counter() - began
         watch.look()
-        steps.append(Step(name, taken, 0, watch.largest_mb))
+        steps.append(Step(name, elapsed, 0, watch.largest_mb))
         return result_of_step
 
     def read() -> int:
@@ -102,18 +102,18 @@ def refresh(
 
 
 @contextlib.contextmanager
-def measured_collection(given: argparse.Namespace) -> Iterator[Settings]:
+def measured_collection(parsed: argparse.Namespace) -> Iterator[Settings]:
     """Give the settings of the collection to measure, which is made where none is given."""
     with contextlib.ExitStack() as stack:
-        uri = given.uri
+        uri = parsed.uri
         if uri is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
-        name = given.collection or name_of(given.documents, given.untidy)
-        if not given.collection:
+        name = parsed.collection or name_of(parsed.documents, parsed.untidy)
+        if not parsed.collection:
             with MongoClient[Any](uri) as client:
-                fill(client[given.database][name], given.documents, given.untidy)
-        yield Settings(mongo_uri=uri, mongo_database=given.database, mongo_collection=name)
+                fill(client[parsed.database][name], parsed.documents, parsed.untidy)
+        yield Settings(mongo_uri=uri, mongo_database=parsed.database, mongo_collection=name)
 
 
 @contextlib.contextmanager
@@ -149,41 +149,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=("monthly", "weekly", "daily"),
         help="cut the collection so, and refresh one partition after all of them",
     )
-    given = options.parse_args(arguments)
-    if given.partitions and given.collection:
+    parsed = options.parse_args(arguments)
+    if parsed.partitions and parsed.collection:
         options.error("--partitions changes a call, so it takes no collection of yours")
-    with measured_collection(given) as uri_of_calls, tempfile.TemporaryDirectory() as folder:
+    with measured_collection(parsed) as uri_of_calls, tempfile.TemporaryDirectory() as folder:
         settings = dataclasses.replace(
-            uri_of_calls, timezone=given.timezone, data_dir=Path(folder, "data"), publish_dir=Path(folder, "publish")
+            uri_of_calls, timezone=parsed.timezone, data_dir=Path(folder, "data"), publish_dir=Path(folder, "publish")
         )
-        if given.partitions:
-            settings = partitioned(settings, given.partitions)
+        if parsed.partitions:
+            settings = partitioned(settings, parsed.partitions)
         all_partitions = Partitioning.of(settings).partitions(
             START.replace(tzinfo=dt.UTC) + dt.timedelta(days=DAYS - 1)
         )
-        if given.partitions:
+        if parsed.partitions:
             # The first run loads the libraries; without that, one partition and all are compared fairly.
             refresh(settings, all_partitions[:1], all_partitions[:1], Watch(os.getpid()))
         with watching(os.getpid()) as watch:
             steps = refresh(settings, all_partitions, all_partitions, watch)
         figures = {
             "documents": steps[0].documents,
-            "untidy": given.untidy,
+            "untidy": parsed.untidy,
             "steps": [step.to_json() for step in steps],
             "peak_mb": watch.largest_mb,
             "peak_together_mb": watch.together_mb,
         }
-        table(steps, f"{len(all_partitions)} partitions" if given.partitions else "")
+        table(steps, f"{len(all_partitions)} partitions" if parsed.partitions else "")
         if watch.together_mb is not None:
             sys.stdout.write(f"{'all processes':37}{watch.together_mb:9,.0f}\n")
-        if given.partitions:
+        if parsed.partitions:
             changed = all_partitions[len(all_partitions) // 2]
             with one_call_changed(settings, changed), watching(os.getpid()) as watch:
-                again = refresh(settings, all_partitions, [changed], watch)
-            ratio = again[-1].seconds / steps[-1].seconds
-            table(again, "one of them")
+                steps_again = refresh(settings, all_partitions, [changed], watch)
+            ratio = steps_again[-1].seconds / steps[-1].seconds
+            table(steps_again, "one of them")
             sys.stdout.write(f"ratio {ratio:.3f}\n")
-            figures["one_partition"] = {"steps": [step.to_json() for step in again], "ratio": ratio}
+            figures["one_partition"] = {"steps": [step.to_json() for step in steps_again], "ratio": ratio}
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument(
         "--rounds", type=int, default=7, help="how often each runs; more than once, after once to warm up"
     )
-    given = options.parse_args(arguments)
+    parsed = options.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name, running_mongod(Path(name, "mongod")) as server:
         folder = Path(name)
         with MongoClient[Any](server.uri) as client:
@@ -89,19 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "CALLVIZ_PUBLISH_DIR": str(folder / "publish"),
         }
         timed = commands(folder)
-        if given.rounds > 1:
+        if parsed.rounds > 1:
             in_turns(timed, 1, environment, folder)
-        taken = {name: seconds(ran) for name, ran in in_turns(timed, given.rounds, environment, folder).items()}
-    ratios = {f"{name} / {other}": ratio(taken[name], taken[other]) for name, other in COMPARED}
-    medians = {name: statistics.median(some) for name, some in taken.items()}
+        timings = {name: seconds(ran) for name, ran in in_turns(timed, parsed.rounds, environment, folder).items()}
+    ratios = {f"{name} / {other}": ratio(timings[name], timings[other]) for name, other in COMPARED}
+    medians = {name: statistics.median(some) for name, some in timings.items()}
     out = sys.stdout.write
     out(f"{'':56}{'seconds':>9}{'from':>7}{'to':>7}\n")
-    for name, some in taken.items():
+    for name, some in timings.items():
         out(f"{name:56}{medians[name]:9.2f}{min(some):7.2f}{max(some):7.2f}\n")
     out(f"\n{'':56}{'ratio':>9}\n")
     for name, value in ratios.items():
         out(f"{name:56}{value:9.2f}\n")
-    out(json.dumps({"rounds": given.rounds, "seconds": rounded(medians), "ratios": rounded(ratios)}) + "\n")
+    out(json.dumps({"rounds": parsed.rounds, "seconds": rounded(medians), "ratios": rounded(ratios)}) + "\n")
 
 
 if __name__ == "__main__":

@@ -43,14 +43,14 @@ class AtOnce(Executor):
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Do the work and return its result."""
-        done: Future[Any] = Future()
+        future: Future[Any] = Future()
         try:
-            done.set_result(work(*given, **named))
+            future.set_result(work(*args, **kwargs))
         except Exception as error:  # noqa: BLE001  # as threads do: raised where the result is asked for
-            done.set_exception(error)
-        return done
+            future.set_exception(error)
+        return future
 
 
 def without_threads() -> None:
@@ -71,43 +71,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--rounds", type=int, default=3, help="how often each runs")
     options.add_argument("--cores", type=int, help="refresh once on this number of cores, and print that")
     options.add_argument("--no-threads", action="store_true", help="with --cores: without threads")
-    given = options.parse_args(arguments)
-    source = ["--database", given.database, "--documents", str(given.documents), "--untidy", str(given.untidy)]
-    if given.cores:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.cores])
-        if given.no_threads:
+    parsed = options.parse_args(arguments)
+    source = ["--database", parsed.database, "--documents", str(parsed.documents), "--untidy", str(parsed.untidy)]
+    if parsed.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: parsed.cores])
+        if parsed.no_threads:
             without_threads()
-        refresh.main([*source, *(["--uri", given.uri] if given.uri else [])])
+        refresh.main([*source, *(["--uri", parsed.uri] if parsed.uri else [])])
         return
-    report(measure(given, source), given.rounds)
+    report(measure(parsed, source), parsed.rounds)
 
 
-def measure(given: argparse.Namespace, source: list[str]) -> dict[str, list[Ran]]:
+def measure(parsed: argparse.Namespace, source: list[str]) -> dict[str, list[Ran]]:
     """Run all cases in turns on the collection that the arguments name, and return what each run took."""
     with contextlib.ExitStack() as stack:
-        uri = given.uri
+        uri = parsed.uri
         if uri is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
         with MongoClient[Any](uri) as client:
-            fill(client[given.database][name_of(given.documents, given.untidy)], given.documents, given.untidy)
+            fill(client[parsed.database][name_of(parsed.documents, parsed.untidy)], parsed.documents, parsed.untidy)
         command = [sys.executable, "-m", "benchmarks.threads", "--uri", uri, *source]
-        return in_turns({name: [*command, *case] for name, case in CASES.items()}, given.rounds)
+        return in_turns({name: [*command, *case] for name, case in CASES.items()}, parsed.rounds)
 
 
 def report(ran: Mapping[str, Sequence[Ran]], rounds: int) -> None:
     """Print medians and ratios as a table, and as one line of JSON."""
     reports = {name: [json.loads(one.output.splitlines()[-1]) for one in some] for name, some in ran.items()}
-    taken = {name: [one["steps"][-1]["seconds"] for one in some] for name, some in reports.items()}
+    timings = {name: [one["steps"][-1]["seconds"] for one in some] for name, some in reports.items()}
     out = sys.stdout.write
     out(f"{'inside the assets':26}{'seconds':>9}{'from':>7}{'to':>7}{'largest MB':>12}\n")
-    for name, some in taken.items():
+    for name, some in timings.items():
         largest = max(one["peak_mb"] or 0.0 for one in reports[name])
         out(f"{name:26}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}{largest:12,.0f}\n")
-    ratios = {f"{name} / {other}": ratio(taken[name], taken[other]) for name, other in COMPARED}
+    ratios = {f"{name} / {other}": ratio(timings[name], timings[other]) for name, other in COMPARED}
     for name, value in ratios.items():
         out(f"{name:47}{value:8.2f}\n")
-    medians = rounded({name: statistics.median(some) for name, some in taken.items()})
+    medians = rounded({name: statistics.median(some) for name, some in timings.items()})
     out(json.dumps({"rounds": rounds, "seconds": medians, "ratios": rounded(ratios)}) + "\n")
 
 

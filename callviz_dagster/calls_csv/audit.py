@@ -157,11 +157,11 @@ def _wrong_times(ours: pa.Array, cells: pa.Array, column: Column, zone: str) -> 
     unit = 1_000_000 if column.name in _WHOLE_SECONDS else 1_000
     instants = ours.cast(pa.int64()).fill_null(0).to_numpy()[valid]
     written_times = cells.cast(pa.int64()).fill_null(0).to_numpy()[valid]
-    seconds, known = _offsets(instants, 86_400, zone)
-    if not known.all():
-        seconds[~known], known[~known] = _offsets(instants[~known], 900, zone)
-    wrong = known & ((instants + seconds * 1_000_000) // unit != written_times)
-    for place in np.flatnonzero(~known).tolist():
+    seconds, has_offset = _offsets(instants, 86_400, zone)
+    if not has_offset.all():
+        seconds[~has_offset], has_offset[~has_offset] = _offsets(instants[~has_offset], 900, zone)
+    wrong = has_offset & ((instants + seconds * 1_000_000) // unit != written_times)
+    for place in np.flatnonzero(~has_offset).tolist():
         with contextlib.suppress(OverflowError):
             instant = _EPOCH + dt.timedelta(microseconds=int(instants[place]))
             local = rules.clock(instant, zone).replace(tzinfo=dt.UTC) - _EPOCH
@@ -173,8 +173,8 @@ def _offsets(instants: np.ndarray, span: int, zone: str) -> tuple[np.ndarray, np
     """Return by how many seconds the clock is ahead of UTC, and where that is the same for the span of an instant."""
     spans, places = np.unique(instants // (span * 1_000_000), return_inverse=True)
     offsets = [rules.offset_of_span(number * span, span, zone) for number in spans.tolist()]
-    known = np.array([offset is not None for offset in offsets], np.bool_)[places]
-    return np.array([offset or 0 for offset in offsets], np.int64)[places], known
+    has_offset = np.array([offset is not None for offset in offsets], np.bool_)[places]
+    return np.array([offset or 0 for offset in offsets], np.int64)[places], has_offset
 
 
 def _wanted(value: Any, column: Column, zone: str) -> Any:
@@ -199,9 +199,9 @@ def _unlike_the_rules(
     for row, cells in enumerate(itertools.islice(csv.reader(io.StringIO(text, newline="")), sample.num_rows)):
         for place in numbers:
             value = values[place][row]
-            wanted = "" if value is None else rules.number_cell(value)
-            if cells[place] != wanted:
-                return f"row {before + row + 1:,}, column {columns[place].name}: {cells[place]} is not {wanted}"
+            expected_cell = "" if value is None else rules.number_cell(value)
+            if cells[place] != expected_cell:
+                return f"row {before + row + 1:,}, column {columns[place].name}: {cells[place]} is not {expected_cell}"
     return None
 
 

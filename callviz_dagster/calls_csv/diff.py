@@ -79,25 +79,25 @@ def count_changes(old: Path, new: Path, *, longest: int = 0, copied: Sequence[Co
 
 def _count_rows(old: Iterator[pa.Table], new: Iterator[pa.Table], changes: Changes) -> None:
     """Pair the rows of both files by `_id`, and count those that differ and those without a counterpart."""
-    gone: pa.Table | None = None
-    come: pa.Table | None = None
+    old_rows: pa.Table | None = None
+    new_rows: pa.Table | None = None
     for before, after in zip_longest(old, new):
-        gone, come = _joined(gone, before), _joined(come, after)
-        if gone is None or come is None or gone.equals(come):
-            if gone is not None and come is not None:
-                gone = come = None
+        old_rows, new_rows = _joined(old_rows, before), _joined(new_rows, after)
+        if old_rows is None or new_rows is None or old_rows.equals(new_rows):
+            if old_rows is not None and new_rows is not None:
+                old_rows = new_rows = None
             continue
-        places = pc.index_in(come["_id"], value_set=gone["_id"].combine_chunks())
+        places = pc.index_in(new_rows["_id"], value_set=old_rows["_id"].combine_chunks())
         matched = places.is_valid()
-        changes.changed += _unequal(gone.take(places.filter(matched)), come.filter(matched))
-        gone = gone.filter(pc.invert(pc.is_in(gone["_id"], value_set=come["_id"].combine_chunks())))
-        come = come.filter(pc.invert(matched))
-        if gone.num_rows > _MOST_WAITING:
-            changes.removed, gone = changes.removed + gone.num_rows, None
-        if come.num_rows > _MOST_WAITING:
-            changes.added, come = changes.added + come.num_rows, None
-    changes.removed += gone.num_rows if gone is not None else 0
-    changes.added += come.num_rows if come is not None else 0
+        changes.changed += _unequal(old_rows.take(places.filter(matched)), new_rows.filter(matched))
+        old_rows = old_rows.filter(pc.invert(pc.is_in(old_rows["_id"], value_set=new_rows["_id"].combine_chunks())))
+        new_rows = new_rows.filter(pc.invert(matched))
+        if old_rows.num_rows > _MOST_WAITING:
+            changes.removed, old_rows = changes.removed + old_rows.num_rows, None
+        if new_rows.num_rows > _MOST_WAITING:
+            changes.added, new_rows = changes.added + new_rows.num_rows, None
+    changes.removed += old_rows.num_rows if old_rows is not None else 0
+    changes.added += new_rows.num_rows if new_rows is not None else 0
 
 
 def _joined(waiting: pa.Table | None, rows: pa.Table | None) -> pa.Table | None:
@@ -138,11 +138,11 @@ def _read_header(path: Path) -> _Header:
     return _Header(names, end)
 
 
-def _unread(path: Path, header: _Header, known: Sequence[tuple[int, int]]) -> list[Range]:
+def _unread(path: Path, header: _Header, same_ranges: Sequence[tuple[int, int]]) -> list[Range]:
     """Return the ranges of a file without its header and without lines that are known to be the same."""
     ranges: list[Range] = []
     at = header.bytes
-    for start, size in sorted(known):
+    for start, size in sorted(same_ranges):
         if start > at:
             ranges.append((at, start))
         at = max(at, start + size)

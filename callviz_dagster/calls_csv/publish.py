@@ -53,7 +53,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
     Raises:
         FileError: it cannot be written.
     """
-    footer = merged(known for path in calls if (known := read_footer(path)))
+    footer = merged(one for path in calls if (one := read_footer(path)))
     assert footer is not None, "require_partitions returns at least one"
     columns = published_columns(footer)
     sources = {path: stat_and_hash(path).sha256 for path in calls}

@@ -94,9 +94,9 @@ def listens(port: int) -> bool:
 def _answers(port: int) -> bool:
     with (
         contextlib.suppress(OSError),
-        urllib.request.urlopen(f"http://{HOST}:{port}/server_info", timeout=5) as answer,
+        urllib.request.urlopen(f"http://{HOST}:{port}/server_info", timeout=5) as response,
     ):
-        return bool(answer.status == 200)
+        return bool(response.status == 200)
     return False
 
 

@@ -232,13 +232,13 @@ def _uri(addresses: Sequence[str], replica_set: str | None, user: tuple[str, str
 
 def _free_port(folder: Path) -> int:
     """Return the port that was used last in `folder` if it is free, else any free one."""
-    wanted = 0
+    port = 0
     with contextlib.suppress(OSError, ValueError):
-        wanted = int(json.loads((folder / "port.json").read_text(encoding="utf-8")))
+        port = int(json.loads((folder / "port.json").read_text(encoding="utf-8")))
     with contextlib.suppress(OSError), socket.socket() as probe:
         if os.name != "nt":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, wanted))
+        probe.bind((HOST, port))
         return int(probe.getsockname()[1])
     with socket.socket() as probe:
         probe.bind((HOST, 0))

@@ -154,10 +154,10 @@ def seed_collection(
     """
     notes = collection.database.client[NOTES_DATABASE]["seeded"]
     note = notes.find_one({"_id": collection.full_name})
-    wanted = {"documents": documents, "seed": seed} | ({"end": end.isoformat()} if end else {})
+    parameters = {"documents": documents, "seed": seed} | ({"end": end.isoformat()} if end else {})
     if note is None and collection.find_one({}) is not None:
         raise ValueError(f"{collection.full_name} holds documents that are not sample calls; they were left alone.")
-    if note is not None and note["complete"] and wanted.items() <= note.items():
+    if note is not None and note["complete"] and parameters.items() <= note.items():
         return 0
 
     end = end or dt.datetime.now(ZONE).date()

@@ -119,8 +119,8 @@ def dagster_home() -> Path:
     """
     home = DAGSTER_HOME.absolute()
     require_writable(home)
-    wanted = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
-    (home / "dagster.yaml").write_text(wanted, encoding="utf-8")
+    dagster_yaml = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(dagster_yaml, encoding="utf-8")
     return home
 
 

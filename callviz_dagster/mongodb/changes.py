@@ -76,12 +76,12 @@ def read_changes(
     Raises:
         HistoryLostError: the token is no longer known to the server, or the collection was dropped or renamed.
     """
-    shown: dict[str, Any] = {"operationType": 1, "clusterTime": 1}
+    projection: dict[str, Any] = {"operationType": 1, "clusterTime": 1}
     if field:
-        shown |= {"documentKey": 1, f"fullDocument.{field}": 1, "updateDescription": 1}
+        projection |= {"documentKey": 1, f"fullDocument.{field}": 1, "updateDescription": 1}
     try:
         with collection.with_options(codec_options=_CODEC).watch(
-            [{"$project": shown}],
+            [{"$project": projection}],
             full_document="updateLookup" if field else None,
             resume_after=after,
             max_await_time_ms=_AWAIT_MS,

@@ -105,7 +105,7 @@ class PublishedRecord:
         entry = FileEntry(
             file.sha256, file.bytes, snapshot.cluster_time, snapshot.time, snapshot.documents, dict(made_from)
         )
-        latest = max(self.snapshot, snapshot, key=lambda known: known.time)
+        latest = max(self.snapshot, snapshot, key=lambda one: one.time)
         return PublishedRecord(latest, {**self.files, file.path.name: entry})
 
     def sources(self, name: str) -> set[tuple[str, str]]:
@@ -114,23 +114,23 @@ class PublishedRecord:
         A published file that has been replaced since another one was made from it stands for its own sources.
         """
         calls_files: set[tuple[str, str]] = set()
-        for source, known in self.inputs(name).items():
-            if source in self.files and self.files[source].sha256 == known.sha256:
+        for source, input_file in self.inputs(name).items():
+            if source in self.files and self.files[source].sha256 == input_file.sha256:
                 calls_files |= self.sources(source)
             else:
-                calls_files.add((source, known.sha256))
+                calls_files.add((source, input_file.sha256))
         return calls_files
 
     def differing(self) -> list[str]:
         """Return the files that were made from other `calls` than `calls.csv`; none where that one is not there."""
         if CALLS_CSV not in self.files:
             return []
-        wanted = self.sources(CALLS_CSV)
-        return [name for name in self.files if self.sources(name) != wanted]
+        csv_sources = self.sources(CALLS_CSV)
+        return [name for name in self.files if self.sources(name) != csv_sources]
 
 
 def _entry(data: Mapping[str, Any]) -> FileEntry:
-    made_from = {name: InputFile(**known) for name, known in data["made_from"].items()}
+    made_from = {name: InputFile(**fields) for name, fields in data["made_from"].items()}
     return FileEntry(**{**data, "made_from": made_from})
 
 

@@ -191,9 +191,9 @@ def _with_equal_hashes(ranges: Sequence[IdRange], at_once: int) -> Iterator[tupl
         hashes = np.sort(np.concatenate([np.zeros(0, np.uint64), *parts]))
         suspects.update(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
     if suspects:
-        wanted = np.array([*suspects], np.uint64)
+        suspect_hashes = np.array([*suspects], np.uint64)
         for path, identifiers, hashes in _hashed(ranges):
-            yield path, identifiers[np.isin(hashes, wanted)].tolist()
+            yield path, identifiers[np.isin(hashes, suspect_hashes)].tolist()
 
 
 def _hashed(

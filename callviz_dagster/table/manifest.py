@@ -231,13 +231,13 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
 
     Columns keep their first position, because each refresh starts from the columns published before it.
     """
-    known = sorted(footers, key=lambda footer: footer.snapshot_time)
-    if not known:
+    by_time = sorted(footers, key=lambda footer: footer.snapshot_time)
+    if not by_time:
         return None
     columns: dict[str, FieldColumn] = {}
     labels: dict[str, list[str]] = {}
     present: dict[str, None] = {}
-    for footer in known:
+    for footer in by_time:
         for column in footer.fields:
             before = columns.setdefault(column.name, column)
             if column.kind is not None and before.kind is not column.kind:
@@ -247,14 +247,14 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
             labels[role] = sorted({*labels.get(role, []), *role_labels})
         present |= dict.fromkeys(footer.present)
     return dataclasses.replace(
-        known[-1],
-        documents=sum(footer.documents for footer in known),
-        calls=sum(footer.calls for footer in known),
-        rejected=sum(footer.rejected for footer in known),
+        by_time[-1],
+        documents=sum(footer.documents for footer in by_time),
+        calls=sum(footer.calls for footer in by_time),
+        rejected=sum(footer.rejected for footer in by_time),
         labels=labels,
         fields=tuple(columns.values()),
         present=tuple(present),
-        other_fields=any(footer.other_fields for footer in known),
+        other_fields=any(footer.other_fields for footer in by_time),
     )
 
 

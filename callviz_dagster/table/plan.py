@@ -130,11 +130,11 @@ def make_plan(
             that no document has.
     """
     secrets = options.secrets
-    known = {path: field for path, field in profile.ordered() if not secrets.drops(plain_path(path))}
+    fields_by_path = {path: field for path, field in profile.ordered() if not secrets.drops(plain_path(path))}
     recognized = choose_roles(
-        known, profile.documents, options, [column.path for column in published], evidence, standing
+        fields_by_path, profile.documents, options, [column.path for column in published], evidence, standing
     )
-    fields, grouped = _field_columns(known, _hidden(recognized.roles), options, published)
+    fields, grouped = _field_columns(fields_by_path, _hidden(recognized.roles), options, published)
     return Plan(
         options,
         recognized,
@@ -160,26 +160,28 @@ def _unseen(profile: Profile, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _field_columns(
-    known: Mapping[Path, Field],
+    fields_by_path: Mapping[Path, Field],
     hidden: frozenset[Path],
     options: TableOptions,
     published: Sequence[FieldColumn],
 ) -> tuple[tuple[FieldColumn, ...], tuple[str, ...]]:
     """Return the columns of the documents' fields, and the fields for which there are not enough columns."""
     columns = [
-        _kept_column(before, known.get(before.path), options.secrets)
+        _kept_column(before, fields_by_path.get(before.path), options.secrets)
         for before in published
         if not options.secrets.drops(plain_path(before.path))
     ]
     placed = {column.path for column in columns}
-    new = [path for path, field in known.items() if path not in placed and path not in hidden and _is_value(field)]
+    new = [
+        path for path, field in fields_by_path.items() if path not in placed and path not in hidden and _is_value(field)
+    ]
     room = max(options.max_columns - len(columns), 0)
-    chosen = set(sorted(new, key=lambda path: -known[path].present)[:room])
-    taken = {_compared(name) for name in (*CONTRACT_NAMES, *(column.name for column in columns))}
+    chosen = set(sorted(new, key=lambda path: -fields_by_path[path].present)[:room])
+    taken_names = {_compared(name) for name in (*CONTRACT_NAMES, *(column.name for column in columns))}
     for path in new:
         if path in chosen:
-            name = _free_name("_".join(field_name(part) for part in path) or NO_NAME, taken)
-            field = known[path]
+            name = _free_name("_".join(field_name(part) for part in path) or NO_NAME, taken_names)
+            field = fields_by_path[path]
             columns.append(FieldColumn(name, path, _kind(path, field, options.secrets), _usual_type(field)))
     return tuple(columns), tuple(dotted(path) for path in new if path not in chosen)
 
@@ -206,13 +208,13 @@ def _is_value(field: Field) -> bool:
     return any(kind != el.FLATTENED for kind in field.types)
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def _free_name(name: str, taken_names: set[str]) -> str:
     """Return the name, numbered where another column has it."""
     free, number = name, 1
-    while _compared(free) in taken:
+    while _compared(free) in taken_names:
         number += 1
         free = f"{name}_{number}"
-    taken.add(_compared(free))
+    taken_names.add(_compared(free))
     return free
 
 

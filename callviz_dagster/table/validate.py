@@ -29,8 +29,10 @@ class Violations:
         """Count one more, and keep it while there are few."""
         self.total += 1
         if len(self.examples) < _MAX_EXAMPLES:
-            known = None if identifier is None else str(identifier)
-            self.examples.append({"_id": known, "column": str(column), "value": str(value), "check": str(check)})
+            identifier_text = None if identifier is None else str(identifier)
+            self.examples.append(
+                {"_id": identifier_text, "column": str(column), "value": str(value), "check": str(check)}
+            )
 
 
 def validate(rows: pa.Table, columns: Sequence[Column], zone: str, violations: Violations) -> None:

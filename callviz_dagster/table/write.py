@@ -77,7 +77,7 @@ def write_tables(
     snapshot = dt.datetime.fromisoformat(manifest.snapshot_time)
     now = (snapshot - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
     progress = Progress(log, "Normalizing", manifest.documents)
-    written, digest = WriteStats(), hashlib.sha256()
+    stats, digest = WriteStats(), hashlib.sha256()
 
     def normalized(chunk: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, IdOrder | None]:
         documents, starts = chunk
@@ -88,31 +88,31 @@ def write_tables(
         parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
         parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
     ):
-        with RowGroups(calls_writer, plan, written.violations) as groups:
+        with RowGroups(calls_writer, plan, stats.violations) as groups:
             for documents, rows, ids in parallel_map(normalized, prefetch(read_archive(archive))):
                 digest.update(documents)
                 groups.add(rows.calls)
                 if rows.rejected.num_rows:
                     rejected_writer.write_table(rows.rejected)
-                _count(written, rows, ids)
+                _count(stats, rows, ids)
                 progress.add(rows.tally.documents)
-        footer = {FOOTER_KEY.decode(): table_footer(manifest, tables, written.tally).to_json()}
+        footer = {FOOTER_KEY.decode(): table_footer(manifest, tables, stats.tally).to_json()}
         calls_writer.add_key_value_metadata(footer)
         rejected_writer.add_key_value_metadata(footer)
     pa.default_memory_pool().release_unused()
-    written.sha256, written.seconds = digest.hexdigest(), progress.seconds
-    return written
+    stats.sha256, stats.seconds = digest.hexdigest(), progress.seconds
+    return stats
 
 
-def _count(written: WriteStats, rows: Normalized, ids: IdOrder | None) -> None:
+def _count(stats: WriteStats, rows: Normalized, ids: IdOrder | None) -> None:
     """Add what was seen in one more batch."""
-    if written.first_rejected is None and rows.rejected.num_rows:
-        written.first_rejected = rows.rejected.slice(0, PREVIEW_ROWS)
-    written.tally.add(rows.tally)
-    if written.ids is None:
-        written.ids = ids
+    if stats.first_rejected is None and rows.rejected.num_rows:
+        stats.first_rejected = rows.rejected.slice(0, PREVIEW_ROWS)
+    stats.tally.add(rows.tally)
+    if stats.ids is None:
+        stats.ids = ids
     elif ids is not None:
-        written.ids.follow(ids)
+        stats.ids.follow(ids)
 
 
 class RowGroups:

@@ -87,9 +87,11 @@ def _published(session: TableauSession, published: PublishedItem, file: IO[bytes
     state = "overwritten" if published.before else "created"
     _say(f"The workbook {NAME} was {state} in {published.seconds:.1f} s: {published.item.luid}.")
     workbook = read(packed_workbook(file))
-    shown = {sheet.name for sheet in workbook.sheets if not sheet.hidden} | {one.name for one in workbook.dashboards}
+    expected = {sheet.name for sheet in workbook.sheets if not sheet.hidden} | {one.name for one in workbook.dashboards}
     views = {view.name for view in published.views}
-    _say(f"The server shows {len(views)} views; missing: {_listed(shown - views)}; more: {_listed(views - shown)}.")
+    _say(
+        f"The server shows {len(views)} views; missing: {_listed(expected - views)}; more: {_listed(views - expected)}."
+    )
     for view in published.views:
         _say(f"  {view.name}: {view.url(session.settings)}")
 

@@ -67,11 +67,11 @@ class ServerRecord:
 
     def with_creating(self, place: Place) -> ServerRecord:
         """Return the record with a place where an item is about to be made."""
-        return dataclasses.replace(self, creating=(*(known for known in self.creating if known != place), place))
+        return dataclasses.replace(self, creating=(*(one for one in self.creating if one != place), place))
 
     def with_item(self, item: RecordedItem) -> ServerRecord:
         """Return the record with an item, in place of what it knew of it and of its place."""
-        others = (known for known in self.items if known.luid != item.luid and known.place != item.place)
+        others = (one for one in self.items if one.luid != item.luid and one.place != item.place)
         return ServerRecord((*others, item), tuple(place for place in self.creating if place != item.place))
 
     def to_json(self) -> str:

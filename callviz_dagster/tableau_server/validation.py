@@ -67,8 +67,8 @@ def _request(session: TableauSession, workbook_xml: bytes) -> Verdict | None:
     return Verdict(_findings(answer, "errors", session.settings), _findings(answer, "warnings", session.settings))
 
 
-def _findings(answer: dict[str, Any], name: str, settings: Settings) -> tuple[str, ...]:
-    findings = answer.get(name) or []
+def _findings(body: dict[str, Any], name: str, settings: Settings) -> tuple[str, ...]:
+    findings = body.get(name) or []
     return tuple(
         redact(f"line {one.get('line', '?')}, <{one.get('elementName', '?')}>: {one.get('message', '')}", settings)
         for one in findings

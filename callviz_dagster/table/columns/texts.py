@@ -39,9 +39,9 @@ def identifiers(context: BatchContext) -> pa.Array:
         if kind in (el.STRING, el.SYMBOL):
             context.repairs.add(elements.rows[context.batch.int32(elements.starts) == 1], "_id: empty")
     if len(parts) == 1 and len(parts[0][1].rows) == context.size and not context.plan.options.secrets.hides("_id"):
-        known = texts_at_once(context, *parts[0], "_id")
-        if known is not None:
-            return known
+        texts_array = texts_at_once(context, *parts[0], "_id")
+        if texts_array is not None:
+            return texts_array
     texts = [""] * context.size
     present = np.zeros(context.size, np.bool_)
     for kind, elements in parts:
@@ -64,9 +64,9 @@ def _identifier(context: BatchContext, kind: int, start: int) -> str:
 
 def texts_of(context: BatchContext, kind: int, elements: Elements, column: str, path: str, *, hidden: bool) -> pa.Array:
     """Return values of one BSON type as text, in the elements' order; tokens where the field is `hidden`."""
-    known = None if hidden else texts_at_once(context, kind, elements, column)
-    if known is not None:
-        return known
+    texts_array = None if hidden else texts_at_once(context, kind, elements, column)
+    if texts_array is not None:
+        return texts_array
     texts = []
     for row, start in zip(elements.rows.tolist(), elements.starts.tolist(), strict=True):
         context.renderer.invalid_text = False
