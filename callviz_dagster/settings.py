@@ -10,19 +10,18 @@ import dataclasses
 import datetime as dt
 import difflib
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from callviz_dagster import setting_values
 from callviz_dagster.connection_string import ConnectionStringError, parse_connection_string
 from callviz_dagster.contract import ROLES
+from callviz_dagster.outcomes import COMPLETED_LABELS, MISSED_LABELS
 from callviz_dagster.tableau_address import luids, object_name, server_address, site_content_url
 
 PREFIX = "CALLVIZ_"
-_MOST_DAYS = 3650
 TEST_PREFIX = "CALLVIZ_TEST_"
 """Names for the test suite alone; they are no settings and are passed over."""
 
@@ -35,112 +34,12 @@ class MissingSettingError(SettingsError):
     """A setting without which the work cannot start is not set. The message says how to set it."""
 
 
-def _text(value: str) -> str:
-    return value
-
-
-def _zone(value: str) -> str:
-    try:
-        # What these files hold depends on the machine, or is no zone.
-        if value in ("localtime", "posixrules", "Factory") or value.startswith(("posix/", "right/")):
-            raise ValueError
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("an IANA time zone, for example Europe/Berlin, America/New_York or UTC") from None
-    return value
-
-
-def _share(value: str) -> float:
-    try:
-        share = float(value)
-    except ValueError:
-        share = -1
-    if not 0 <= share <= 1:
-        raise ValueError("a share from 0 (none) to 1 (all), for example 0.05")
-    return share
-
-
-def _count(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise ValueError("a whole number from 1")
-    return int(value)
-
-
-def _date(value: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("a date, for example 2024-01-01") from None
-
-
-def _first_date(value: str) -> dt.date:
-    date = _date(value)
-    if not dt.date(1970, 1, 1) <= date <= dt.datetime.now(dt.UTC).date() + dt.timedelta(1):
-        raise ValueError("a date from 1970-01-01 until today, for example 2024-01-01")
-    return date
-
-
-def _clock(value: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        raise ValueError("a time of day, for example 03:00")
-    return value
-
-
-def _span(value: str) -> dt.timedelta:
-    match = re.fullmatch(r"(\d+)\s*([mhd])", value)
-    minutes = int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]] if match else 0
-    if not 1 <= minutes <= _MOST_DAYS * 1440:
-        raise ValueError(f"a number of minutes, hours or days, at most {_MOST_DAYS}d, for example 90m, 24h or 2d")
-    return dt.timedelta(minutes=minutes)
-
-
-def _switch(value: str) -> bool:
-    allowed = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if value.lower() not in allowed:
-        raise ValueError("true or false")
-    return allowed[value.lower()]
-
-
-def _names(value: str) -> tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in value.split(",")) if name)
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError("one of " + ", ".join(allowed))
-        return value
-
-    return parse
-
-
-def _database(value: str) -> str:
-    if re.search(r'[/\\. "$\0]', value) or len(value.encode()) > 63:
-        raise ValueError('the name of a database: at most 63 bytes, without / \\ . " $ and spaces')
-    return value
-
-
-def _collection(value: str) -> str:
-    if ".." in value or value.startswith(".") or value.endswith(".") or "$" in value or "\0" in value:
-        raise ValueError("the name of a collection: without $, and no full stop at either end or next to another")
-    return value
-
-
 def _setting(
     name: str,
     meaning: str,
     *,
     default: Any,
-    parse: Callable[[str], Any] = _text,
+    parse: Callable[[str], Any] = setting_values.text,
     shown_default: str | None = None,
     secret: bool = False,
 ) -> Any:
@@ -206,38 +105,38 @@ class Settings:
         "MONGO_DATABASE",
         "database that holds the calls",
         default=None,
-        parse=_database,
+        parse=setting_values.database_name,
         shown_default="the connection string's database, else `callviz`",
     )
     mongo_collection: str = _setting(
-        "MONGO_COLLECTION", "collection that holds the calls", default="calls", parse=_collection
+        "MONGO_COLLECTION", "collection that holds the calls", default="calls", parse=setting_values.collection_name
     )
     timezone: str = _setting(
         "TIMEZONE",
         "IANA time zone of dates, weekdays, hours and of the times in `calls.csv`",
         default="UTC",
-        parse=_zone,
+        parse=setting_values.time_zone,
     )
     source_timezone: str = _setting(
         "SOURCE_TIMEZONE",
         "IANA time zone of times that are stored without one: text without an offset, and dates too where "
         "`CALLVIZ_SOURCE_DATES` is `local`",
         default="UTC",
-        parse=_zone,
+        parse=setting_values.time_zone,
     )
     source_dates: str = _setting(
         "SOURCE_DATES",
         "what the collection's BSON dates are: `utc`, instants as MongoDB defines them, or `local`, a local clock "
         "that was stored as if it were UTC",
         default="utc",
-        parse=_one_of("utc", "local"),
+        parse=setting_values.one_of("utc", "local"),
     )
     date_order: str | None = _setting(
         "DATE_ORDER",
         "how to read text dates such as 03/04/2024: `dmy` or `mdy`; without it they are rejected where both "
         "readings are possible",
         default=None,
-        parse=_one_of("dmy", "mdy"),
+        parse=setting_values.one_of("dmy", "mdy"),
         shown_default="none: never guessed",
     )
     field_call_type: str | None = _role("call_type", "the type")
@@ -249,14 +148,14 @@ class Settings:
         "FIELD_DURATION_UNIT",
         "unit of stored durations: `s`, `ms`, `us`, `ns`, `min` or `h`",
         default=None,
-        parse=_one_of("s", "ms", "us", "ns", "min", "h"),
+        parse=setting_values.one_of("s", "ms", "us", "ns", "min", "h"),
         shown_default="by the field's name, else by the data, else `s`",
     )
     max_rejected: float = _setting(
         "MAX_REJECTED",
         "share of documents that may be rejected before a refresh fails and the last good output stays",
         default=0.05,
-        parse=_share,
+        parse=setting_values.share,
     )
     max_drop: float = _setting(
         "MAX_DROP",
@@ -264,19 +163,19 @@ class Settings:
         "refused and the last good output stays; a drop to zero is always refused. The run tag `callviz/accept_drop` "
         "accepts a refused number of documents once",
         default=0.5,
-        parse=_share,
+        parse=setting_values.share,
     )
     max_columns: int = _setting(
         "MAX_COLUMNS",
         "columns that the documents' other fields may take; beyond it the rarest go together into `other_fields`",
         default=200,
-        parse=_count,
+        parse=setting_values.count,
     )
     pseudonymize: tuple[str, ...] = _setting(
         "PSEUDONYMIZE",
         "fields (dotted paths, comma-separated) whose values are replaced by keyed tokens",
         default=(),
-        parse=_names,
+        parse=setting_values.names,
         shown_default="none",
     )
     pseudonym_key: str | None = _setting(
@@ -290,14 +189,14 @@ class Settings:
         "DROP_FIELDS",
         "fields (dotted paths, comma-separated) that are left out of everything but the raw archive",
         default=(),
-        parse=_names,
+        parse=setting_values.names,
         shown_default="none",
     )
     keep_raw: bool = _setting(
         "KEEP_RAW",
         "whether the raw archive stays after a refresh; `false` deletes it once `calls` is written",
         default=True,
-        parse=_switch,
+        parse=setting_values.switch,
         shown_default="`true`",
     )
     workbook: Path | None = _setting(
@@ -311,13 +210,13 @@ class Settings:
         "WORKBOOK_SOURCE",
         "what `callviz.twbx` carries: `csv`, or `hyper`, a Tableau extract (needs the extra `hyper`)",
         default="csv",
-        parse=_one_of("csv", "hyper"),
+        parse=setting_values.one_of("csv", "hyper"),
     )
     tableau_lineage: bool = _setting(
         "TABLEAU_LINEAGE",
         "whether the graph shows the workbook's data source, sheets and dashboard; `false` where dagster-tableau does",
         default=True,
-        parse=_switch,
+        parse=setting_values.switch,
         shown_default="`true`",
     )
     tableau_server: str | None = _setting(
@@ -357,7 +256,7 @@ class Settings:
         "TABLEAU_PUBLISH",
         "what is published: `workbook`, `datasource` (needs the extra `hyper`) or `both`",
         default="workbook",
-        parse=_one_of("workbook", "datasource", "both"),
+        parse=setting_values.one_of("workbook", "datasource", "both"),
     )
     tableau_name: str = _setting(
         "TABLEAU_NAME",
@@ -377,54 +276,82 @@ class Settings:
         "TABLEAU_TIMEOUT_SECONDS",
         "number of seconds to wait for an answer of the Tableau server; for the job that publishes, ten times as long",
         default=300,
-        parse=_count,
+        parse=setting_values.count,
     )
     dashboard_labels: int = _setting(
         "DASHBOARD_LABELS",
         "call types and statuses that `call_dashboard.html` shows each; the rarest beyond it are grouped as other",
         default=12,
-        parse=_count,
+        parse=setting_values.count,
+    )
+    dashboard_fields: tuple[str, ...] = _setting(
+        "DASHBOARD_FIELDS",
+        "columns of `calls.csv` (comma-separated, at most three) by which the page has a table and a filter each",
+        default=(),
+        parse=setting_values.three_names,
+        shown_default="none: names of agents are personal data",
+    )
+    completed_labels: tuple[str, ...] = _setting(
+        "COMPLETED_LABELS",
+        "statuses that page and workbook count as completed",
+        default=COMPLETED_LABELS,
+        parse=setting_values.names,
+        shown_default="`completed`, `answered` and others",
+    )
+    missed_labels: tuple[str, ...] = _setting(
+        "MISSED_LABELS",
+        "statuses and call types that the page counts as missed",
+        default=MISSED_LABELS,
+        parse=setting_values.names,
+        shown_default="`missed`, `no-answer` and others",
+    )
+    target_missed: float | None = _setting(
+        "TARGET_MISSED",
+        "share of missed calls not to exceed",
+        default=None,
+        parse=setting_values.share,
+        shown_default="none",
     )
     partitions: str = _setting(
         "PARTITIONS",
         "how the intermediate files are cut by start time: `none`, `daily`, `weekly` (from Monday) or `monthly`; "
         "anything but `none` needs `CALLVIZ_PARTITIONS_START` and `CALLVIZ_FIELD_START_TIME`",
         default="none",
-        parse=_one_of("none", "daily", "weekly", "monthly"),
+        parse=setting_values.one_of("none", "daily", "weekly", "monthly"),
     )
     partitions_start: dt.date | None = _setting(
         "PARTITIONS_START",
         "first date that is covered; moved back to its Monday or to the first of its month",
         default=None,
-        parse=_first_date,
+        parse=setting_values.first_date,
         shown_default="none",
     )
     watch: bool = _setting(
         "WATCH",
         "whether the sensor `calls_changed` is on from the start; it can be switched in the UI either way",
         default=False,
-        parse=_switch,
+        parse=setting_values.switch,
         shown_default="`false`",
     )
     min_refresh_seconds: int = _setting(
         "MIN_REFRESH_SECONDS",
         "number of seconds after a refresh before the sensor may start the next one",
         default=60,
-        parse=_count,
+        parse=setting_values.count,
     )
     nightly: str | None = _setting(
         "NIGHTLY",
         "time of day, in `CALLVIZ_TIMEZONE`, at which the schedule `nightly_refresh` refreshes everything; where it is "
         "not set the schedule is off and can be switched on in the UI for 03:00",
         default=None,
-        parse=_clock,
+        parse=setting_values.clock,
         shown_default="none: off",
     )
     fresh_within: dt.timedelta | None = _setting(
         "FRESH_WITHIN",
         "how old `calls.csv` may be before the UI shows it as not fresh, for example `90m`, `24h` or `2d`",
         default=None,
-        parse=_span,
+        parse=setting_values.span,
         shown_default="none: not watched",
     )
     data_dir: Path = _setting("DATA_DIR", "folder of the intermediate files", default=Path(".callviz"), parse=Path)

@@ -67,6 +67,8 @@ def test_misspelt_name_is_told_with_the_nearest() -> None:
         ("CALLVIZ_MONGO_COLLECTION", "calls..2024", "the name of a collection"),
         ("CALLVIZ_MONGO_COLLECTION", ".calls", "the name of a collection"),
         ("CALLVIZ_FIELD_DURATION_UNIT", "weeks", "one of s, ms"),
+        ("CALLVIZ_DASHBOARD_FIELDS", "a,b,c,d", "at most three names of columns"),
+        ("CALLVIZ_TARGET_MISSED", "5", "a share from 0"),
     ],
 )
 def test_bad_value_is_told_with_what_is_allowed(name: str, value: str, message: str) -> None:
