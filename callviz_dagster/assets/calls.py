@@ -120,7 +120,7 @@ def calls(
 def _combined(done: "Results") -> list[dg.AssetCheckResult]:
     """Return the result of each check over all partitions that were made."""
     if not done:
-        return [nothing_to_do("calls", spec.name) for spec in checks.CALLS_CHECKS]
+        return [nothing_to_do(spec.name) for spec in checks.CALLS_CHECKS]
     return [
         combine_partitions(
             [(partition.key, partition_result.result(spec.name)) for partition, partition_result in done]

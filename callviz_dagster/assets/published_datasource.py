@@ -58,7 +58,7 @@ def published_datasource(
         publication = Publication("datasource", name, opened.file, opened.bytes, opened.digest)
         with tableau_session(settings, context.log) as session:
             published = publish(session, publication)
-            matches = published_matches("published_datasource", published, name)
+            matches = published_matches(published, name)
             remember(session, published, opened.digest if matches.passed else "")
     if settings.tableau_lineage:
         context.log_event(_observation(settings, published))

@@ -91,7 +91,7 @@ def _matches(settings: Settings, published: PublishedItem, workbook: Workbook) -
     shown = [sheet.name for sheet in workbook.sheets if not sheet.hidden]
     shown += [dashboard.name for dashboard in workbook.dashboards]
     hidden = [sheet.name for sheet in workbook.sheets if sheet.hidden]
-    return published_matches("published_workbook", published, settings.tableau_name, shown, hidden)
+    return published_matches(published, settings.tableau_name, shown, hidden)
 
 
 def observations(settings: Settings, published: PublishedItem, workbook: Workbook) -> Iterator[dg.AssetObservation]:

@@ -132,7 +132,7 @@ def _results(
             ]
         )
         if archived
-        else nothing_to_do("raw_calls", "archive_complete"),
+        else nothing_to_do("archive_complete"),
         checks.collection_not_empty(
             coverage.documents
             if coverage

@@ -38,7 +38,6 @@ def page_counts_every_call(
             problems.append(f"it counts {cube.calls:,} calls{more}")
     expected = f"{calls:,} calls, {without_duration:,} of them without a duration"
     return result(
-        "call_dashboard",
         "page_counts_every_call",
         not problems,
         f"The page does not fit calls, which has {expected}: {'; '.join(problems)}."

@@ -85,7 +85,7 @@ def every_document_accounted_for(
     counts = {"documents": documents, "calls": calls, "rejected": rejected}
     if archived is not None:
         counts["archived"] = archived
-    return result("calls", "every_document_accounted_for", passed, description, counts)
+    return result("every_document_accounted_for", passed, description, counts)
 
 
 def rejected_within_limit(tally: Tally, limit: float, recognized: Recognized | None = None) -> dg.AssetCheckResult:
@@ -109,7 +109,7 @@ def rejected_within_limit(tally: Tally, limit: float, recognized: Recognized | N
             for reason, count in tally.reasons.most_common()
         ),
     }
-    return result("calls", "rejected_within_limit", passed, description, metadata)
+    return result("rejected_within_limit", passed, description, metadata)
 
 
 def _about_the_start(recognized: Recognized) -> str:
@@ -123,7 +123,7 @@ def schema_holds(rows: int, failures: Sequence[Mapping[str, Any]], total: int) -
     description = f"All {rows:,} rows keep the contract."
     if total:
         description = f"{total:,} values break the contract."
-    return result("calls", "schema_holds", not total, description, {"failures": rows_table(failures)})
+    return result("schema_holds", not total, description, {"failures": rows_table(failures)})
 
 
 def columns_stable(
@@ -138,7 +138,7 @@ def columns_stable(
         description = (
             f"First refresh: {len(plan.columns)} columns, {len(plan.fields)} of them the documents' other fields."
         )
-        return result("calls", "columns_stable", True, description + _grouped(plan), warn=True)
+        return result("columns_stable", True, description + _grouped(plan), warn=True)
     kinds = {column.name: column.kind for column in before}
     now = {column.name: column.kind for column in plan.fields}
     changes = [
@@ -162,7 +162,7 @@ def columns_stable(
         ),
     ]
     description = f"Columns: {'; '.join(changes)}." if changes else f"The same {len(plan.columns)} columns as before."
-    return result("calls", "columns_stable", not changes, description + _grouped(plan), {"changes": changes}, warn=True)
+    return result("columns_stable", not changes, description + _grouped(plan), {"changes": changes}, warn=True)
 
 
 def _grouped(plan: Plan) -> str:
@@ -201,7 +201,7 @@ def labels_known(tally: Tally, before: Mapping[str, Collection[str]] | None) -> 
         f"{role} labels": rows_table({"label": label, "calls": count} for label, count in labels.most_common(50))
         for role, labels in tally.labels.items()
     }
-    return result("calls", "labels_known", not new_labels, description, tables, warn=True)
+    return result("labels_known", not new_labels, description, tables, warn=True)
 
 
 def times_plausible(tally: Tally) -> dg.AssetCheckResult:
@@ -213,7 +213,7 @@ def times_plausible(tally: Tally) -> dg.AssetCheckResult:
     description = (
         f"Implausible calls: {'; '.join(implausible)}." if implausible else "All times and durations are plausible."
     )
-    return result("calls", "times_plausible", not implausible, description, dict(tally.implausible), warn=True)
+    return result("times_plausible", not implausible, description, dict(tally.implausible), warn=True)
 
 
 def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool) -> dg.AssetCheckResult:
@@ -223,7 +223,7 @@ def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool
         description = f"{total:,} rows repeat the _id of another, for example {', '.join(repeated[:EXAMPLES])}."
         if not one_type:
             description += " The collection has identifiers of several BSON types, which may read alike as text."
-    return result("calls", "ids_unique", not total, description, {"repeated": total}, warn=not one_type)
+    return result("ids_unique", not total, description, {"repeated": total}, warn=not one_type)
 
 
 def call_identifiers_unique(
@@ -245,7 +245,7 @@ def call_identifiers_unique(
             "CALLVIZ_MONGO_COLLECTION."
         )
     counts = {f"rows in which {column} repeats": of_column.rows for column, of_column in repetitions.items()}
-    return result("calls", "call_identifiers_unique", not sentences, description, counts, warn=True)
+    return result("call_identifiers_unique", not sentences, description, counts, warn=True)
 
 
 def _repeats(column: str, repetitions: Repetitions, *, shown: bool) -> str:
@@ -262,9 +262,7 @@ def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asse
     choice, facts = recognized.choice, recognized.fields.facts
     sentences = [sentence(doubt, choice, facts) for doubt in doubts if doubt.kind not in REFUSED]
     description = " ".join(sentences) or "The fields of all roles are recognized."
-    return result(
-        "calls", "roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True
-    )
+    return result("roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True)
 
 
 def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
@@ -280,7 +278,7 @@ def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asset
     chosen = all(set_by_hand(doubt, choice) for doubt in refused)
     # How each role is played is in `roles_recognized`, unless this check ends the refresh before that one is reported.
     table = {"roles": roles_table(recognized)} if refused else {}
-    return result("calls", "roles_plausible", not refused, description, table, warn=chosen)
+    return result("roles_plausible", not refused, description, table, warn=chosen)
 
 
 def roles_table(recognized: Recognized) -> dg.MetadataValue:

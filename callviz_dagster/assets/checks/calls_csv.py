@@ -38,7 +38,7 @@ def calls_in_one_partition(partitions_by_id: Mapping[str, Sequence[str]], *, one
         if not one_type:
             description += " The collection has identifiers of several BSON types, which may read alike as text."
     counts = {"calls in several partitions": len(partitions_by_id)}
-    return result("calls_csv", "calls_in_one_partition", not partitions_by_id, description, counts, warn=not one_type)
+    return result("calls_in_one_partition", not partitions_by_id, description, counts, warn=not one_type)
 
 
 def collection_accounted_for(
@@ -57,7 +57,7 @@ def collection_accounted_for(
             "sensor calls_changed or a refresh of all partitions catches up."
         )
     counts = {"documents": total, "calls": calls, "rejected": rejected, "uncovered": uncovered}
-    return result("calls_csv", "collection_accounted_for", not difference, description, counts, warn=True)
+    return result("collection_accounted_for", not difference, description, counts, warn=True)
 
 
 def csv_reads_back(rows: int, differences: Sequence[str], sha256: str) -> dg.AssetCheckResult:
@@ -66,4 +66,4 @@ def csv_reads_back(rows: int, differences: Sequence[str], sha256: str) -> dg.Ass
     if differences:
         description = f"calls.csv does not read back as it was written: {differences[0]}."
     metadata = {"rows": rows, "sha256": sha256, "differences": list(differences[:EXAMPLES])}
-    return result("calls_csv", "csv_reads_back", not differences, description, metadata)
+    return result("csv_reads_back", not differences, description, metadata)

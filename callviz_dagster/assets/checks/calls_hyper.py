@@ -19,4 +19,4 @@ def all_calls_are_in_the_extract(rows: int, calls: int) -> dg.AssetCheckResult:
     """Compare the rows that the extract has with the calls that were written to it."""
     sentence = f"{rows:,} of {calls:,} calls are in the extract."
     counts = {"rows": rows, "calls": calls}
-    return result("calls_hyper", "all_calls_are_in_the_extract", rows == calls, sentence, counts)
+    return result("all_calls_are_in_the_extract", rows == calls, sentence, counts)

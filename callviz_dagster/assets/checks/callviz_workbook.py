@@ -28,7 +28,6 @@ def workbook_fits_calls_csv(problems: Sequence[Problem]) -> dg.AssetCheckResult:
     shown = "; ".join(str(problem) for problem in problems[:_MOST_SHOWN])
     more = f"; and {len(problems) - _MOST_SHOWN:,} more" if len(problems) > _MOST_SHOWN else ""
     return result(
-        "callviz_workbook",
         "workbook_fits_calls_csv",
         not problems,
         f"The workbook does not fit {CSV_NAME}: {shown}{more}." if problems else f"The workbook fits {CSV_NAME}.",

@@ -46,19 +46,19 @@ def archive_complete(*, counted: int, archived: int, same_bytes: bool, no_snapsh
     if not same_bytes:
         description += "; the archive does not read back as it was written"
     counts = {"documents counted": counted, "documents archived": archived}
-    return result("raw_calls", "archive_complete", passed, description + ".", counts)
+    return result("archive_complete", passed, description + ".", counts)
 
 
 def collection_not_empty(documents: int, source: str) -> dg.AssetCheckResult:
     """Warn of an empty collection."""
     description = f"{documents:,} documents." if documents else f"{source} is empty: tables without rows are published."
-    return result("raw_calls", "collection_not_empty", documents > 0, description, warn=True)
+    return result("collection_not_empty", documents > 0, description, warn=True)
 
 
 def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckResult:
     """Warn of documents that are in no partition; fail where more have no usable start time than may be rejected."""
     if coverage is None:
-        return result("raw_calls", "documents_covered", True, "No partitions: every document is read.", warn=True)
+        return result("documents_covered", True, "No partitions: every document is read.", warn=True)
     kinds = [
         (
             "no date",
@@ -90,7 +90,6 @@ def documents_covered(coverage: Coverage | None, limit: float) -> dg.AssetCheckR
             f". That is {share:.2%} without a usable start time; the limit CALLVIZ_MAX_REJECTED is {limit:.2%}"
         )
     return result(
-        "raw_calls",
         "documents_covered",
         not coverage.uncovered,
         f"{total} {'In none: ' + uncovered_text + '.' if uncovered_text else ''}".strip(),
@@ -110,7 +109,7 @@ def volume_stable(before: int, documents: int, *, max_drop: float, accepted: int
     else:
         description += "."
     metadata = {"documents before": before, "documents": documents, "limit": max_drop}
-    return result("raw_calls", "volume_stable", not refused, description, metadata)
+    return result("volume_stable", not refused, description, metadata)
 
 
 def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
@@ -124,7 +123,7 @@ def start_time_indexed(coverage: Coverage | None) -> dg.AssetCheckResult:
         )
     else:
         description = "An index finds the documents of each partition."
-    return result("raw_calls", "start_time_indexed", not (coverage and coverage.create_index), description, warn=True)
+    return result("start_time_indexed", not (coverage and coverage.create_index), description, warn=True)
 
 
 def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
@@ -133,7 +132,7 @@ def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
     times = {manifest.cluster_time or manifest.snapshot_time: manifest.snapshot_time for manifest in manifests}
     if not all(manifest.point_in_time for manifest in manifests):
         description = "The server has no snapshots: the documents were read one after the other, not as of one instant."
-        return result("raw_calls", "one_instant", True, description, warn=True)
+        return result("one_instant", True, description, warn=True)
     first, last = min(times.values(), default=""), max(times.values(), default="")
     description = f"All documents are as they were at {first}." if times else "Nothing was read."
     if len(times) > 1:
@@ -144,4 +143,4 @@ def one_instant(manifests: Sequence[Manifest]) -> dg.AssetCheckResult:
             "(minSnapshotHistoryWindowInSeconds)."
         )
     counts = {"instants": len(times)}
-    return result("raw_calls", "one_instant", len(times) <= 1, description, counts, warn=True)
+    return result("one_instant", len(times) <= 1, description, counts, warn=True)

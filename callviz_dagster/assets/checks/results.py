@@ -24,7 +24,6 @@ def blocking(results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckResult
 
 
 def result(
-    asset: str,
     name: str,
     passed: bool,
     description: str,
@@ -32,9 +31,8 @@ def result(
     *,
     warn: bool = False,
 ) -> dg.AssetCheckResult:
-    """Return a check's result, described in a sentence."""
+    """Return a check's result, described in a sentence; its asset is the one that is being materialized."""
     return dg.AssetCheckResult(
-        asset_key=asset,
         check_name=name,
         passed=passed,
         severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
@@ -43,9 +41,9 @@ def result(
     )
 
 
-def nothing_to_do(asset: str, name: str) -> dg.AssetCheckResult:
+def nothing_to_do(name: str) -> dg.AssetCheckResult:
     """Return the result of a check where there was nothing to check."""
-    return result(asset, name, True, "Nothing had changed.")
+    return result(name, True, "Nothing had changed.")
 
 
 def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg.AssetCheckResult:
@@ -67,7 +65,6 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
     first = (worst or shown[0][1]).metadata if failed else {}
     base = results[0][1]
     return dg.AssetCheckResult(
-        asset_key=base.asset_key,
         check_name=base.check_name,
         passed=not failed,
         severity=(worst or (failed or results)[0][1]).severity,

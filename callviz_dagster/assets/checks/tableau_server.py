@@ -36,12 +36,11 @@ PUBLISHED_DATASOURCE_CHECKS = (
 
 
 def published_matches(
-    asset: str, published: PublishedItem, name: str, shown: Collection[str] = (), hidden: Collection[str] = ()
+    published: PublishedItem, name: str, shown: Collection[str] = (), hidden: Collection[str] = ()
 ) -> dg.AssetCheckResult:
     """Compare what the server shows with what was published.
 
     Args:
-        asset: the asset.
         published: what the server shows, and what it showed before.
         name: the name under which it was published.
         shown: names of the workbook's visible sheets and dashboards.
@@ -65,7 +64,7 @@ def published_matches(
     if not differences:
         with_views = f" with {len(published.views)} views" if published.views else ""
         sentence = f"The Tableau server shows the {title} {name}{with_views} in {published.project.path}."
-    return result(asset, "published_matches", not differences, sentence, {"LUID": item.luid, "views": len(views)})
+    return result("published_matches", not differences, sentence, {"LUID": item.luid, "views": len(views)})
 
 
 def _newer(published: PublishedItem) -> bool:
@@ -75,11 +74,11 @@ def _newer(published: PublishedItem) -> bool:
 
 def workbook_valid_on_server(verdict: Verdict | None, *, uploaded: bool) -> dg.AssetCheckResult:
     """Report what the server's validation has against the workbook; it only warns, for the server decides at last."""
-    asset, name = "published_workbook", "workbook_valid_on_server"
+    name = "workbook_valid_on_server"
     if not uploaded:
-        return nothing_to_do(asset, name)
+        return nothing_to_do(name)
     if verdict is None:
-        return result(asset, name, True, "Not validated: the Tableau server has no validation, or gave no result.")
+        return result(name, True, "Not validated: the Tableau server has no validation, or gave no result.")
     findings = [*verdict.errors, *verdict.warnings]
     more = f"; and {len(findings) - EXAMPLES:,} more" if len(findings) > EXAMPLES else ""
     sentence = (
@@ -89,4 +88,4 @@ def workbook_valid_on_server(verdict: Verdict | None, *, uploaded: bool) -> dg.A
         else "Tableau's validation finds nothing wrong with the workbook."
     )
     counts = {"errors": len(verdict.errors), "warnings": len(verdict.warnings)}
-    return result(asset, name, not verdict.errors, sentence, counts, warn=True)
+    return result(name, not verdict.errors, sentence, counts, warn=True)
