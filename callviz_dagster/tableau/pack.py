@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape, unescape
 
 from callviz_dagster.contract import Kind
 from callviz_dagster.documents.display import display_text
+from callviz_dagster.tableau.deflate import deflate_in_parallel
 from callviz_dagster.tableau.model import (
     CSV_NAME,
     DATATYPES,
@@ -160,6 +161,7 @@ def write_package(workbook_xml: bytes, name: str, data: Path, target: IO[bytes])
             file.write(workbook_xml)
         member = _member(f"{_FOLDER}/{data.name}", data.stat().st_size)
         with data.open("rb") as original, archive.open(member, "w") as file:
+            deflate_in_parallel(file)
             while chunk := original.read(_CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
