@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from benchmarks import peers, refresh, startup, threads
+from benchmarks import command, peers, refresh, startup, threads
 from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import run
 
@@ -45,6 +45,15 @@ def test_a_refresh_is_timed_step_by_step(measured: Measuring) -> None:
     assert all(step["documents_per_second"] == round(2000 / step["seconds"]) for step in report["steps"])
     assert report["peak_mb"] > 10
     assert report["peak_together_mb"] > 10
+
+
+@pytest.mark.long
+def test_the_whole_command_is_timed_step_by_step(measured: Measuring) -> None:
+    report = measured(command, "--rounds", "1")
+    steps = {"raw_calls", "calls", "calls_csv", "call_dashboard", "callviz_workbook", command.OUTSIDE}
+    assert steps <= report["seconds"].keys()
+    inside = sum(some for name, some in report["seconds"].items() if name not in (command.COMMAND, command.EXPORT))
+    assert inside == pytest.approx(report["seconds"][command.COMMAND], abs=0.1)
 
 
 def test_tidy_and_untidy_documents_lie_side_by_side(measured: Measuring, collection: Collection[Document]) -> None:

@@ -1,0 +1,101 @@
+"""Time the whole command, everything made, against mongoexport: `python -m benchmarks.command --documents 1000000`.
+
+Runs `dagster asset materialize --select '*'` and, where it is on PATH, `mongoexport --type=csv`, in turns; prints what
+each step took, the ratios, and one line of JSON. What belongs elsewhere: the work of the first three steps alone
+(`refresh.py`), other ways to a file (`peers.py`), Dagster's own start (`startup.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from benchmarks.collection import FIELDS, fill, name_of, parser
+from benchmarks.processes import Ran, in_turns, ratio, rounded, seconds
+from benchmarks.startup import DAGSTER_YAML
+from callviz_dagster.demo.mongod import running_mongod
+
+COMMAND, EXPORT = "whole command", "mongoexport --type=csv"
+OUTSIDE = "Dagster and imports"
+"""The name of what no step takes."""
+_STEP = re.compile(r'Finished execution of step "(\w+)" in ([\d.]+)(ms|s)\b')
+
+
+def commands(uri: str, database: str, collection: str, folder: Path) -> dict[str, list[str]]:
+    """Return the commands to time, by name; mongoexport only where it is on PATH."""
+    materialize = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "callviz_dagster.definitions"]
+    timed = {COMMAND: [*materialize, "--select", "*"]}
+    if program := shutil.which("mongoexport"):
+        source = ["--quiet", "--uri", uri, "--db", database, "--collection", collection]
+        form = ["--type", "csv", "--fields", ",".join(FIELDS), "--out", str(folder / "exported.csv")]
+        timed[EXPORT] = [program, *source, *form]
+    return timed
+
+
+def steps_of(ran: Ran) -> dict[str, float]:
+    """Return the seconds of each step, as Dagster logged them, and those outside all steps."""
+    steps = {name: float(number) / (1000 if unit == "ms" else 1) for name, number, unit in _STEP.findall(ran.output)}
+    return {OUTSIDE: ran.seconds - sum(steps.values()), **steps}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=3, help="how often each runs")
+    parsed = options.parse_args(arguments)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = parsed.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
+        name = name_of(parsed.documents, parsed.untidy)
+        with MongoClient[Any](uri) as client:
+            fill(client[parsed.database][name], parsed.documents, parsed.untidy)
+        (folder / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
+        environment = inherited | {
+            "DAGSTER_HOME": str(folder),
+            "CALLVIZ_MONGO_URI": uri,
+            "CALLVIZ_MONGO_DATABASE": parsed.database,
+            "CALLVIZ_MONGO_COLLECTION": name,
+            "CALLVIZ_DATA_DIR": str(folder / "data"),
+            "CALLVIZ_PUBLISH_DIR": str(folder / "publish"),
+        }
+        ran = in_turns(commands(uri, parsed.database, name, folder), parsed.rounds, environment)
+    report(ran, parsed.documents)
+
+
+def report(ran: Mapping[str, Sequence[Ran]], documents: int) -> None:
+    """Print medians and ratios as a table, and as one line of JSON."""
+    by_step = [steps_of(one) for one in ran[COMMAND]]
+    timings: dict[str, list[float]] = {name: seconds(some) for name, some in ran.items()}
+    timings |= {name: [steps[name] for steps in by_step] for name in by_step[0]}
+    export = timings.get(EXPORT)
+    ratios = {name: ratio(some, export) for name, some in timings.items() if name != EXPORT} if export else {}
+    out = sys.stdout.write
+    if not export:
+        out("Not on PATH: mongoexport, so there is nothing to compare with.\n")
+    out(f"{'':26}{'seconds':>9}{'from':>7}{'to':>7}{'/ mongoexport':>15}\n")
+    for name, some in timings.items():
+        compared = f"{ratios[name]:15.2f}" if name in ratios else ""
+        out(f"{name:26}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}{compared}\n")
+    figures = {
+        "documents": documents,
+        "seconds": rounded({name: statistics.median(some) for name, some in timings.items()}),
+        "peak_mb": rounded({name: max(one.peak_mb for one in some) for name, some in ran.items()}),
+        "ratios": rounded(ratios),
+    }
+    out(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()
