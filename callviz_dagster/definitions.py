@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from callviz_dagster.assets.call_dashboard import call_dashboard
-from callviz_dagster.assets.calls import calls
-from callviz_dagster.assets.calls_csv import calls_csv
+from callviz_dagster.assets.call_dashboard import build_call_dashboard
+from callviz_dagster.assets.calls import build_calls
+from callviz_dagster.assets.calls_csv import build_calls_csv
 from callviz_dagster.assets.calls_hyper import hyper_assets
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.assets.published_together import build_published_together
-from callviz_dagster.assets.raw_calls import raw_calls
+from callviz_dagster.assets.raw_calls import build_raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
 from callviz_dagster.automation.jobs import build_nightly_refresh, build_refresh_calls
 from callviz_dagster.automation.sensor import build_calls_changed
 from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.names import Names, names_of
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.run_file import run_file
@@ -29,39 +30,52 @@ from callviz_dagster.storage.run_file import run_file
 _log = logging.getLogger(__name__)
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Return the code location for these settings."""
-    assets = [
-        raw_calls,
-        calls,
-        calls_csv,
-        *hyper_assets(settings),
-        build_callviz_workbook(settings.workbook_source),
-        call_dashboard,
+def build_definitions(
+    settings: Settings, *, key_prefix: str | Sequence[str] | None = None, name: str = ""
+) -> dg.Definitions:
+    """Return the definitions for one collection, to be merged with any others by `dg.Definitions.merge`.
+
+    They set no executor: the job `refresh_calls` brings its own, and runs of single assets take that of the code
+    location.
+
+    Args:
+        settings: those of the collection.
+        key_prefix: of all asset keys; needed where a code location holds more than one collection.
+        name: of the collection in its code location, for example `support_calls`; the job, the sensor, the schedule,
+            the group, the resources and the pool are named after it.
+
+    Raises:
+        SettingsError: an extra that the settings need is not installed, or two nodes of the graph would have one key.
+        ValueError: the name has a character that Dagster does not allow.
+    """
+    names = names_of(name, key_prefix)
+    tables = [build_raw_calls(names), build_calls(names)]
+    published = [
+        build_calls_csv(names),
+        *hyper_assets(settings, names),
+        build_callviz_workbook(settings.workbook_source, names),
+        build_call_dashboard(names),
     ]
-    published = [key for asset in assets for key in asset.keys if key not in (raw_calls.key, *calls.keys)]
-    specs = [mongodb_calls(settings), *workbook_specs(settings)]
-    if settings.tableau_content:
-        on_server, server_specs = _on_tableau_server(settings)
-        assets += on_server
-        specs += server_specs
-        _refuse_shared_keys(assets, specs)
-    refresh_calls = build_refresh_calls(settings)
+    on_server, server_specs = _on_tableau_server(settings, names) if settings.tableau_content else ([], [])
+    specs = [mongodb_calls(settings, names), *workbook_specs(settings, names), *server_specs]
+    assets = [*tables, *published, *on_server]
+    _refuse_shared_keys(assets, specs)
+    refresh_calls = build_refresh_calls(settings, assets, names)
+    together = build_published_together([key for asset in published for key in asset.keys], names)
     return dg.Definitions(
-        asset_checks=[build_published_together(published)],
-        assets=[*(_as_set(asset, settings) for asset in assets), *specs],
+        asset_checks=[together],
+        assets=[*(_as_set(asset, settings, names) for asset in assets), *specs],
         jobs=[refresh_calls],
-        sensors=[build_calls_changed(settings, refresh_calls)],
-        schedules=[build_nightly_refresh(settings, refresh_calls)],
-        executor=dg.in_process_executor,
-        resources={"mongo": MongoDB(settings), "settings": _settings_resource(settings)},
+        sensors=[build_calls_changed(settings, refresh_calls, names)],
+        schedules=[build_nightly_refresh(settings, refresh_calls, names)],
+        resources={names.mongo: MongoDB(settings), names.settings: _settings_resource(settings)},
     )
 
 
-def _on_tableau_server(settings: Settings) -> tuple[list[dg.AssetsDefinition], list[dg.AssetSpec]]:
+def _on_tableau_server(settings: Settings, names: Names) -> tuple[list[dg.AssetsDefinition], list[dg.AssetSpec]]:
     """Return the assets that publish to a Tableau server, and the nodes there; loaded only where they are wanted."""
-    from callviz_dagster.assets.published_datasource import published_datasource
-    from callviz_dagster.assets.published_workbook import published_workbook
+    from callviz_dagster.assets.published_datasource import build_published_datasource
+    from callviz_dagster.assets.published_workbook import build_published_workbook
     from callviz_dagster.assets.tableau_server import INSTALL, datasource_spec
     from callviz_dagster.tableau_server import installed
 
@@ -70,10 +84,10 @@ def _on_tableau_server(settings: Settings) -> tuple[list[dg.AssetsDefinition], l
     datasource = "datasource" in settings.tableau_content
     return (
         [
-            *([published_workbook] if "workbook" in settings.tableau_content else []),
-            *([published_datasource] if datasource else []),
+            *([build_published_workbook(names)] if "workbook" in settings.tableau_content else []),
+            *([build_published_datasource(names)] if datasource else []),
         ],
-        [datasource_spec(settings)] if datasource and settings.tableau_lineage else [],
+        [datasource_spec(settings, names)] if datasource and settings.tableau_lineage else [],
     )
 
 
@@ -102,7 +116,7 @@ def _settings_resource(settings: Settings) -> dg.ResourceDefinition:
     return settings_of_run
 
 
-def _as_set(asset: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefinition:
+def _as_set(asset: dg.AssetsDefinition, settings: Settings, names: Names) -> dg.AssetsDefinition:
     """Return an asset with the partitions and the freshness that the settings ask for.
 
     A range of partitions is refreshed in one run, with what is made from all of them, so each asset says so.
@@ -110,15 +124,17 @@ def _as_set(asset: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefiniti
     partitions = Partitioning.of(settings).definition()
     freshness = dg.FreshnessPolicy.time_window(settings.fresh_within) if settings.fresh_within else None
 
+    partitioned = {names.key(part) for part in ("raw_calls", "calls", "rejected_calls")}
+
     def placed(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.key in (raw_calls.key, *calls.keys):
+        if spec.key in partitioned:
             return spec.replace_attributes(partitions_def=partitions)
-        return spec.replace_attributes(freshness_policy=freshness) if spec.key == calls_csv.key else spec
+        return spec.replace_attributes(freshness_policy=freshness) if spec.key == names.key("calls_csv") else spec
 
     return asset.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(placed)
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the code location for the settings in the environment."""
-    return build_definitions(Settings.load())
+    """Return the code location for the settings in the environment, whose runs work in one process."""
+    return dg.Definitions.merge(build_definitions(Settings.load()), dg.Definitions(executor=dg.in_process_executor))

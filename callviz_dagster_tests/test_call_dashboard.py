@@ -14,6 +14,7 @@ from callviz_dagster.assets import call_dashboard as asset
 from callviz_dagster.dashboard import page as pages
 from callviz_dagster.dashboard import vega
 from callviz_dagster.dashboard.counts import count_calls
+from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
 from callviz_dagster_tests.helpers.refresh import empty_instance
@@ -26,8 +27,8 @@ def calls() -> pa.Table:
 
 def refresh(settings: Settings) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [dg.AssetSpec("calls"), dg.AssetSpec("calls_csv"), asset.call_dashboard],
-        resources={"settings": settings},
+        [dg.AssetSpec("calls"), dg.AssetSpec("calls_csv"), asset.build_call_dashboard()],
+        resources={STAND_ALONE.settings: settings},
         raise_on_error=False,
         instance=empty_instance(),
     )

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from callviz_dagster.assets import calls_hyper as hyper
-from callviz_dagster.assets.calls_hyper import calls_hyper
+from callviz_dagster.assets.calls_hyper import build_calls_hyper
 from callviz_dagster.contract import LEADING
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import FileError
@@ -52,7 +52,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 def test_the_extract_holds_what_calls_csv_holds(settings: Settings) -> None:
     import duckdb
 
-    result = run(settings, calls_hyper)
+    result = run(settings, build_calls_hyper())
     assert result.success
     assert all(passed(result).values())
     csv = duckdb.execute(
@@ -72,7 +72,7 @@ def test_the_extract_holds_what_calls_csv_holds(settings: Settings) -> None:
 
 
 def test_times_in_the_extract_are_local(settings: Settings) -> None:
-    assert run(settings, calls_hyper).success
+    assert run(settings, build_calls_hyper()).success
     first, last = rows_of(settings.publish_dir / "calls.hyper")[0], rows_of(settings.publish_dir / "calls.hyper")[-1]
     assert first["start_time"] == dt.datetime(2024, 10, 26, 14)
     assert last["start_time"] == dt.datetime(2024, 10, 28, 20)
@@ -82,7 +82,7 @@ def test_hyper_leaves_no_files_behind(settings: Settings, tmp_path: Path, monkey
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
-    assert run(settings, calls_hyper).success
+    assert run(settings, build_calls_hyper()).success
     assert list(empty.iterdir()) == []
     names = {path.name for path in settings.publish_dir.iterdir()}
     assert names == {"calls.csv", "calls.hyper", "published.json"}
@@ -92,7 +92,7 @@ def test_an_error_in_the_middle_keeps_the_last_good_extract(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library takes an error in its input for the end of it."""
-    assert run(settings, calls_hyper).success
+    assert run(settings, build_calls_hyper()).success
     before = (settings.publish_dir / "calls.hyper").read_bytes()
     real = extract._batches
 
@@ -101,7 +101,7 @@ def test_an_error_in_the_middle_keeps_the_last_good_extract(
         raise OSError(5, "the disk is gone")
 
     monkeypatch.setattr(extract, "_batches", broken)
-    result = run(settings, calls_hyper)
+    result = run(settings, build_calls_hyper())
     assert not result.success
     assert not result.asset_materializations_for_node("calls_hyper")
     assert (settings.publish_dir / "calls.hyper").read_bytes() == before
@@ -111,7 +111,7 @@ def test_an_error_in_the_middle_keeps_the_last_good_extract(
 
 def test_an_extract_that_lacks_rows_is_not_published(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hyper, "count_rows", lambda path: count_rows(path) - 1)
-    result = run(settings, calls_hyper)
+    result = run(settings, build_calls_hyper())
     assert not all(passed(result).values())
     assert "11 of 12 calls are in the extract." in failure(result)
     assert not (settings.publish_dir / "calls.hyper").exists()

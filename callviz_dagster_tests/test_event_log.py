@@ -14,8 +14,9 @@ from typing import Any
 import dagster as dg
 from pymongo.collection import Collection
 
-from callviz_dagster.automation.jobs import REFRESH_CALLS, partition_tags
+from callviz_dagster.automation.jobs import partition_tags
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 
@@ -82,7 +83,7 @@ def left_empty(definitions: dg.Definitions) -> dg.Definitions:
         return nothing
 
     assets = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    job = dg.define_asset_job(REFRESH_CALLS, executor_def=dg.in_process_executor)
+    job = dg.define_asset_job(STAND_ALONE.job, executor_def=dg.in_process_executor)
     return dg.Definitions(
         assets=[empty(asset) for asset in assets],
         asset_checks=[
@@ -100,7 +101,7 @@ def event_text(definitions: dg.Definitions, partitions: Sequence[Partition]) -> 
     The index repeats the events of assets and of their checks.
     """
     with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
-        job = definitions.resolve_job_def(REFRESH_CALLS)
+        job = definitions.resolve_job_def(STAND_ALONE.job)
         run_id = job.execute_in_process(instance=instance, tags=partition_tags(partitions, partitions)).run_id
         text = 0
         for path in (Path(folder, "history", "runs", name) for name in (f"{run_id}.db", "index.db")):

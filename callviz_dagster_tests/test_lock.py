@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from dagster._core.instance.config import PoolGranularity
 from pymongo.collection import Collection
 
 from callviz_dagster import demo
-from callviz_dagster.assets.calls import calls
-from callviz_dagster.assets.calls_csv import calls_csv
-from callviz_dagster.assets.common import POOL
-from callviz_dagster.assets.raw_calls import raw_calls
+from callviz_dagster.assets.calls import build_calls
+from callviz_dagster.assets.calls_csv import build_calls_csv
+from callviz_dagster.assets.raw_calls import build_raw_calls
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import FILE, BusyError, one_at_a_time
 from callviz_dagster_tests.helpers.lock import holder
@@ -114,9 +115,10 @@ def test_a_lock_file_of_another_user_is_one_sentence(mode: int, holder_shown: st
     assert holder_shown in lines[1]
 
 
-@pytest.mark.parametrize("asset", [raw_calls, calls, calls_csv], ids=["raw_calls", "calls", "calls_csv"])
-def test_assets_that_write_shared_files_are_in_one_pool(asset: dg.AssetsDefinition) -> None:
-    assert asset.op.pool == POOL
+@pytest.mark.parametrize("build", [build_raw_calls, build_calls, build_calls_csv])
+def test_assets_that_write_shared_files_are_in_one_pool(build: Callable[[Names], dg.AssetsDefinition]) -> None:
+    assert build(STAND_ALONE).op.pool == "callviz"
+    assert build(Names("support_calls")).op.pool == "callviz_support_calls"
 
 
 @pytest.mark.slow

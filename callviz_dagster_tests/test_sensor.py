@@ -37,6 +37,7 @@ from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb.changes import read_changes
 from callviz_dagster.mongodb.errors import HistoryLostError, MongoError
 from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.run_file import RunState, run_state
@@ -836,7 +837,7 @@ def test_the_sensor_is_what_dagster_evaluates(daemon: Daemon, collection: Collec
     repository = build_definitions(settings).get_repository_def()
     sensor = repository.get_sensor_def("calls_changed")
     context = dg.build_sensor_context(
-        instance=daemon.instance, cursor=daemon.cursor, resources={"mongo": MongoDB(settings)},
+        instance=daemon.instance, cursor=daemon.cursor, resources={STAND_ALONE.mongo: MongoDB(settings)},
         repository_def=repository,
     )  # fmt: skip
     data = sensor.evaluate_tick(context)

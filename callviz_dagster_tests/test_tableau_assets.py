@@ -22,11 +22,11 @@ from dagster_tableau.translator import (
 )
 
 from callviz_dagster.assets import callviz_workbook as asset
-from callviz_dagster.assets.calls_hyper import calls_hyper, hyper_assets
+from callviz_dagster.assets.calls_hyper import build_calls_hyper, hyper_assets
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
-from callviz_dagster.assets.common import POOL
 from callviz_dagster.assets.tableau import tableau_specs, workbook_specs
 from callviz_dagster.contract import LEADING
+from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage import lock
 from callviz_dagster.storage.files import stat_and_hash
@@ -197,10 +197,10 @@ def test_nothing_is_written_while_another_process_refreshes(
         pytest.skip("the extra hyper is not installed")
     monkeypatch.setattr(lock, "WAIT_SECONDS", 0.0)
     with lock.one_at_a_time(settings.data_dir, logging.getLogger()):
-        result = run(settings, build_callviz_workbook() if name == "callviz_workbook" else calls_hyper)
+        result = run(settings, build_callviz_workbook() if name == "callviz_workbook" else build_calls_hyper())
     assert not result.success
     assert "is refreshing the files in" in failure(result)
-    assert build_callviz_workbook().op.pool == calls_hyper.op.pool == POOL
+    assert build_callviz_workbook().op.pool == build_calls_hyper().op.pool == STAND_ALONE.pool
 
 
 def test_values_are_read_whatever_their_length(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_users_workbook_that_cannot_be_used_is_told(
 @pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")
 def test_the_workbook_carries_the_extract_where_it_is_wanted(settings: Settings) -> None:
     wanted = dataclasses.replace(settings, workbook_source="hyper")
-    result = run(wanted, calls_hyper, build_callviz_workbook("hyper"))
+    result = run(wanted, build_calls_hyper(), build_callviz_workbook("hyper"))
     assert result.success
     with zipfile.ZipFile(twbx(settings)) as archive:
         assert archive.namelist() == ["callviz.twb", "Data/calls/calls.hyper"]
@@ -260,7 +260,7 @@ def test_the_workbook_carries_the_extract_where_it_is_wanted(settings: Settings)
 @pytest.mark.skipif(not installed(), reason="the extra hyper is not installed")
 def test_an_extract_of_other_calls_is_not_packed(settings: Settings) -> None:
     wanted = dataclasses.replace(settings, workbook_source="hyper")
-    assert run(wanted, calls_hyper, build_callviz_workbook("hyper")).success
+    assert run(wanted, build_calls_hyper(), build_callviz_workbook("hyper")).success
     before = twbx(settings).read_bytes()
     publish(settings, calls_table(18))
     result = run(wanted, build_callviz_workbook("hyper"))
@@ -269,7 +269,7 @@ def test_an_extract_of_other_calls_is_not_packed(settings: Settings) -> None:
         result
     )
     assert twbx(settings).read_bytes() == before
-    assert run(wanted, calls_hyper, build_callviz_workbook("hyper")).success
+    assert run(wanted, build_calls_hyper(), build_callviz_workbook("hyper")).success
 
 
 def test_without_the_extra_there_is_no_extract_and_the_rest_works(
@@ -408,7 +408,7 @@ def test_a_workbook_that_cannot_be_read_does_not_keep_the_rest_from_loading(
 def test_the_specs_load_beside_the_assets(settings: Settings) -> None:
     definitions = dg.Definitions(
         assets=[*UPSTREAM, build_callviz_workbook(), *hyper_assets(settings), *tableau_specs(workbook_xml())],
-        resources={"settings": settings},
+        resources={STAND_ALONE.settings: settings},
     )
     dg.Definitions.validate_loadable(definitions)
     keys = definitions.resolve_asset_graph().get_all_asset_keys()

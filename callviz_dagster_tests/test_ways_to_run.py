@@ -191,7 +191,7 @@ def test_a_look_at_the_collection_loads_no_heavy_library(environment: dict[str, 
         "sensor = defs().resolve_sensor_def('calls_changed')\n"
         "instance = dg.DagsterInstance.ephemeral()\n"
         "def look(cursor):\n"
-        "    mongo = {'mongo': MongoDB(Settings.load())}\n"
+        "    mongo = {'callviz_mongo': MongoDB(Settings.load())}\n"
         "    return sensor.evaluate_tick(dg.build_sensor_context(instance, cursor, resources=mongo))\n"
         "first = look(None)\n"
         "(request,) = first.run_requests\n"

@@ -14,17 +14,18 @@ import dagster as dg
 
 from callviz_dagster.assets.checks.call_dashboard import CALL_DASHBOARD_CHECKS, page_counts_every_call
 from callviz_dagster.assets.common import (
-    POOL,
     AuditFailed,
     calls_inputs,
     latest_snapshot,
     publishing,
     require_partitions,
+    run_settings,
     run_time,
     snapshot_metadata,
 )
 from callviz_dagster.dashboard import page, pictures, vega
 from callviz_dagster.dashboard.counts import Counts, count_files
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
@@ -34,23 +35,35 @@ from callviz_dagster.table.manifest import TableFooter, published_coverage
 FILE = "call_dashboard.html"
 
 
-@dg.asset(
-    # The order: with the CSV first, a refresh that fails there leaves the page of the same calls as the CSV.
-    deps=["calls", "calls_csv"],
-    group_name="published",
-    kinds={"html"},
-    pool=POOL,
-    check_specs=CALL_DASHBOARD_CHECKS,
-)
-def call_dashboard(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """`call_dashboard.html`: the five charts and the headline figures, for everybody who has a browser.
+def build_call_dashboard(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the asset `call_dashboard`."""
 
-    One file that opens from disk and needs no network: the same charts, colours and numbers as the Tableau dashboard,
-    and beyond them hours by weekday, a comparison with the period before, and what was rejected or repaired. Choosing
-    a bar or days filters all charts. The page holds counts only, no single call.
-    """
+    @dg.asset(
+        key=names.key("call_dashboard"),
+        # The order: with the CSV first, a refresh that fails there leaves the page of the same calls as the CSV.
+        deps=[names.key("calls"), names.key("calls_csv")],
+        group_name=names.group("published"),
+        kinds={"html"},
+        pool=names.pool,
+        check_specs=names.check_specs(CALL_DASHBOARD_CHECKS),
+        required_resource_keys={names.settings},
+    )
+    def call_dashboard(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """`call_dashboard.html`: the five charts and the headline figures, for everybody who has a browser.
+
+        One file that opens from disk and needs no network: the same charts, colours and numbers as the Tableau
+        dashboard, and beyond them hours by weekday, a comparison with the period before, and what was rejected or
+        repaired. Choosing a bar or days filters all charts. The page holds counts only, no single call.
+        """
+        yield from _publish(context, run_settings(context, names))
+
+    return call_dashboard
+
+
+def _publish(
+    context: dg.AssetExecutionContext, settings: Settings
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Publish the page, and report it."""
     try:
         with publishing(settings, context.log):
             partitions = require_partitions(settings, run_time(context))

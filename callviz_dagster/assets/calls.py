@@ -15,7 +15,6 @@ import dagster as dg
 from callviz_dagster.assets.checks import calls as checks
 from callviz_dagster.assets.checks.results import EXAMPLES, blocking, combine_partitions, nothing_to_do, rows_table
 from callviz_dagster.assets.common import (
-    POOL,
     UNREADABLE,
     AuditFailed,
     PartitionSelection,
@@ -28,6 +27,7 @@ from callviz_dagster.assets.common import (
     require,
     require_partitions,
     run_metadata,
+    run_settings,
     run_time,
     select_partitions,
     snapshot_metadata,
@@ -35,6 +35,7 @@ from callviz_dagster.assets.common import (
     user_errors_as_failures,
 )
 from callviz_dagster.contract import REJECTED, table_columns, table_schema
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, leftovers
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import FileError, PublishedFile, staged, stat_and_hash
@@ -61,33 +62,45 @@ years 1678 to 2261. Look here when a call is missed, or when a refresh failed be
 """
 
 
-@dg.multi_asset(
-    name="calls",
-    specs=[
-        dg.AssetSpec(
-            "calls",
-            deps=["raw_calls"],
-            description=CALLS,
-            group_name="calls",
-            kinds={"pandas", "pandera", "parquet"},
-            metadata={"dagster/column_schema": table_schema(table_columns(()))},
-        ),
-        dg.AssetSpec(
-            "rejected_calls",
-            deps=["raw_calls"],
-            description=REJECTED_CALLS,
-            group_name="calls",
-            kinds={"parquet"},
-            metadata={"dagster/column_schema": table_schema(REJECTED)},
-        ),
-    ],
-    check_specs=checks.CALLS_CHECKS,
-    pool=POOL,
-)
-def calls(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+def build_calls(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the assets `calls` and `rejected_calls`, which one step makes."""
+
+    @dg.multi_asset(
+        name=names.op("calls"),
+        specs=[
+            dg.AssetSpec(
+                names.key("calls"),
+                deps=[names.key("raw_calls")],
+                description=CALLS,
+                group_name=names.group("calls"),
+                kinds={"pandas", "pandera", "parquet"},
+                metadata={"dagster/column_schema": table_schema(table_columns(()))},
+            ),
+            dg.AssetSpec(
+                names.key("rejected_calls"),
+                deps=[names.key("raw_calls")],
+                description=REJECTED_CALLS,
+                group_name=names.group("calls"),
+                kinds={"parquet"},
+                metadata={"dagster/column_schema": table_schema(REJECTED)},
+            ),
+        ],
+        check_specs=names.check_specs(checks.CALLS_CHECKS),
+        pool=names.pool,
+        required_resource_keys={names.settings},
+    )
+    def calls(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """Normalize the archive into `calls` and `rejected_calls`, audit both, and swap them in."""
+        yield from _normalize(context, names, run_settings(context, names))
+
+    return calls
+
+
+def _normalize(
+    context: dg.AssetExecutionContext, names: Names, settings: Settings
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Normalize the archive into `calls` and `rejected_calls`, audit both, and swap them in."""
+    """Normalize the partitions of a run, and report them."""
+    calls, rejected_calls = names.key("calls"), names.key("rejected_calls")
     selection = select_partitions(context, settings)
     done: list[tuple[Partition, PartitionResult]] = []
     with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
@@ -97,24 +110,24 @@ def calls(
                 (partition, make_partition(partition, settings, context.log, tables))
                 for partition in selection.partitions
             ]
-    mark_unchanged(context, selection, "calls", "rejected_calls")
+    mark_unchanged(context, selection, calls, rejected_calls)
     results = _combined(done)
-    _add_rejected_metadata(context, selection, done)
+    _add_rejected_metadata(context, rejected_calls, selection, done)
     refused = [partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls]
     if refused:
         yield from results
-        yield dg.MaterializeResult(asset_key="rejected_calls")
-        record(context, "calls", _calls_metadata(done))
+        yield dg.MaterializeResult(asset_key=rejected_calls)
+        record(context, calls, _calls_metadata(done))
         raise AuditFailed(results).failure(*refused[:EXAMPLES])
     removed = remove_leftovers(selection, settings, run_time(context))
     if removed:
         context.log.info(f"Removed {len(removed)} files of partitions that no longer exist: {', '.join(removed)}.")
     for partition, metadata in _calls_metadata(done):
-        add_partition_metadata(context, "calls", partition, metadata)
+        add_partition_metadata(context, calls, partition, metadata)
     if done:
-        add_partition_metadata(context, "calls", selection.last, _calls_run_metadata(done, removed))
-    yield dg.MaterializeResult(asset_key="calls", check_results=results)
-    yield dg.MaterializeResult(asset_key="rejected_calls")
+        add_partition_metadata(context, calls, selection.last, _calls_run_metadata(names, done, removed))
+    yield dg.MaterializeResult(asset_key=calls, check_results=results)
+    yield dg.MaterializeResult(asset_key=rejected_calls)
 
 
 def _combined(done: "Results") -> list[dg.AssetCheckResult]:
@@ -322,7 +335,7 @@ def _calls_metadata(done: Results) -> list[tuple[Partition, dict[str, Any]]]:
     ]
 
 
-def _calls_run_metadata(done: Results, removed: Sequence[str]) -> dict[str, Any]:
+def _calls_run_metadata(names: Names, done: Results, removed: Sequence[str]) -> dict[str, Any]:
     """Return what the last materialization of a run says beyond its own partition: of all of its partitions."""
     tally, seconds = _total(done)
     last = done[-1][1]
@@ -336,7 +349,7 @@ def _calls_run_metadata(done: Results, removed: Sequence[str]) -> dict[str, Any]
         **({"files of another partitioning removed": ", ".join(removed)} if removed else {}),
         # The UI takes columns and their lineage from the last materialization alone, so each refresh says them.
         "dagster/column_schema": table_schema(last.plan.columns),
-        "dagster/column_lineage": column_lineage(lineage(last.plan)),
+        "dagster/column_lineage": column_lineage(names, lineage(last.plan)),
     }
 
 
@@ -388,12 +401,14 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     return {name: sources for name, sources in deps.items() if sources}
 
 
-def _add_rejected_metadata(context: dg.AssetExecutionContext, selection: PartitionSelection, done: Results) -> None:
+def _add_rejected_metadata(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, selection: PartitionSelection, done: Results
+) -> None:
     for partition, partition_result in done:
         metadata = file_metadata(partition_result.rejected, partition_result.written.tally.rejected)
-        add_partition_metadata(context, "rejected_calls", partition, metadata)
+        add_partition_metadata(context, asset, partition, metadata)
     if done:
-        add_partition_metadata(context, "rejected_calls", selection.last, _rejected_run_metadata(done))
+        add_partition_metadata(context, asset, selection.last, _rejected_run_metadata(done))
 
 
 def _rejected_run_metadata(done: Results) -> dict[str, Any]:

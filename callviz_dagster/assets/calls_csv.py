@@ -13,7 +13,6 @@ import dagster as dg
 from callviz_dagster.assets.checks import calls_csv as checks
 from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.assets.common import (
-    POOL,
     AuditFailed,
     calls_inputs,
     column_lineage,
@@ -23,12 +22,14 @@ from callviz_dagster.assets.common import (
     publishing,
     require_partitions,
     run_metadata,
+    run_settings,
     run_time,
     snapshot_metadata,
 )
 from callviz_dagster.contract import table_columns, table_schema
 from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.counts import count_files
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, record_file
@@ -41,23 +42,35 @@ _MOST_CELLS = 250_000
 """Of durations only the median is shown, which is exact however few cells there are."""
 
 
-@dg.asset(
-    deps=["calls"],
-    group_name="published",
-    kinds={"csv"},
-    check_specs=checks.CALLS_CSV_CHECKS,
-    metadata={"dagster/column_schema": table_schema(table_columns(()))},
-    pool=POOL,
-)
-def calls_csv(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """All calls as one CSV file: the source of the Tableau workbook.
+def build_calls_csv(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the asset `calls_csv`."""
 
-    UTF-8 with a header line; text is quoted, a missing value is an empty field. Times are local time in the configured
-    time zone, in whole seconds. Texts that a spreadsheet would run as a formula have a `'` before them. The same calls
-    give the same bytes, columns keep their places, and the file is replaced whole or not at all.
-    """
+    @dg.asset(
+        key=names.key("calls_csv"),
+        deps=[names.key("calls")],
+        group_name=names.group("published"),
+        kinds={"csv"},
+        check_specs=names.check_specs(checks.CALLS_CSV_CHECKS),
+        metadata={"dagster/column_schema": table_schema(table_columns(()))},
+        pool=names.pool,
+        required_resource_keys={names.settings},
+    )
+    def calls_csv(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """All calls as one CSV file: the source of the Tableau workbook.
+
+        UTF-8 with a header line; text is quoted, a missing value is an empty field. Times are local time in the
+        configured time zone, in whole seconds. Texts that a spreadsheet would run as a formula have a `'` before them.
+        The same calls give the same bytes, columns keep their places, and the file is replaced whole or not at all.
+        """
+        yield from _publish(context, names, run_settings(context, names))
+
+    return calls_csv
+
+
+def _publish(
+    context: dg.AssetExecutionContext, names: Names, settings: Settings
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Publish the file, and report it."""
     from callviz_dagster.calls_csv.publish import publish_csv
 
     try:
@@ -88,7 +101,7 @@ def calls_csv(
             **_changes_metadata(csv.changes),
             "preview": dg.MetadataValue.text("no rows") if csv.first_rows is None else preview(csv.first_rows),
             "dagster/column_schema": table_schema(csv.columns),
-            "dagster/column_lineage": column_lineage({c.name: [("calls", c.name)] for c in csv.columns}),
+            "dagster/column_lineage": column_lineage(names, {c.name: [("calls", c.name)] for c in csv.columns}),
         }
     )
     yield dg.MaterializeResult(

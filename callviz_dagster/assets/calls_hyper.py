@@ -11,7 +11,6 @@ import dagster as dg
 
 from callviz_dagster.assets.checks.calls_hyper import CALLS_HYPER_CHECKS, all_calls_are_in_the_extract
 from callviz_dagster.assets.common import (
-    POOL,
     AuditFailed,
     calls_inputs,
     file_metadata,
@@ -19,9 +18,11 @@ from callviz_dagster.assets.common import (
     publishing,
     require_partitions,
     run_metadata,
+    run_settings,
     run_time,
     snapshot_metadata,
 )
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import staged, stat_and_hash
 from callviz_dagster.storage.published import record_file
@@ -30,7 +31,7 @@ from callviz_dagster.tableau.extract import count_rows, installed, write_extract
 from callviz_dagster.tableau.model import HYPER_NAME
 
 
-def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def hyper_assets(settings: Settings, names: Names = STAND_ALONE) -> list[dg.AssetsDefinition]:
     """Return `calls_hyper` where the extra `hyper` is installed, else nothing.
 
     Raises:
@@ -38,7 +39,7 @@ def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             installed.
     """
     if installed():
-        return [calls_hyper]
+        return [build_calls_hyper(names)]
     install = "`pip install 'callviz-dagster[hyper]'`"
     if settings.workbook_source == "hyper":
         raise SettingsError(f"CALLVIZ_WORKBOOK_SOURCE=hyper needs the extra `hyper`: {install}, or set it to csv.")
@@ -50,21 +51,33 @@ def hyper_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return []
 
 
-@dg.asset(
-    deps=["calls", "calls_csv"],
-    group_name="published",
-    kinds={"tableau", "hyper"},
-    pool=POOL,
-    check_specs=CALLS_HYPER_CHECKS,
-)
-def calls_hyper(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """`calls.hyper`, the calls as a Tableau extract: faster to open than `calls.csv` and exact in its types.
+def build_calls_hyper(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the asset `calls_hyper`."""
 
-    Tableau Desktop opens it with a double-click; Tableau Server and Cloud take it as a data source. Times are local
-    to the configured time zone, as in `calls.csv`. Written from the Parquet files in pieces, whole or not at all.
-    """
+    @dg.asset(
+        key=names.key("calls_hyper"),
+        deps=[names.key("calls"), names.key("calls_csv")],
+        group_name=names.group("published"),
+        kinds={"tableau", "hyper"},
+        pool=names.pool,
+        check_specs=names.check_specs(CALLS_HYPER_CHECKS),
+        required_resource_keys={names.settings},
+    )
+    def calls_hyper(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """`calls.hyper`, the calls as a Tableau extract: faster to open than `calls.csv` and exact in its types.
+
+        Tableau Desktop opens it with a double-click; Tableau Server and Cloud take it as a data source. Times are local
+        to the configured time zone, as in `calls.csv`. Written from the Parquet files in pieces, whole or not at all.
+        """
+        yield from _publish(context, run_settings(context, names))
+
+    return calls_hyper
+
+
+def _publish(
+    context: dg.AssetExecutionContext, settings: Settings
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Publish the extract, and report it."""
     from callviz_dagster.table.read import published_columns
 
     start = time.perf_counter()

@@ -15,8 +15,9 @@ from typing import IO, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
-from callviz_dagster.assets.common import POOL, AuditFailed, publishing, require, require_partitions, run_time
+from callviz_dagster.assets.common import AuditFailed, publishing, require, require_partitions, run_settings, run_time
 from callviz_dagster.contract import Kind
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
 from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapshot, read_record, record_file
@@ -28,25 +29,27 @@ from callviz_dagster.tableau.pack import pinned_types, prepare_workbook, write_p
 TWBX_NAME = "callviz.twbx"
 
 
-def build_callviz_workbook(source: str = "csv") -> dg.AssetsDefinition:
+def build_callviz_workbook(source: str = "csv", names: Names = STAND_ALONE) -> dg.AssetsDefinition:
     """Return the asset `callviz_workbook`, which packs `calls.csv`, or `calls.hyper` where `source` is `hyper`."""
 
     @dg.asset(
-        name="callviz_workbook",
-        deps=["calls_csv", *(["calls_hyper"] if source == "hyper" else [])],
-        group_name="published",
+        key=names.key("callviz_workbook"),
+        deps=[names.key("calls_csv"), *([names.key("calls_hyper")] if source == "hyper" else [])],
+        group_name=names.group("published"),
         kinds={"tableau"},
-        pool=POOL,
-        check_specs=CALLVIZ_WORKBOOK_CHECKS,
+        pool=names.pool,
+        check_specs=names.check_specs(CALLVIZ_WORKBOOK_CHECKS),
+        required_resource_keys={names.settings},
     )
     def callviz_workbook(
-        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+        context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         """`callviz.twbx`: the Tableau workbook and the current calls in one file, opened with a double-click.
 
         Five charts and the dashboard Calls Overview. The workbook itself is `tableau/callviz.twb`, or the one that
         CALLVIZ_WORKBOOK names; it is only read. The same workbook and the same calls give the same bytes.
         """
+        settings = run_settings(context, names)
         try:
             with publishing(settings, context.log):
                 footer = merged(require_partitions(settings, run_time(context)).values())

@@ -21,6 +21,7 @@ from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.names import Names
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from callviz_dagster.table.options import TableOptions
-
-POOL = "callviz"
-"""Dagster's concurrency pool of the assets that write the intermediate files."""
 
 UNREADABLE = "is damaged, or was written by another version of callviz"
 PREVIEW_ROWS = 5
@@ -60,6 +58,12 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
             ),
             metadata={"failed checks": ", ".join(str(result.check_name) for result in failed)},
         )
+
+
+def run_settings(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, names: Names) -> Settings:
+    """Return the settings of a run, from the resource that holds them."""
+    settings: Settings = getattr(context.resources, names.settings)
+    return settings
 
 
 @contextlib.contextmanager
@@ -161,7 +165,7 @@ def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> 
 
 
 def add_partition_metadata(
-    context: dg.AssetExecutionContext, asset: str, partition: Partition, metadata: Mapping[str, Any]
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, partition: Partition, metadata: Mapping[str, Any]
 ) -> None:
     """Add metadata to the materialization of a partition.
 
@@ -170,7 +174,7 @@ def add_partition_metadata(
     context.add_asset_metadata(metadata, asset_key=asset, partition_key=partition.key or None)
 
 
-def mark_unchanged(context: dg.AssetExecutionContext, selection: PartitionSelection, *assets: str) -> None:
+def mark_unchanged(context: dg.AssetExecutionContext, selection: PartitionSelection, *assets: dg.AssetKey) -> None:
     """Say on the partitions of a run's range that are left as they are that they were."""
     for partition in selection.unchanged:
         for asset in assets:
@@ -180,7 +184,7 @@ def mark_unchanged(context: dg.AssetExecutionContext, selection: PartitionSelect
 
 
 def record(
-    context: dg.AssetExecutionContext, asset: str, partitions: Sequence[tuple[Partition, Mapping[str, Any]]]
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, partitions: Sequence[tuple[Partition, Mapping[str, Any]]]
 ) -> None:
     """Record the partitions that a run published before it failed; a failed step records nothing by itself."""
     for partition, metadata in partitions:
@@ -315,11 +319,11 @@ def require(path: Path, asset: str) -> Path:
     return path
 
 
-def column_lineage(deps: Mapping[str, list[tuple[str, str]]]) -> dg.TableColumnLineage:
+def column_lineage(names: Names, deps: Mapping[str, list[tuple[str, str]]]) -> dg.TableColumnLineage:
     """Return column lineage from column → (asset, column) pairs."""
     return dg.TableColumnLineage(
         deps_by_column={
-            column: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=name) for asset, name in pairs]
+            column: [dg.TableColumnDep(asset_key=names.key(asset), column_name=name) for asset, name in pairs]
             for column, pairs in deps.items()
         }
     )

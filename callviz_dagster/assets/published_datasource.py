@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.tableau_server import PUBLISHED_DATASOURCE_CHECKS, published_matches
+from callviz_dagster.assets.common import run_settings
 from callviz_dagster.assets.tableau_server import (
     OP_TAGS,
     POOL,
@@ -23,6 +24,7 @@ from callviz_dagster.assets.tableau_server import (
     tableau_session,
     taking_turns,
 )
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
 from callviz_dagster.tableau.extract import extract_columns
@@ -30,23 +32,37 @@ from callviz_dagster.tableau.model import HYPER_NAME
 from callviz_dagster.tableau_server.publish import Publication, PublishedItem, publish, remember
 
 
-@dg.asset(
-    deps=["calls_hyper"],
-    group_name="tableau",
-    kinds={"tableau", "hyper"},
-    pool=POOL,
-    op_tags=OP_TAGS,
-    check_specs=PUBLISHED_DATASOURCE_CHECKS,
-)
-def published_datasource(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """The calls as a data source on Tableau Server or Tableau Cloud, for other workbooks and for Tableau Pulse.
+def build_published_datasource(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the asset `published_datasource`."""
 
-    Made the first time, overwritten later, and left as it is while rows and columns are the same: two extracts of the
-    same rows differ in their bytes, so the rows decide. One that callviz did not make is never overwritten, unless
-    `CALLVIZ_TABLEAU_ADOPT` names it.
-    """
+    @dg.asset(
+        key=names.key("published_datasource"),
+        deps=[names.key("calls_hyper")],
+        group_name=names.group("tableau"),
+        kinds={"tableau", "hyper"},
+        pool=POOL,
+        op_tags=OP_TAGS,
+        check_specs=names.check_specs(PUBLISHED_DATASOURCE_CHECKS),
+        required_resource_keys={names.settings},
+    )
+    def published_datasource(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """The calls as a data source on Tableau Server or Tableau Cloud, for other workbooks and for Tableau Pulse.
+
+        Made the first time, overwritten later, and left as it is while rows and columns are the same: two extracts of
+        the same rows differ in their bytes, so the rows decide. One that callviz did not make is never overwritten,
+        unless `CALLVIZ_TABLEAU_ADOPT` names it.
+        """
+        yield from _publish(context, names, run_settings(context, names))
+
+    return published_datasource
+
+
+def _publish(
+    context: dg.AssetExecutionContext, names: Names, settings: Settings
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Publish the data source, and report it."""
     name = datasource_name(settings)
     path = settings.publish_dir / HYPER_NAME
     with (
@@ -61,7 +77,7 @@ def published_datasource(
             matches = published_matches(published, name)
             remember(session, published, opened.digest if matches.passed else "")
     if settings.tableau_lineage:
-        context.log_event(_observation(settings, published))
+        context.log_event(_observation(settings, names, published))
     yield dg.MaterializeResult(metadata=server_metadata(settings, published, opened.bytes), check_results=[matches])
 
 
@@ -79,10 +95,10 @@ def rows_digest(path: Path, record: PublishedRecord) -> str:
     return digest_of(record.files[CALLS_CSV].sha256, *extract_columns(path))
 
 
-def _observation(settings: Settings, published: PublishedItem) -> dg.AssetObservation:
+def _observation(settings: Settings, names: Names, published: PublishedItem) -> dg.AssetObservation:
     item = published.item
     return observation(
-        datasource_spec(settings).key,
+        datasource_spec(settings, names).key,
         item,
         {
             "id": item.luid,

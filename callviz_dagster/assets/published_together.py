@@ -9,18 +9,19 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from callviz_dagster.assets.checks.published_together import DESCRIPTION, NAME, published_together
-from callviz_dagster.settings import Settings
+from callviz_dagster.assets.common import run_settings
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.storage.published import changed_files, read_record
 
 
-def build_published_together(assets: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
+def build_published_together(assets: Sequence[dg.AssetKey], names: Names = STAND_ALONE) -> dg.AssetChecksDefinition:
     """Return the check on each of the assets that publish a file.
 
     It waits for all of them that are in the same run, and runs with each that is materialized alone.
     """
 
     @dg.multi_asset_check(
-        name=NAME,
+        name=names.op(NAME),
         specs=[
             dg.AssetCheckSpec(
                 NAME,
@@ -31,10 +32,12 @@ def build_published_together(assets: Sequence[dg.AssetKey]) -> dg.AssetChecksDef
             for asset in assets
         ],
         can_subset=True,
+        required_resource_keys={names.settings},
     )
     def check_published_together(
-        context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
+        context: dg.AssetCheckExecutionContext,
     ) -> Iterator[dg.AssetCheckResult]:
+        settings = run_settings(context, names)
         record = read_record(settings.publish_dir)
         changed = changed_files(settings.publish_dir, record)
         results = [

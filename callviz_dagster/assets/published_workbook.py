@@ -15,6 +15,7 @@ from callviz_dagster.assets.checks.tableau_server import (
     published_matches,
     workbook_valid_on_server,
 )
+from callviz_dagster.assets.common import run_settings
 from callviz_dagster.assets.tableau import node_keys
 from callviz_dagster.assets.tableau_server import (
     OP_TAGS,
@@ -26,6 +27,7 @@ from callviz_dagster.assets.tableau_server import (
     tableau_session,
     taking_turns,
 )
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, PublishedRecord
 from callviz_dagster.tableau.model import Workbook, read
@@ -36,22 +38,37 @@ from callviz_dagster.tableau_server.session import TableauSession
 from callviz_dagster.tableau_server.validation import Verdict, validate
 
 
-@dg.asset(
-    deps=["callviz_workbook"],
-    group_name="tableau",
-    kinds={"tableau"},
-    pool=POOL,
-    op_tags=OP_TAGS,
-    check_specs=PUBLISHED_WORKBOOK_CHECKS,
-)
-def published_workbook(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """The workbook on Tableau Server or Tableau Cloud, with the current calls in it.
+def build_published_workbook(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the asset `published_workbook`."""
 
-    Made the first time, overwritten later, and left as it is while rows, columns and workbook are the same. A workbook
-    that callviz did not make is never overwritten, unless `CALLVIZ_TABLEAU_ADOPT` names it. Read back afterwards.
-    """
+    @dg.asset(
+        key=names.key("published_workbook"),
+        deps=[names.key("callviz_workbook")],
+        group_name=names.group("tableau"),
+        kinds={"tableau"},
+        pool=POOL,
+        op_tags=OP_TAGS,
+        check_specs=names.check_specs(PUBLISHED_WORKBOOK_CHECKS),
+        required_resource_keys={names.settings},
+    )
+    def published_workbook(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """The workbook on Tableau Server or Tableau Cloud, with the current calls in it.
+
+        Made the first time, overwritten later, and left as it is while rows, columns and workbook are the same. A
+        workbook that callviz did not make is never overwritten, unless `CALLVIZ_TABLEAU_ADOPT` names it. Read back
+        afterwards.
+        """
+        yield from _publish(context, names, run_settings(context, names))
+
+    return published_workbook
+
+
+def _publish(
+    context: dg.AssetExecutionContext, names: Names, settings: Settings
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Publish the workbook, read it back, and report it."""
     with (
         taking_turns(settings, context.log),
         published_file(settings, TWBX_NAME, "callviz_workbook", context.log, content_digest) as opened,
@@ -65,7 +82,7 @@ def published_workbook(
             remember(session, published, opened.digest if matches.passed else "")
             verdict = _verdict(session, workbook_xml) if published.uploaded else None
     if settings.tableau_lineage:
-        for event in observations(settings, published, workbook):
+        for event in observations(settings, names, published, workbook):
             context.log_event(event)
     yield dg.MaterializeResult(
         metadata=server_metadata(settings, published, opened.bytes),
@@ -94,13 +111,15 @@ def _matches(settings: Settings, published: PublishedItem, workbook: Workbook) -
     return published_matches(published, settings.tableau_name, shown, hidden)
 
 
-def observations(settings: Settings, published: PublishedItem, workbook: Workbook) -> Iterator[dg.AssetObservation]:
+def observations(
+    settings: Settings, names: Names, published: PublishedItem, workbook: Workbook
+) -> Iterator[dg.AssetObservation]:
     """Yield what the server shows of the workbook's data sources, sheets and dashboards."""
     item = published.item
     extracts = {name for name, source in workbook.sources.items() if source.extract}
     views = {view.name: view for view in published.views}
     of_workbook = {"workbook_id": item.luid, "dagster-tableau/workbook_id": item.luid}
-    for (kind, name), key in node_keys(workbook, settings.tableau_name).items():
+    for (kind, name), key in node_keys(workbook, settings.tableau_name, names).items():
         if kind == "embedded_datasource":
             source = {"dagster-tableau/is_published": False, "dagster-tableau/has_extracts": name in extracts}
             yield observation(key, item, of_workbook | source)

@@ -14,7 +14,6 @@ import dagster as dg
 from callviz_dagster.assets.checks import raw_calls as checks
 from callviz_dagster.assets.checks.results import blocking, combine_partitions, nothing_to_do
 from callviz_dagster.assets.common import (
-    POOL,
     AuditFailed,
     PartitionSelection,
     add_partition_metadata,
@@ -23,6 +22,7 @@ from callviz_dagster.assets.common import (
     mark_unchanged,
     record,
     run_metadata,
+    run_settings,
     select_partitions,
     snapshot_metadata,
     table_options,
@@ -33,6 +33,7 @@ from callviz_dagster.mongodb.coverage import count_coverage
 from callviz_dagster.mongodb.errors import ReadLostError
 from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.snapshot import SnapshotSession
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
@@ -56,23 +57,37 @@ _READS = 3
 _MOST_FIELDS_SHOWN = 200
 
 
-@dg.asset(
-    deps=["mongodb_calls"],
-    group_name="calls",
-    kinds={"mongodb", "bson"},
-    check_specs=checks.RAW_CALLS_CHECKS,
-    pool=POOL,
-)
-def raw_calls(
-    context: dg.AssetExecutionContext, mongo: dg.ResourceParam[MongoDB], settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Every document of the collection, byte for byte, ordered by `_id`.
+def build_raw_calls(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
+    """Return the asset `raw_calls`."""
 
-    On a replica set all documents are of one instant, the snapshot time. Nothing is interpreted here: this is the
-    evidence that the other tables can be checked against. The file, decompressed with zstd, is a BSON stream that
-    `mongorestore` and `bsondump` read. The columns are the documents' fields, with their BSON types and how many
-    documents have them.
-    """
+    @dg.asset(
+        key=names.key("raw_calls"),
+        deps=[names.key("mongodb_calls")],
+        group_name=names.group("calls"),
+        kinds={"mongodb", "bson"},
+        check_specs=names.check_specs(checks.RAW_CALLS_CHECKS),
+        pool=names.pool,
+        required_resource_keys={names.mongo, names.settings},
+    )
+    def raw_calls(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """Every document of the collection, byte for byte, ordered by `_id`.
+
+        On a replica set all documents are of one instant, the snapshot time. Nothing is interpreted here: this is the
+        evidence that the other tables can be checked against. The file, decompressed with zstd, is a BSON stream that
+        `mongorestore` and `bsondump` read. The columns are the documents' fields, with their BSON types and how many
+        documents have them.
+        """
+        mongo: MongoDB = getattr(context.resources, names.mongo)
+        yield from _read_and_archive(context, names, mongo, run_settings(context, names))
+
+    return raw_calls
+
+
+def _read_and_archive(
+    context: dg.AssetExecutionContext, names: Names, mongo: MongoDB, settings: Settings
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Read the partitions of a run into their archives, and report them."""
+    raw_calls = names.key("raw_calls")
     selection = select_partitions(context, settings)
     archived: list[Archived] = []
     with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
@@ -86,13 +101,13 @@ def raw_calls(
             ):
                 archived.append(partition_archive)
                 add_partition_metadata(
-                    context, "raw_calls", partition_archive.partition, _partition_metadata(partition_archive)
+                    context, raw_calls, partition_archive.partition, _partition_metadata(partition_archive)
                 )
         except AuditFailed as refused:
             yield from refused.results
             record(
                 context,
-                "raw_calls",
+                raw_calls,
                 [
                     (partition_archive.partition, _partition_metadata(partition_archive))
                     for partition_archive in archived
@@ -101,13 +116,13 @@ def raw_calls(
             raise refused.failure(
                 *(partition.archive(settings.data_dir) for partition in selection.partitions[:1])
             ) from None
-    mark_unchanged(context, selection, "raw_calls")
+    mark_unchanged(context, selection, raw_calls)
     if archived:
-        add_partition_metadata(context, "raw_calls", selection.last, _run_metadata(archived))
+        add_partition_metadata(context, raw_calls, selection.last, _run_metadata(names, archived))
         documents = sum(partition_archive.manifest.documents for partition_archive in archived)
         context.log_event(
             dg.AssetObservation(
-                asset_key="mongodb_calls",
+                asset_key=names.key("mongodb_calls"),
                 metadata={
                     "documents": coverage.documents if coverage else documents,
                     **({"documents read": documents} if coverage else {}),
@@ -212,7 +227,7 @@ def _partition_metadata(partition_archive: Archived) -> dict[str, Any]:
     }
 
 
-def _run_metadata(archived: Sequence[Archived]) -> dict[str, Any]:
+def _run_metadata(names: Names, archived: Sequence[Archived]) -> dict[str, Any]:
     """Return what the last materialization of a run says beyond its own partition."""
     from callviz_dagster.documents.values import TYPE_NAMES, dotted
     from callviz_dagster.documents.walker import FLATTENED, NULL
@@ -242,7 +257,7 @@ def _run_metadata(archived: Sequence[Archived]) -> dict[str, Any]:
                 for name, known in fields
             ]
         ),
-        "dagster/column_lineage": column_lineage({name: [("mongodb_calls", name)] for name, _ in fields}),
+        "dagster/column_lineage": column_lineage(names, {name: [("mongodb_calls", name)] for name, _ in fields}),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau.model import Dashboard, Sheet, Source, Workbook, WorkbookError, locate, read
 
@@ -26,7 +27,7 @@ _Keys = dict[tuple[str, str], dg.AssetKey]
 _Lineage = dict[str, list[tuple[dg.AssetKey, str]]]
 
 
-def workbook_specs(settings: Settings) -> list[dg.AssetSpec]:
+def workbook_specs(settings: Settings, names: Names = STAND_ALONE) -> list[dg.AssetSpec]:
     """Return the specs of the workbook that the settings name; none where they are not wanted.
 
     A workbook that cannot be read is no reason not to load: `callviz_workbook` fails and says what is wrong with it.
@@ -40,6 +41,7 @@ def workbook_specs(settings: Settings) -> list[dg.AssetSpec]:
             source=settings.workbook_source,
             name=settings.tableau_name if published else WORKBOOK,
             upstream="published_workbook" if published else None,
+            names=names,
         )
     except (WorkbookError, OSError) as error:
         _log.warning("The graph shows no sheets. %s", error)
@@ -47,7 +49,12 @@ def workbook_specs(settings: Settings) -> list[dg.AssetSpec]:
 
 
 def tableau_specs(
-    workbook_xml: bytes, *, source: str = "csv", name: str = WORKBOOK, upstream: str | None = None
+    workbook_xml: bytes,
+    *,
+    source: str = "csv",
+    name: str = WORKBOOK,
+    upstream: str | None = None,
+    names: Names = STAND_ALONE,
 ) -> list[dg.AssetSpec]:
     """Return the specs of a workbook's data sources, visible sheets and dashboards.
 
@@ -59,17 +66,19 @@ def tableau_specs(
         source: `csv` or `hyper`, whichever the packed workbook reads.
         name: the workbook's name on the Tableau server.
         upstream: the asset that brings the workbook there; the file that it reads where there is none.
+        names: those of the collection.
 
     Raises:
         WorkbookError: it is not a Tableau workbook.
     """
     workbook = read(workbook_xml)
-    keys = node_keys(workbook, name)
-    return [
-        *(_source_spec(workbook, keys, one, source, upstream) for one in _sources(workbook)),
+    keys = node_keys(workbook, name, names)
+    specs = [
+        *(_source_spec(workbook, keys, one, source, upstream, names) for one in _sources(workbook)),
         *(_sheet_spec(workbook, keys, sheet) for sheet in workbook.sheets if not sheet.hidden),
         *(_dashboard_spec(workbook, keys, dashboard) for dashboard in workbook.dashboards),
     ]
+    return [spec.replace_attributes(group_name=names.group("tableau")) for spec in specs]
 
 
 def _sources(workbook: Workbook) -> list[Source]:
@@ -81,7 +90,7 @@ def clean_name(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_]+", "_", name).lower()
 
 
-def node_keys(workbook: Workbook, workbook_name: str = WORKBOOK) -> _Keys:
+def node_keys(workbook: Workbook, workbook_name: str = WORKBOOK, names: Names = STAND_ALONE) -> _Keys:
     """Return the key of every data source, sheet and dashboard; names that become alike are numbered.
 
     Returns:
@@ -100,16 +109,16 @@ def node_keys(workbook: Workbook, workbook_name: str = WORKBOOK) -> _Keys:
         while f"{kind}/{unique}" in taken:
             unique, number = f"{clean}_{number}", number + 1
         taken.add(f"{kind}/{unique}")
-        keys[kind, name] = dg.AssetKey([clean_name(workbook_name), kind, unique])
+        keys[kind, name] = names.key(clean_name(workbook_name), kind, unique)
     return keys
 
 
 def _source_spec(
-    workbook: Workbook, keys: _Keys, source: Source, packed: str, published_by: str | None
+    workbook: Workbook, keys: _Keys, source: Source, packed: str, published_by: str | None, names: Names
 ) -> dg.AssetSpec:
     ours = source is workbook.calls
-    upstream = dg.AssetKey(f"calls_{packed}")
-    deps = [dg.AssetKey(published_by)] if published_by else [upstream] if ours else []
+    upstream = names.key(f"calls_{packed}")
+    deps = [names.key(published_by)] if published_by else [upstream] if ours else []
     columns = [name for name in source.pinned if name in source.columns] if ours else []
     what = f"`calls.{packed}`, as Tableau reads it" if ours else f"the data source {source.caption} of the workbook"
     return _spec(
@@ -185,7 +194,6 @@ def _spec(
     return dg.AssetSpec(
         key,
         deps=deps,
-        group_name="tableau",
         kinds={"tableau", *kinds},
         tags={"dagster-tableau/asset_type": kind},
         description=description,

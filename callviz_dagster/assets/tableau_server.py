@@ -18,6 +18,7 @@ import dagster as dg
 
 from callviz_dagster.assets.common import require, user_errors_as_failures
 from callviz_dagster.assets.tableau import clean_name
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import PublishedRecord, read_record
@@ -148,12 +149,12 @@ def datasource_name(settings: Settings) -> str:
     return f"{settings.tableau_name} calls"
 
 
-def datasource_spec(settings: Settings) -> dg.AssetSpec:
+def datasource_spec(settings: Settings, names: Names = STAND_ALONE) -> dg.AssetSpec:
     """Return the node of the published data source, with the key and the kinds that dagster-tableau gives it."""
     return dg.AssetSpec(
-        clean_name(datasource_name(settings)),
-        deps=["published_datasource"],
-        group_name="tableau",
+        names.key(clean_name(datasource_name(settings))),
+        deps=[names.key("published_datasource")],
+        group_name=names.group("tableau"),
         kinds={"tableau", "extract", "published datasource"},
         tags={"dagster-tableau/asset_type": "data_source"},
         description=f"On the Tableau server: the data source {datasource_name(settings)}, for workbooks and metrics.",

@@ -11,38 +11,43 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from callviz_dagster.automation.runs import deployment_tags
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning, format_keys
 from callviz_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-REFRESH_CALLS = "refresh_calls"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
-def build_refresh_calls(settings: Settings) -> UnresolvedAssetJobDefinition:
-    """Return the job that materializes all assets."""
+def build_refresh_calls(
+    settings: Settings, assets: Sequence[dg.AssetsDefinition], names: Names = STAND_ALONE
+) -> UnresolvedAssetJobDefinition:
+    """Return the job that materializes these assets, which are all of callviz's for the collection."""
     return dg.define_asset_job(
-        REFRESH_CALLS,
-        selection=dg.AssetSelection.all().materializable(),
-        description="Read the collection and publish everything that is made from it.",
+        names.job,
+        selection=dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)),
+        description=f"Read the collection {settings.database}.{settings.mongo_collection} and publish everything that "
+        "is made from it.",
         executor_def=dg.in_process_executor,
         run_tags=deployment_tags(settings),
     )
 
 
-def build_nightly_refresh(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def build_nightly_refresh(
+    settings: Settings, job: UnresolvedAssetJobDefinition, names: Names = STAND_ALONE
+) -> dg.ScheduleDefinition:
     """Return the schedule that refreshes all partitions once a night, as a fallback for the sensor."""
     hour, minute = (settings.nightly or "03:00").split(":")
 
     @dg.schedule(
-        name="nightly_refresh",
+        name=names.schedule,
         job=job,
         cron_schedule=f"{int(minute)} {int(hour)} * * *",
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING if settings.nightly else dg.DefaultScheduleStatus.STOPPED,
-        description="Refresh everything, all partitions included: the fallback for the sensor calls_changed.",
+        description=f"Refresh everything, all partitions included: the fallback for the sensor {names.sensor}.",
     )
     def nightly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         partitions = Partitioning.of(settings).partitions(context.scheduled_execution_time)

@@ -19,6 +19,7 @@ from dagster._core.errors import DagsterHomeNotSetError
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from callviz_dagster.automation.runs import ended_runs
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings, SettingsError
 
 LOCATION = "callviz_dagster"
@@ -29,7 +30,11 @@ _AT_ONCE = 500
 
 
 def prune_runs(
-    instance: dg.DagsterInstance, settings: Settings, before: dt.datetime, location: str = LOCATION
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    before: dt.datetime,
+    location: str = LOCATION,
+    names: Names = STAND_ALONE,
 ) -> list[str]:
     """Remove this deployment's runs that were created before a moment and have ended; return their ids.
 
@@ -38,8 +43,9 @@ def prune_runs(
         settings: this deployment's settings.
         before: the moment, with its time zone.
         location: the name of this deployment's code location in the instance.
+        names: those of the collection.
     """
-    old_runs = [run.run_id for run in ended_runs(instance, settings, location, before)]
+    old_runs = [run.run_id for run in ended_runs(instance, settings, location, before, names)]
     assets = {key for run_id in old_runs for key in _materialized(instance, run_id)}
     newest_runs = {run_id for key in assets for run_id in _newest_runs(instance, key)}
     removed = [run_id for run_id in old_runs if run_id not in newest_runs]

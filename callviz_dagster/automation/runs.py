@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from callviz_dagster.automation.decisions import Outcome, Request
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import held_by
 from callviz_dagster.storage.run_file import RunState, forget_run, run_state
@@ -43,7 +44,11 @@ def deployment_tags(settings: Settings) -> dict[str, str]:
 
 
 def end_dead_runs(
-    instance: dg.DagsterInstance, settings: Settings, location: str | None, now: dt.datetime
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    location: str | None,
+    now: dt.datetime,
+    names: Names = STAND_ALONE,
 ) -> list[dg.DagsterRun]:
     """Return this deployment's refreshes that are queued or running; report those as failed whose process is dead.
 
@@ -54,9 +59,10 @@ def end_dead_runs(
         settings: this deployment's settings.
         location: the name of this deployment's code location in the instance, if it is known.
         now: the present.
+        names: those of the collection.
     """
     alive = []
-    for run in _pending_runs(instance, settings, location):
+    for run in _pending_runs(instance, settings, location, names):
         if _is_dead(instance, run, settings, now):
             instance.report_run_failed(run, "The process of this run has ended without reporting it.")
             forget_run(settings.data_dir, run.run_id)
@@ -66,23 +72,31 @@ def end_dead_runs(
 
 
 def ended_runs(
-    instance: dg.DagsterInstance, settings: Settings, location: str | None, before: dt.datetime
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    location: str | None,
+    before: dt.datetime,
+    names: Names = STAND_ALONE,
 ) -> list[dg.DagsterRun]:
     """Return this deployment's runs that were created before a moment and have ended; those by hand by location."""
     ended = [status for status in dg.DagsterRunStatus if status not in _PENDING]
     own = instance.get_runs(dg.RunsFilter(tags=deployment_tags(settings), statuses=ended, created_before=before))
     by_hand = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=ended, created_before=before))
-    return [*own, *(run for run in by_hand if _is_own(run, settings, location))]
+    return [*own, *(run for run in by_hand if _is_own(run, settings, location, names))]
 
 
-def _pending_runs(instance: dg.DagsterInstance, settings: Settings, location: str | None) -> Sequence[dg.DagsterRun]:
+def _pending_runs(
+    instance: dg.DagsterInstance, settings: Settings, location: str | None, names: Names
+) -> Sequence[dg.DagsterRun]:
     of_jobs = instance.get_runs(dg.RunsFilter(tags=deployment_tags(settings), statuses=_PENDING))
     by_hand = instance.get_runs(dg.RunsFilter(job_name=_ASSET_JOB, statuses=_PENDING))
-    return [*of_jobs, *(run for run in by_hand if _is_own(run, settings, location))]
+    return [*of_jobs, *(run for run in by_hand if _is_own(run, settings, location, names))]
 
 
-def _is_own(run: dg.DagsterRun, settings: Settings, location: str | None) -> bool:
+def _is_own(run: dg.DagsterRun, settings: Settings, location: str | None, names: Names) -> bool:
     """Return whether a run without the tag works on the same files: it says so in the data folder, or will."""
+    if run.asset_selection is not None and not names.owns_any(run.asset_selection):
+        return False
     if run_state(settings.data_dir, run.run_id) is not RunState.UNKNOWN:
         return True
     origin = run.remote_job_origin

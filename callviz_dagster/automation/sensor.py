@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -19,6 +19,7 @@ from callviz_dagster.automation.jobs import partition_tags
 from callviz_dagster.automation.poll import poll
 from callviz_dagster.automation.published import published_cluster_times, read_but_not_published
 from callviz_dagster.automation.runs import REQUEST_TAG, end_dead_runs, last_refresh, outcome_of
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import held_by
@@ -33,21 +34,26 @@ REASON_TAG = "callviz/reason"
 TICK_SECONDS = 10
 
 
-def build_calls_changed(settings: Settings, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def build_calls_changed(
+    settings: Settings, job: UnresolvedAssetJobDefinition, names: Names = STAND_ALONE
+) -> dg.SensorDefinition:
     """Return the sensor that refreshes what has changed."""
 
     @dg.sensor(
-        name="calls_changed",
+        name=names.sensor,
         job=job,
         minimum_interval_seconds=min(TICK_SECONDS, settings.min_refresh_seconds),
         default_status=dg.DefaultSensorStatus.RUNNING if settings.watch else dg.DefaultSensorStatus.STOPPED,
-        description="Watch the collection and refresh only what has changed: by a change stream where the server has "
-        "one, else by the number of documents and the newest _id (which misses updates; nightly_refresh catches them).",
+        required_resource_keys={names.mongo},
+        description=f"Watch the collection {settings.database}.{settings.mongo_collection} and refresh only what has "
+        "changed: by a change stream where the server has one, else by the number of documents and the newest _id "
+        f"(which misses updates; {names.schedule} catches them).",
     )
-    def calls_changed(context: dg.SensorEvaluationContext, mongo: dg.ResourceParam[Any]) -> dg.SensorResult:
+    def calls_changed(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        mongo = getattr(context.resources, names.mongo)
         origin = context.code_location_origin
         location = origin.location_name if origin else None
-        return tick(context.cursor, context.instance, mongo, settings, dt.datetime.now(dt.UTC), location)
+        return tick(context.cursor, context.instance, mongo, settings, dt.datetime.now(dt.UTC), location, names)
 
     return calls_changed
 
@@ -59,6 +65,7 @@ def tick(
     settings: Settings,
     now: dt.datetime,
     location: str | None = None,
+    names: Names = STAND_ALONE,
 ) -> dg.SensorResult:
     """Look up the refresh that was requested last, poll MongoDB, and decide.
 
@@ -69,11 +76,12 @@ def tick(
         settings: this deployment's settings.
         now: the present.
         location: the name of this deployment's code location in the instance.
+        names: those of the collection.
 
     Raises:
         MongoError: MongoDB cannot be read; the cursor stays, so the next good tick catches up.
     """
-    runs = end_dead_runs(instance, settings, location, now)
+    runs = end_dead_runs(instance, settings, location, now, names)
     partitions = Partitioning.of(settings).partitions(now)
     published = published_cluster_times(settings, partitions)
     cursor = Cursor.from_json(text)
@@ -97,14 +105,14 @@ def tick(
         refused=why_to_wait(settings.data_dir, polled.documents, max_drop=settings.max_drop),
     )
     decision = decisions.decide(cursor, situation, request_id=f"{now:%Y%m%dT%H%M%S.%f}")
-    observed = [dg.AssetObservation("mongodb_calls", metadata=polled.observation)] if polled.observation else []
+    observation = dg.AssetObservation(names.key("mongodb_calls"), metadata=polled.observation)
     request = decision.cursor.requested
     run_requests = [_run_request(request, partitions)] if request and not decision.reason else []
     return dg.SensorResult(
         cursor=decision.cursor.to_json(),
         skip_reason=decision.reason or None,
         run_requests=run_requests or None,
-        asset_events=observed,
+        asset_events=[observation] if polled.observation else [],
     )
 
 

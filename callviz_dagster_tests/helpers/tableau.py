@@ -15,6 +15,7 @@ from lxml import etree
 
 from callviz_dagster.calls_csv.format import csv_lines, header_line
 from callviz_dagster.contract import LEADING, REPAIRS, Column, Kind, arrow_schema, arrow_type
+from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import stat_and_hash
 from callviz_dagster.storage.published import InputFile, Snapshot, record_file
@@ -160,7 +161,7 @@ def run(settings: Settings, *assets: dg.AssetsDefinition) -> dg.ExecuteInProcess
     return dg.materialize(
         [*UPSTREAM, *assets],
         selection=dg.AssetSelection.assets(*assets),
-        resources={"settings": settings},
+        resources={STAND_ALONE.settings: settings},
         raise_on_error=False,
         instance=empty_instance(),
     )

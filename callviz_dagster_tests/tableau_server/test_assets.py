@@ -24,14 +24,15 @@ from dagster_tableau.translator import (
 )
 from pymongo.collection import Collection
 
-from callviz_dagster.assets.calls_hyper import calls_hyper, hyper_assets
+from callviz_dagster.assets.calls_hyper import build_calls_hyper, hyper_assets
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.assets.checks.tableau_server import published_matches, workbook_valid_on_server
-from callviz_dagster.assets.published_datasource import published_datasource
-from callviz_dagster.assets.published_workbook import published_workbook
+from callviz_dagster.assets.published_datasource import build_published_datasource
+from callviz_dagster.assets.published_workbook import build_published_workbook
 from callviz_dagster.assets.tableau import node_keys
 from callviz_dagster.assets.tableau_server import POOL, datasource_spec, tableau_session, taking_turns
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.tableau.extract import installed
 from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, SHEETS, read
@@ -68,7 +69,7 @@ def observations(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]
 
 
 def test_the_workbook_is_published_and_its_page_links_to_it(server: TableauServer, settings: Settings) -> None:
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert result.success
     assert {name: one for name, one in passed(result).items() if name != "workbook_fits_calls_csv"} == {
         "published_matches": True,
@@ -101,12 +102,12 @@ def test_the_workbook_is_published_and_its_page_links_to_it(server: TableauServe
 
 
 def test_the_same_calls_are_not_published_twice(server: TableauServer, settings: Settings) -> None:
-    assert run(settings, build_callviz_workbook(), published_workbook).success
+    assert run(settings, build_callviz_workbook(), build_published_workbook()).success
     (content,) = server.items()
     # The same rows, read at another instant, which the package names.
     path = settings.publish_dir / "published.json"
     path.write_text(path.read_text().replace("2024-10-29T06:00:00", "2024-10-30T06:00:00"))
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert (settings.publish_dir / "callviz.twbx").read_bytes() != content.content
     assert (content.revision, len(server.items())) == (1, 1)
     shown = metadata(result, "published_workbook")
@@ -116,7 +117,7 @@ def test_the_same_calls_are_not_published_twice(server: TableauServer, settings:
     assert shown["view Daily Calls"]
 
     publish(settings, calls_table(18))
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert metadata(result, "published_workbook")["published"] == "overwritten"
     assert content.revision == 2
 
@@ -125,7 +126,7 @@ def test_a_package_that_is_not_the_published_one_is_not_sent(server: TableauServ
     assert run(settings, build_callviz_workbook()).success
     path = settings.publish_dir / "callviz.twbx"
     path.write_bytes(path.read_bytes() + b"\0")
-    result = run(settings, published_workbook)
+    result = run(settings, build_published_workbook())
     assert "callviz.twbx is not as it was published" in failure(result)
     assert "materialize callviz_workbook again" in failure(result)
     assert server.requests == []
@@ -133,7 +134,7 @@ def test_a_package_that_is_not_the_published_one_is_not_sent(server: TableauServ
 
 def test_a_failed_publish_leaves_everything_local_as_it_is(server: TableauServer, settings: Settings) -> None:
     server.tokens.clear()
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert [event.step_key for event in result.all_events if event.is_step_failure] == ["published_workbook"]
     assert failure(result).startswith("The Tableau server did not accept the personal access token callviz")
     assert (settings.publish_dir / "callviz.twbx").exists()
@@ -142,7 +143,7 @@ def test_a_failed_publish_leaves_everything_local_as_it_is(server: TableauServer
 def test_tableaus_own_validation_warns_and_forbids_nothing(server: TableauServer, settings: Settings) -> None:
     finding = {"severity": "ERROR", "message": "Unknown element", "line": 7, "column": 3, "elementName": "map"}
     server.verdict["errors"] = [finding]
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert result.success
     check = checks(result)["workbook_valid_on_server"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -152,14 +153,14 @@ def test_tableaus_own_validation_warns_and_forbids_nothing(server: TableauServer
 
 def test_a_validation_that_fails_is_no_reason_to_fail(server: TableauServer, settings: Settings) -> None:
     server.faults.append(Fault("validateWorkbook", PROXY_PAGE))
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert result.success
     assert (checks(result)["workbook_valid_on_server"].description or "").startswith("Not validated")
 
 
 def test_an_older_server_validates_nothing_and_publishes(server: TableauServer, settings: Settings) -> None:
     server.version = "3.28"
-    result = run(settings, build_callviz_workbook(), published_workbook)
+    result = run(settings, build_callviz_workbook(), build_published_workbook())
     assert result.success
     check = checks(result)["workbook_valid_on_server"]
     assert (check.passed, check.description) == (
@@ -175,7 +176,7 @@ def test_an_older_server_validates_nothing_and_publishes(server: TableauServer, 
 @needs_hyper
 def test_the_extract_is_published_as_a_data_source_and_not_twice(server: TableauServer, settings: Settings) -> None:
     both = dataclasses.replace(settings, tableau_publish="both")
-    result = run(both, calls_hyper, published_datasource)
+    result = run(both, build_calls_hyper(), build_published_datasource())
     assert result.success
     assert passed(result)["published_matches"]
     (content,) = server.items("datasource")
@@ -186,14 +187,14 @@ def test_the_extract_is_published_as_a_data_source_and_not_twice(server: Tableau
     assert observations(result)["callviz_calls"]["dagster-tableau/id"] == content.luid
 
     # Another file of the same rows.
-    result = run(both, calls_hyper, published_datasource)
+    result = run(both, build_calls_hyper(), build_published_datasource())
     assert path.read_bytes() != content.content
     assert metadata(result, "published_datasource")["published"] == "left as it was: nothing had changed"
     assert content.revision == 1
 
     publish(settings, calls_table(18))
-    assert "was made from other calls than calls.csv" in failure(run(both, published_datasource))
-    result = run(both, calls_hyper, published_datasource)
+    assert "was made from other calls than calls.csv" in failure(run(both, build_published_datasource()))
+    result = run(both, build_calls_hyper(), build_published_datasource())
     assert metadata(result, "published_datasource")["published"] == "overwritten"
 
 
@@ -239,7 +240,7 @@ def test_the_graph_leads_from_the_workbook_over_the_server_to_the_dashboard(sett
         assert dg.AssetKey.from_user_string(above) in graph.get(dg.AssetKey.from_user_string(below)).parent_keys
     parents = graph.get(dg.AssetKey("call_centre_calls")).parent_keys
     assert parents == {dg.AssetKey("published_datasource")}
-    assert published_workbook.op.pool == published_datasource.op.pool == POOL
+    assert build_published_workbook().op.pool == build_published_datasource().op.pool == POOL
 
 
 @needs_hyper
@@ -257,7 +258,7 @@ def test_without_the_extra_the_code_location_loads_and_says_what_to_install(
     definitions = build_definitions(settings)
     dg.Definitions.validate_loadable(definitions)
     assert "CALLVIZ_TABLEAU_SERVER needs the extra `tableau`: `pip install 'callviz-dagster[tableau]'`" in caplog.text
-    result = run(settings, published_workbook)
+    result = run(settings, build_published_workbook())
     assert "`pip install 'callviz-dagster[tableau]'`" in failure(result)
 
 
@@ -344,9 +345,9 @@ def test_the_secret_is_in_no_file_event_or_log(
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         for success in (False, True):
             result = dg.materialize(
-                [dg.AssetSpec("calls_csv"), build_callviz_workbook(), published_workbook],
+                [dg.AssetSpec("calls_csv"), build_callviz_workbook(), build_published_workbook()],
                 selection=["callviz_workbook", "published_workbook"],
-                resources={"settings": settings},
+                resources={STAND_ALONE.settings: settings},
                 instance=instance,
                 raise_on_error=False,
             )
@@ -402,14 +403,14 @@ def test_warnings_alone_do_not_fail_the_validation() -> None:
 
 def test_a_publish_that_does_not_match_is_made_again(server: TableauServer, settings: Settings) -> None:
     server.hidden_views = True
-    assert passed(run(settings, build_callviz_workbook(), published_workbook))["published_matches"], (
+    assert passed(run(settings, build_callviz_workbook(), build_published_workbook()))["published_matches"], (
         "hidden ones may be shown"
     )
     (content,) = server.items()
     content.content = b"changed, and shows no view"
-    result = run(settings, published_workbook)
+    result = run(settings, build_published_workbook())
     assert not passed(result)["published_matches"]
     assert not result.get_step_failure_events()
-    result = run(settings, published_workbook)
+    result = run(settings, build_published_workbook())
     assert passed(result)["published_matches"]
     assert content.revision == 2
