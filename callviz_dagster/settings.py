@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callviz_dagster import setting_values
-from callviz_dagster.connection_string import ConnectionStringError, parse_connection_string
 from callviz_dagster.contract import ROLES
-from callviz_dagster.outcomes import COMPLETED_LABELS, MISSED_LABELS
-from callviz_dagster.tableau_address import luids, object_name, server_address, site_content_url
+from callviz_dagster.documents.outcomes import COMPLETED_LABELS, MISSED_LABELS
+from callviz_dagster.setting_values import simple
+from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string
+from callviz_dagster.setting_values.tableau_address import luids, object_name, server_address, site_content_url
 
 PREFIX = "CALLVIZ_"
 TEST_PREFIX = "CALLVIZ_TEST_"
@@ -39,7 +39,7 @@ def _setting(
     meaning: str,
     *,
     default: Any,
-    parse: Callable[[str], Any] = setting_values.text,
+    parse: Callable[[str], Any] = simple.text,
     shown_default: str | None = None,
     secret: bool = False,
 ) -> Any:
@@ -105,38 +105,38 @@ class Settings:
         "MONGO_DATABASE",
         "database that holds the calls",
         default=None,
-        parse=setting_values.database_name,
+        parse=simple.database_name,
         shown_default="the connection string's database, else `callviz`",
     )
     mongo_collection: str = _setting(
-        "MONGO_COLLECTION", "collection that holds the calls", default="calls", parse=setting_values.collection_name
+        "MONGO_COLLECTION", "collection that holds the calls", default="calls", parse=simple.collection_name
     )
     timezone: str = _setting(
         "TIMEZONE",
         "IANA time zone of dates, weekdays, hours and of the times in `calls.csv`",
         default="UTC",
-        parse=setting_values.time_zone,
+        parse=simple.time_zone,
     )
     source_timezone: str = _setting(
         "SOURCE_TIMEZONE",
         "IANA time zone of times that are stored without one: text without an offset, and dates too where "
         "`CALLVIZ_SOURCE_DATES` is `local`",
         default="UTC",
-        parse=setting_values.time_zone,
+        parse=simple.time_zone,
     )
     source_dates: str = _setting(
         "SOURCE_DATES",
         "what the collection's BSON dates are: `utc`, instants as MongoDB defines them, or `local`, a local clock "
         "that was stored as if it were UTC",
         default="utc",
-        parse=setting_values.one_of("utc", "local"),
+        parse=simple.one_of("utc", "local"),
     )
     date_order: str | None = _setting(
         "DATE_ORDER",
         "how to read text dates such as 03/04/2024: `dmy` or `mdy`; without it they are rejected where both "
         "readings are possible",
         default=None,
-        parse=setting_values.one_of("dmy", "mdy"),
+        parse=simple.one_of("dmy", "mdy"),
         shown_default="none: never guessed",
     )
     field_call_type: str | None = _role("call_type", "the type")
@@ -148,14 +148,14 @@ class Settings:
         "FIELD_DURATION_UNIT",
         "unit of stored durations: `s`, `ms`, `us`, `ns`, `min` or `h`",
         default=None,
-        parse=setting_values.one_of("s", "ms", "us", "ns", "min", "h"),
+        parse=simple.one_of("s", "ms", "us", "ns", "min", "h"),
         shown_default="by the field's name, else by the data, else `s`",
     )
     max_rejected: float = _setting(
         "MAX_REJECTED",
         "share of documents that may be rejected before a refresh fails and the last good output stays",
         default=0.05,
-        parse=setting_values.share,
+        parse=simple.share,
     )
     max_drop: float = _setting(
         "MAX_DROP",
@@ -163,19 +163,19 @@ class Settings:
         "refused and the last good output stays; a drop to zero is always refused. The run tag `callviz/accept_drop` "
         "accepts a refused number of documents once",
         default=0.5,
-        parse=setting_values.share,
+        parse=simple.share,
     )
     max_columns: int = _setting(
         "MAX_COLUMNS",
         "columns that the documents' other fields may take; beyond it the rarest go together into `other_fields`",
         default=200,
-        parse=setting_values.count,
+        parse=simple.count,
     )
     pseudonymize: tuple[str, ...] = _setting(
         "PSEUDONYMIZE",
         "fields (dotted paths, comma-separated) whose values are replaced by keyed tokens",
         default=(),
-        parse=setting_values.names,
+        parse=simple.names,
         shown_default="none",
     )
     pseudonym_key: str | None = _setting(
@@ -189,14 +189,14 @@ class Settings:
         "DROP_FIELDS",
         "fields (dotted paths, comma-separated) that are left out of everything but the raw archive",
         default=(),
-        parse=setting_values.names,
+        parse=simple.names,
         shown_default="none",
     )
     keep_raw: bool = _setting(
         "KEEP_RAW",
         "whether the raw archive stays after a refresh; `false` deletes it once `calls` is written",
         default=True,
-        parse=setting_values.switch,
+        parse=simple.switch,
         shown_default="`true`",
     )
     workbook: Path | None = _setting(
@@ -210,13 +210,13 @@ class Settings:
         "WORKBOOK_SOURCE",
         "what `callviz.twbx` carries: `csv`, or `hyper`, a Tableau extract (needs the extra `hyper`)",
         default="csv",
-        parse=setting_values.one_of("csv", "hyper"),
+        parse=simple.one_of("csv", "hyper"),
     )
     tableau_lineage: bool = _setting(
         "TABLEAU_LINEAGE",
         "whether the graph shows the workbook's data source, sheets and dashboard; `false` where dagster-tableau does",
         default=True,
-        parse=setting_values.switch,
+        parse=simple.switch,
         shown_default="`true`",
     )
     tableau_server: str | None = _setting(
@@ -256,7 +256,7 @@ class Settings:
         "TABLEAU_PUBLISH",
         "what is published: `workbook`, `datasource` (needs the extra `hyper`) or `both`",
         default="workbook",
-        parse=setting_values.one_of("workbook", "datasource", "both"),
+        parse=simple.one_of("workbook", "datasource", "both"),
     )
     tableau_name: str = _setting(
         "TABLEAU_NAME",
@@ -276,40 +276,40 @@ class Settings:
         "TABLEAU_TIMEOUT_SECONDS",
         "number of seconds to wait for an answer of the Tableau server; for the job that publishes, ten times as long",
         default=300,
-        parse=setting_values.count,
+        parse=simple.count,
     )
     dashboard_labels: int = _setting(
         "DASHBOARD_LABELS",
         "call types and statuses that `call_dashboard.html` shows each; the rarest beyond it are grouped as other",
         default=12,
-        parse=setting_values.count,
+        parse=simple.count,
     )
     dashboard_fields: tuple[str, ...] = _setting(
         "DASHBOARD_FIELDS",
         "columns of `calls.csv` (comma-separated, at most three) by which the page has a table and a filter each",
         default=(),
-        parse=setting_values.three_names,
+        parse=simple.three_names,
         shown_default="none: names of agents are personal data",
     )
     completed_labels: tuple[str, ...] = _setting(
         "COMPLETED_LABELS",
         "statuses that page and workbook count as completed",
         default=COMPLETED_LABELS,
-        parse=setting_values.names,
+        parse=simple.names,
         shown_default="`completed`, `answered` and others",
     )
     missed_labels: tuple[str, ...] = _setting(
         "MISSED_LABELS",
         "statuses and call types that the page counts as missed",
         default=MISSED_LABELS,
-        parse=setting_values.names,
+        parse=simple.names,
         shown_default="`missed`, `no-answer` and others",
     )
     target_missed: float | None = _setting(
         "TARGET_MISSED",
         "share of missed calls not to exceed",
         default=None,
-        parse=setting_values.share,
+        parse=simple.share,
         shown_default="none",
     )
     partitions: str = _setting(
@@ -317,41 +317,41 @@ class Settings:
         "how the intermediate files are cut by start time: `none`, `daily`, `weekly` (from Monday) or `monthly`; "
         "anything but `none` needs `CALLVIZ_PARTITIONS_START` and `CALLVIZ_FIELD_START_TIME`",
         default="none",
-        parse=setting_values.one_of("none", "daily", "weekly", "monthly"),
+        parse=simple.one_of("none", "daily", "weekly", "monthly"),
     )
     partitions_start: dt.date | None = _setting(
         "PARTITIONS_START",
         "first date that is covered; moved back to its Monday or to the first of its month",
         default=None,
-        parse=setting_values.first_date,
+        parse=simple.first_date,
         shown_default="none",
     )
     watch: bool = _setting(
         "WATCH",
         "whether the sensor `calls_changed` is on from the start; it can be switched in the UI either way",
         default=False,
-        parse=setting_values.switch,
+        parse=simple.switch,
         shown_default="`false`",
     )
     min_refresh_seconds: int = _setting(
         "MIN_REFRESH_SECONDS",
         "number of seconds after a refresh before the sensor may start the next one",
         default=60,
-        parse=setting_values.count,
+        parse=simple.count,
     )
     nightly: str | None = _setting(
         "NIGHTLY",
         "time of day, in `CALLVIZ_TIMEZONE`, at which the schedule `nightly_refresh` refreshes everything; where it is "
         "not set the schedule is off and can be switched on in the UI for 03:00",
         default=None,
-        parse=setting_values.clock,
+        parse=simple.clock,
         shown_default="none: off",
     )
     fresh_within: dt.timedelta | None = _setting(
         "FRESH_WITHIN",
         "how old `calls.csv` may be before the UI shows it as not fresh, for example `90m`, `24h` or `2d`",
         default=None,
-        parse=setting_values.span,
+        parse=simple.span,
         shown_default="none: not watched",
     )
     data_dir: Path = _setting("DATA_DIR", "folder of the intermediate files", default=Path(".callviz"), parse=Path)

@@ -19,7 +19,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from callviz_dagster.connection_string import parse_connection_string, redact
+from callviz_dagster.setting_values.connection_string import parse_connection_string, redact
 from callviz_dagster.settings import Settings
 
 UNAUTHORIZED, AUTHENTICATION_FAILED = 13, 18

@@ -17,10 +17,10 @@ from urllib.parse import unquote_plus
 import pymongo
 from pymongo.collection import Collection
 
-from callviz_dagster.connection_string import parse_connection_string
 from callviz_dagster.mongodb.errors import MongoError, pymongo_errors_explained
 from callviz_dagster.mongodb.server import inspect_server
 from callviz_dagster.mongodb.snapshot import SnapshotSession, opened_session
+from callviz_dagster.setting_values.connection_string import parse_connection_string
 from callviz_dagster.settings import Settings
 
 ANSWER_SECONDS = 8

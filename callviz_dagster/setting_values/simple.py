@@ -1,7 +1,7 @@
-"""How the text of a setting is read: pure functions from a text to a value.
+"""Names, numbers, dates, time zones and choices, as settings hold them.
 
-Each raises ValueError with what is allowed, as it stands in a sentence. What belongs elsewhere: which settings there
-are (`settings.py`).
+Each function raises ValueError with what is allowed, as it stands in a sentence. What belongs elsewhere: what a
+connection string and the address of a server hold, which have modules of their own.
 """
 
 from __future__ import annotations
