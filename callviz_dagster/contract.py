@@ -318,8 +318,14 @@ def _on_clock(calls: pd.DataFrame, zone: str) -> pd.Series[bool]:
     )
 
 
-def table_schema(columns: Sequence[Column]) -> dg.TableSchema:
-    """Return Dagster's table schema, as the UI's Columns tab shows it."""
+def table_schema(columns: Sequence[Column], defined: Sequence[Column] = ()) -> dg.TableSchema:
+    """Return Dagster's table schema, as the UI's Columns tab shows it.
+
+    Args:
+        columns: the columns of the table.
+        defined: those in the schema of the asset's definition, from where the UI takes their descriptions. Dagster
+            stores this schema with each materialization, so nothing is repeated there, nor is a field's own name.
+    """
     import dagster as dg
 
     return dg.TableSchema(
@@ -327,7 +333,9 @@ def table_schema(columns: Sequence[Column]) -> dg.TableSchema:
             dg.TableColumn(
                 name=column.name,
                 type=column.kind.value,
-                description=column.meaning + (f" Unit: {column.unit}." if column.unit else ""),
+                description=None
+                if column in defined or (defined and column.source == column.name)
+                else column.meaning + (f" Unit: {column.unit}." if column.unit else ""),
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
             for column in columns

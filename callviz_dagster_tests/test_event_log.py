@@ -21,7 +21,7 @@ from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 
 Document = dict[str, Any]
-REFRESH_LIMIT, PARTITION_LIMIT = 165_000, 4_000
+REFRESH_LIMIT, PARTITION_LIMIT = 120_000, 2_000
 """Bytes of event text in both files above the same assets and checks without content."""
 FIRST = dt.datetime.combine(dt.datetime.now(dt.UTC).date() - dt.timedelta(19), dt.time(), dt.UTC)
 

@@ -450,8 +450,8 @@ def test_a_failed_check_shows_the_values_and_where_to_look_them_up(
 ) -> None:
     _normalizing(_changed("duration_sec", -7.0))(monkeypatch)
     evaluation = evaluations(refresh(settings))["schema_holds"]
-    (table,) = [value for value in evaluation.metadata.values() if isinstance(value, dg.TableMetadataValue)]
-    first = table.records[0].data
-    assert first["_id"] == f"{0:024x}"
-    assert first["column"] == "duration_sec"
-    assert first["value"] == "-7.0"
+    (table,) = [value.value for value in evaluation.metadata.values() if isinstance(value, dg.MarkdownMetadataValue)]
+    first = str(table).splitlines()[2]
+    assert f"|{0:024x}|" in first
+    assert "|duration\\_sec|" in first
+    assert "|-7.0|" in first

@@ -12,6 +12,8 @@ from pymongo import MongoClient
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb import history
 from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.partitions import WHOLE
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster_tests.helpers.mongo import snapshot
 
@@ -88,12 +90,13 @@ def test_a_snapshot_that_cannot_last_is_told_before_the_read(
     """The size of a collection is known with the role read alone; how long history is kept, to an administrator."""
     source = "admin" if user == "root" else "shop"
     settings = Settings(mongo_uri=f"mongodb://{user}:{ENCODED}@{address}/shop?authSource={source}&replicaSet=callviz")
-    with snapshot(settings):
+    with MongoDB(settings).snapshot_session(LOG) as session:
+        session.warn_of_short_history([WHOLE])
         assert "keeps a snapshot" not in caplog.text
     monkeypatch.setattr(history, "BYTES_A_SECOND", 0.01)
     monkeypatch.setattr(history, "DEFAULT_HISTORY_SECONDS", 301)
-    with snapshot(settings) as read:
-        assert len([*read]) == 1
+    with MongoDB(settings).snapshot_session(LOG) as session:
+        session.warn_of_short_history([WHOLE])
     assert f"keeps a snapshot for {300 if user == 'root' else 301} s" in caplog.text
     assert "minSnapshotHistoryWindowInSeconds, at least" in caplog.text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Sequence
@@ -17,15 +18,18 @@ import pytest
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
+from callviz_dagster.assets.raw_calls import archive_partitions
 from callviz_dagster.calls_csv import assembler as csv_assembler
 from callviz_dagster.calls_csv import diff as csv_changes
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.mongodb import history
 from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
-from callviz_dagster.partitions import PARTITIONS_TAG, Partition
+from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau import extract
 from callviz_dagster_tests.helpers.refresh import checks, empty_instance, failure, files, metadata, refresh
@@ -420,6 +424,25 @@ def test_partitions_of_two_instants_are_reported_with_both(
     )
     assert f"2 instants, from {first['snapshot_time']} to {last['snapshot_time']}" in (check.description or "")
     assert checks(refresh_range(daily, DAYS[0], DAYS[-1]))["one_instant"].passed
+
+
+def test_partitions_that_cannot_be_read_while_the_server_keeps_their_snapshot_are_told_before_the_read(
+    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The whole collection takes more than the 300 s for which the server keeps a snapshot, one day does not."""
+    calls_of_ten_days(collection)
+    size = history.collection_bytes(collection)
+    monkeypatch.setattr(history, "BYTES_A_SECOND", size / 600)
+    partitioning = Partitioning.of(daily)
+    partitions = [partitioning.partition(day) for day in DAYS]
+    caplog.set_level(logging.INFO)
+    for read, warned in ((partitions[:4], False), (partitions, True)):
+        caplog.clear()
+        next(archive_partitions(MongoDB(daily), read, daily.data_dir, logging.getLogger("test")))
+        first = caplog.messages[0]
+        assert first.startswith("The documents to read are" if warned else "Reading")
+    assert "takes about 600 s" in first
+    assert "refresh fewer partitions at a time" in first
 
 
 @pytest.mark.skipif(not extract.installed(), reason="the extra hyper is not installed")

@@ -94,7 +94,6 @@ def _publish(
             "durations": f"distinguished by {published.counts.step} s"
             + ("" if len(published.counts.cubes) == 1 else ", and apart from hours"),
             **snapshot_metadata(latest.snapshot_time),
-            "source": latest.source,
         }
     )
     yield dg.MaterializeResult(check_results=[published.check])

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks import calls as checks
-from callviz_dagster.assets.checks.results import EXAMPLES, blocking, combine_partitions, nothing_to_do, rows_table
+from callviz_dagster.assets.checks.results import EXAMPLES, blocking, combine_partitions, nothing_to_do
 from callviz_dagster.assets.common import (
     UNREADABLE,
     AuditFailed,
     PartitionSelection,
     add_partition_metadata,
     column_lineage,
-    file_metadata,
     mark_unchanged,
-    preview,
     record,
     require,
     require_partitions,
@@ -34,6 +32,7 @@ from callviz_dagster.assets.common import (
     table_options,
     user_errors_as_failures,
 )
+from callviz_dagster.assets.markdown import preview, rows_table
 from callviz_dagster.contract import REJECTED, table_columns, table_schema
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, leftovers
@@ -324,9 +323,7 @@ def _calls_metadata(done: Results) -> list[tuple[Partition, dict[str, Any]]]:
         (
             partition,
             {
-                **file_metadata(partition_result.calls, partition_result.written.tally.calls),
-                **snapshot_metadata(partition_result.manifest.snapshot_time),
-                "rejected": partition_result.written.tally.rejected,
+                "dagster/row_count": partition_result.written.tally.calls,
                 "repaired rows": partition_result.written.tally.repaired_rows,
             },
         )
@@ -342,13 +339,14 @@ def _calls_run_metadata(names: Names, done: Results, removed: Sequence[str]) -> 
     files = [partition_result.calls for _, partition_result in done if partition_result.calls]
     return {
         **run_metadata(files, documents=tally.documents, seconds=seconds),
-        "source": last.manifest.source,
+        **snapshot_metadata(last.manifest.snapshot_time),
+        "rejected": tally.rejected,
         "time zone": last.plan.options.timezone,
         "repairs": rows_table({"repair": repair, "rows": n} for repair, n in tally.repairs.most_common(50)),
         "fields used": _fields_used(last.plan, tally),
         **({"files of another partitioning removed": ", ".join(removed)} if removed else {}),
-        # The UI takes columns and their lineage from the last materialization alone, so each refresh says them.
-        "dagster/column_schema": table_schema(last.plan.columns),
+        # The UI takes columns from the last materialization alone, so each refresh says them.
+        "dagster/column_schema": table_schema(last.plan.columns, defined=table_columns(())),
         "dagster/column_lineage": column_lineage(names, lineage(last.plan)),
     }
 
@@ -380,7 +378,7 @@ def _total(done: Results) -> tuple["Tally", float]:
 
 
 def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
-    """Return, for each column, the fields of `raw_calls` that it comes from."""
+    """Return the fields of `raw_calls` that columns come from, except those of fields under their own names."""
     from callviz_dagster.documents.values import dotted
 
     clocks = {role: (clock,) for role, clock in plan.clocks.items()}
@@ -390,13 +388,12 @@ def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
     }
     start = roles["start_time"]
     deps = {
-        "_id": [("raw_calls", "_id")],
         **{name: roles[name] for name in ("call_type", "status", "start_time", "end_time")},
         "duration_sec": [*roles["duration"], *start, *roles["end_time"]],
         "call_date": start,
         "call_weekday": start,
         "call_hour": start,
-        **{column.name: [("raw_calls", dotted(column.path))] for column in plan.fields},
+        **{c.name: [("raw_calls", dotted(c.path))] for c in plan.fields if dotted(c.path) != c.name},
     }
     return {name: sources for name, sources in deps.items() if sources}
 
@@ -405,7 +402,7 @@ def _add_rejected_metadata(
     context: dg.AssetExecutionContext, asset: dg.AssetKey, selection: PartitionSelection, done: Results
 ) -> None:
     for partition, partition_result in done:
-        metadata = file_metadata(partition_result.rejected, partition_result.written.tally.rejected)
+        metadata = {"dagster/row_count": partition_result.written.tally.rejected}
         add_partition_metadata(context, asset, partition, metadata)
     if done:
         add_partition_metadata(context, asset, selection.last, _rejected_run_metadata(done))
@@ -418,7 +415,6 @@ def _rejected_run_metadata(done: Results) -> dict[str, Any]:
     return {
         **run_metadata([result.rejected for _, result in done], documents=tally.documents, seconds=seconds),
         **snapshot_metadata(last.manifest.snapshot_time),
-        "source": last.manifest.source,
         "reasons": rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
         "preview": preview(next((table for table in tables if table is not None), None)),
     }

@@ -16,9 +16,7 @@ from callviz_dagster.assets.common import (
     AuditFailed,
     calls_inputs,
     column_lineage,
-    file_metadata,
     latest_snapshot,
-    preview,
     publishing,
     require_partitions,
     run_metadata,
@@ -26,6 +24,7 @@ from callviz_dagster.assets.common import (
     run_time,
     snapshot_metadata,
 )
+from callviz_dagster.assets.markdown import preview
 from callviz_dagster.contract import table_columns, table_schema
 from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.counts import count_files
@@ -51,7 +50,10 @@ def build_calls_csv(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
         group_name=names.group("published"),
         kinds={"csv"},
         check_specs=names.check_specs(checks.CALLS_CSV_CHECKS),
-        metadata={"dagster/column_schema": table_schema(table_columns(()))},
+        metadata={
+            "dagster/column_schema": table_schema(table_columns(())),
+            "dagster/column_lineage": column_lineage(names, {c.name: [("calls", c.name)] for c in table_columns(())}),
+        },
         pool=names.pool,
         required_resource_keys={names.settings},
     )
@@ -90,7 +92,8 @@ def _publish(
         {
             "headline": dg.MetadataValue.md(headline),
             "daily calls": dg.MetadataValue.md(picture),
-            **file_metadata(csv.file, csv.rows),
+            "dagster/row_count": csv.rows,
+            "path": dg.MetadataValue.path(str(csv.file.path)),
             **run_metadata([csv.file], documents=csv.rows, seconds=csv.seconds),
             **snapshot_metadata(csv.footer.snapshot_time),
             "source": csv.footer.source,
@@ -99,9 +102,8 @@ def _publish(
             "texts defused": csv.defused,
             **({"partitions": len(calls)} if coverage else {}),
             **_changes_metadata(csv.changes),
-            "preview": dg.MetadataValue.text("no rows") if csv.first_rows is None else preview(csv.first_rows),
-            "dagster/column_schema": table_schema(csv.columns),
-            "dagster/column_lineage": column_lineage(names, {c.name: [("calls", c.name)] for c in csv.columns}),
+            "preview": preview(csv.first_rows),
+            "dagster/column_schema": table_schema(csv.columns, defined=table_columns(())),
         }
     )
     yield dg.MaterializeResult(

@@ -13,7 +13,6 @@ from callviz_dagster.assets.checks.calls_hyper import CALLS_HYPER_CHECKS, all_ca
 from callviz_dagster.assets.common import (
     AuditFailed,
     calls_inputs,
-    file_metadata,
     latest_snapshot,
     publishing,
     require_partitions,
@@ -101,10 +100,10 @@ def _publish(
         raise refused.failure(target) from None
     context.add_asset_metadata(
         {
-            **file_metadata(file, written),
+            "dagster/row_count": written,
+            "path": dg.MetadataValue.path(str(file.path)),
             **run_metadata([file], documents=written, seconds=time.perf_counter() - start),
             **snapshot_metadata(footer.snapshot_time),
-            "source": footer.source,
         }
     )
     yield dg.MaterializeResult(check_results=[check])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ import dagster as dg
 from callviz_dagster.assets.checks.published_together import together
 from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
-from callviz_dagster.documents.display import display_text
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.names import Names
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
@@ -30,14 +28,9 @@ from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time,
 from callviz_dagster.table.manifest import Coverage, TableFooter, existing_partitions, is_complete, published_coverage
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from callviz_dagster.table.options import TableOptions
 
 UNREADABLE = "is damaged, or was written by another version of callviz"
-PREVIEW_ROWS = 5
-_MOST_PREVIEWED = 80
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>&|~]")
 
 
 class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the program
@@ -269,18 +262,13 @@ def latest_snapshot(calls: Mapping[Path, TableFooter], coverage: Coverage | None
     return Snapshot(cluster_time(footer.cluster_time), footer.snapshot_time, footer.source, documents)
 
 
-def file_metadata(file: PublishedFile, rows: int) -> dict[str, Any]:
-    """Return the metadata that the materialization of every file carries, that of each partition included."""
-    return {"dagster/row_count": rows, "sha256": file.sha256}
-
-
 def run_metadata(files: Sequence[PublishedFile], *, documents: int, seconds: float) -> dict[str, Any]:
-    """Return where a run has written, and how fast; with several partitions it stands at the last one, once."""
+    """Return what a run has written, where, and how fast; with several partitions it stands at the last one, once."""
     path = files[0].path if len(files) == 1 else files[0].path.parent
     return {
         "dagster/uri": path.as_uri(),
-        "path": dg.MetadataValue.path(str(path)),
         "bytes": sum(file.bytes for file in files),
+        **({"sha256": files[0].sha256} if len(files) == 1 else {}),
         "seconds": round(seconds, 3),
         "documents per second": round(documents / seconds) if seconds else 0,
     }
@@ -289,23 +277,6 @@ def run_metadata(files: Sequence[PublishedFile], *, documents: int, seconds: flo
 def snapshot_metadata(snapshot_time: str) -> dict[str, Any]:
     """Return when the documents were read."""
     return {"snapshot time": dg.MetadataValue.timestamp(dt.datetime.fromisoformat(snapshot_time))}
-
-
-def preview(table: pa.Table | None) -> dg.MetadataValue:
-    """Return the first rows as a Markdown table: a third of the event text that Dagster's tables take."""
-    rows = table.slice(0, PREVIEW_ROWS).to_pylist() if table is not None else []
-    if not rows:
-        return dg.MetadataValue.text("no rows")
-    header, *lines = (
-        f"|{'|'.join(map(_markdown_cell, cells))}|" for cells in (rows[0], *(row.values() for row in rows))
-    )
-    return dg.MetadataValue.md("\n".join([header, "|---" * len(rows[0]) + "|", *lines]))
-
-
-def _markdown_cell(value: Any) -> str:
-    text = " ".join(display_text("" if value is None else str(value)).split())
-    shown = text if len(text) <= _MOST_PREVIEWED else text[: _MOST_PREVIEWED - 1] + "…"
-    return _MARKDOWN.sub(r"\\\g<0>", shown)
 
 
 def require(path: Path, asset: str) -> Path:
@@ -319,7 +290,7 @@ def require(path: Path, asset: str) -> Path:
     return path
 
 
-def column_lineage(names: Names, deps: Mapping[str, list[tuple[str, str]]]) -> dg.TableColumnLineage:
+def column_lineage(names: Names, deps: Mapping[str, Sequence[tuple[str, str]]]) -> dg.TableColumnLineage:
     """Return column lineage from column → (asset, column) pairs."""
     return dg.TableColumnLineage(
         deps_by_column={

@@ -17,8 +17,6 @@ from callviz_dagster.assets.common import (
     AuditFailed,
     PartitionSelection,
     add_partition_metadata,
-    column_lineage,
-    file_metadata,
     mark_unchanged,
     record,
     run_metadata,
@@ -74,8 +72,8 @@ def build_raw_calls(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
 
         On a replica set all documents are of one instant, the snapshot time. Nothing is interpreted here: this is the
         evidence that the other tables can be checked against. The file, decompressed with zstd, is a BSON stream that
-        `mongorestore` and `bsondump` read. The columns are the documents' fields, with their BSON types and how many
-        documents have them.
+        `mongorestore` and `bsondump` read. The columns are the documents' fields with their BSON types, and how many
+        documents have them where not all do.
         """
         mongo: MongoDB = getattr(context.resources, names.mongo)
         yield from _read_and_archive(context, names, mongo, run_settings(context, names))
@@ -118,7 +116,7 @@ def _read_and_archive(
             ) from None
     mark_unchanged(context, selection, raw_calls)
     if archived:
-        add_partition_metadata(context, raw_calls, selection.last, _run_metadata(names, archived))
+        add_partition_metadata(context, raw_calls, selection.last, _run_metadata(archived))
         documents = sum(partition_archive.manifest.documents for partition_archive in archived)
         context.log_event(
             dg.AssetObservation(
@@ -126,7 +124,6 @@ def _read_and_archive(
                 metadata={
                     "documents": coverage.documents if coverage else documents,
                     **({"documents read": documents} if coverage else {}),
-                    "server": archived[-1].manifest.server,
                     **snapshot_metadata(archived[-1].manifest.snapshot_time),
                     "source": archived[-1].manifest.source,
                 },
@@ -220,14 +217,14 @@ class Archived:
 def _partition_metadata(partition_archive: Archived) -> dict[str, Any]:
     manifest = partition_archive.manifest
     return {
-        **file_metadata(partition_archive.file, manifest.documents),
+        "dagster/row_count": manifest.documents,
         **snapshot_metadata(manifest.snapshot_time),
         **({"no snapshot": manifest.no_snapshot} if manifest.no_snapshot else {}),
         **({"interruptions survived": manifest.resumed} if manifest.resumed else {}),
     }
 
 
-def _run_metadata(names: Names, archived: Sequence[Archived]) -> dict[str, Any]:
+def _run_metadata(archived: Sequence[Archived]) -> dict[str, Any]:
     """Return what the last materialization of a run says beyond its own partition."""
     from callviz_dagster.documents.values import TYPE_NAMES, dotted
     from callviz_dagster.documents.walker import FLATTENED, NULL
@@ -252,12 +249,11 @@ def _run_metadata(names: Names, archived: Sequence[Archived]) -> dict[str, Any]:
                 dg.TableColumn(
                     name,
                     type="|".join(sorted({TYPE_NAMES[kind] for kind in known.types})),
-                    description=f"In {known.present:,} of {manifest.documents:,} documents.",
+                    description=None if known.present == manifest.documents else f"In {known.present:,} documents.",
                 )
                 for name, known in fields
             ]
         ),
-        "dagster/column_lineage": column_lineage(names, {name: [("mongodb_calls", name)] for name, _ in fields}),
     }
 
 
@@ -318,6 +314,7 @@ def archive_partitions(
     while waiting:
         try:
             with mongo.snapshot_session(log) as session:
+                session.warn_of_short_history(waiting)
                 if waiting[0].key:
                     log.info(f"Reading {len(waiting):,} partitions of {session.source} ({session.server.description}).")
                 while waiting:

@@ -19,10 +19,13 @@ from callviz_dagster.dashboard.vega import VEGA_LITE
 from callviz_dagster.documents.display import display_content
 
 _log = logging.getLogger(__name__)
+_INK = ("#ffffff", "#000000")
 _WIDTH = 300
 """Of a chart, in pixels: with its axis about as wide as a cell of the Dagster UI's tables."""
-_COLOURS = 16
+_MOST_COLOURS = 16
 """The most that four bits distinguish."""
+_GREYS = 3
+"""Shades of a picture beside white, black and the colours of its call types: enough for letters to look smooth."""
 
 
 def headline(counts: Counts) -> str:
@@ -58,7 +61,7 @@ def _picture(counts: Counts, names: Sequence[str]) -> str:
     if not counts.calls:
         return "No calls to draw."
     try:
-        png = _with_palette(_drawn(counts, names), [bytes.fromhex(colour[1:]) for colour in colours(counts.types)])
+        png = _with_palette(_drawn(counts, names), [bytes.fromhex(c[1:]) for c in (*_INK, *colours(counts.types))])
     except Exception as error:  # noqa: BLE001  # the library raises many kinds, and no picture may end a refresh
         _log.warning(f"The picture of {', '.join(names)} could not be drawn: {error}")
         return "The picture could not be drawn; the log says why."
@@ -89,7 +92,8 @@ def _with_palette(png: bytes, kept: Sequence[bytes] = ()) -> bytes:
 
     Args:
         png: the picture, as vl-convert writes it.
-        kept: colours (red, green, blue) that stay as they are where they occur; the most frequent others follow.
+        kept: colours (red, green, blue) that stay as they are where they occur; `_GREYS` others follow, the most
+            frequent first.
     """
     import numpy as np
 
@@ -109,7 +113,7 @@ def _with_palette(png: bytes, kept: Sequence[bytes] = ()) -> bytes:
     first = np.isin(values, [int.from_bytes(colour) for colour in kept])
     palette_order = np.lexsort([-frequencies, ~first])
     all_colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1)
-    palette = all_colours[palette_order[:_COLOURS]]
+    palette = all_colours[palette_order[: min(_MOST_COLOURS, len(kept) + _GREYS)]]
     nearest = ((all_colours[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1).astype(np.uint8)
     indices = np.pad(nearest[positions].reshape(height, width), ((0, 0), (0, width % 2)))
     unfiltered = np.pad(indices[:, ::2] << 4 | indices[:, 1::2], ((0, 0), (1, 0)))

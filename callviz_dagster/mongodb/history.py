@@ -1,4 +1,4 @@
-"""How long the server keeps a snapshot, and whether a whole collection can be read by then.
+"""How long the server keeps a snapshot, and whether documents can be read by then.
 
 What belongs elsewhere: reading (`snapshot.py`), and a snapshot that was lost in mid-read (`errors.py`).
 """
@@ -41,8 +41,8 @@ def why_too_short(size: int, history: int) -> str:
     if seconds <= history:
         return ""
     return (
-        f"The collection holds {size / 1e9:,.1f} GB, which takes about {seconds:,.0f} s to read, and the server keeps "
-        f"a snapshot for {history:,} s: the read may be lost and start again. Let the server keep its history for "
-        f"longer (minSnapshotHistoryWindowInSeconds, at least {2 * seconds:,.0f}), or refresh by partitions "
-        "(CALLVIZ_PARTITIONS)."
+        f"The documents to read are {size / 1e9:,.1f} GB, which takes about {seconds:,.0f} s, and the server keeps a "
+        f"snapshot for {history:,} s: it may be lost, and then reading goes on with another one. Let the server keep "
+        f"its history for longer (minSnapshotHistoryWindowInSeconds, at least {2 * seconds:,.0f}), or refresh fewer "
+        "partitions at a time (CALLVIZ_PARTITIONS)."
     )

@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -101,19 +101,32 @@ class SnapshotSession:
         hosts = ", ".join(f"{host}:{port}" for host, port in nodes) or "MongoDB"
         return f"{self.collection.database.name}.{self.collection.name} on {hosts}"
 
+    def warn_of_short_history(self, partitions: Sequence[Partition]) -> None:
+        """Log a warning where the server will not keep the snapshot until all of these partitions are read."""
+        if self.cluster_time is None:
+            return
+        size, history = collection_bytes(self.collection), history_seconds(self.collection)
+        if why_too_short(size, history) and any(partition.filter() for partition in partitions):
+            documents = sum(self.count(*self._condition_and_index(partition)) for partition in partitions)
+            size = size * documents // max(1, self.collection.estimated_document_count())
+        if warning := why_too_short(size, history):
+            self.log.warning(warning)
+
+    def _condition_and_index(self, partition: Partition) -> tuple[dict[str, Any], str | None]:
+        index = self.index(partition.field) if partition.field else None
+        return partition.filter(), index.name if index else None
+
     def read(self, partition: Partition) -> SnapshotRead:
         """Open a read of one partition; iterate over it."""
-        condition, index = partition.filter(), self.index(partition.field) if partition.field else None
+        condition, index = self._condition_and_index(partition)
         if condition or self.cluster_time is None:
             counted: Future[int] = Future()
-            counted.set_result(self.count(condition, index.name if index else None))
+            counted.set_result(self.count(condition, index))
             expected = counted.result()
         else:
-            if warning := why_too_short(collection_bytes(self.collection), history_seconds(self.collection)):
-                self.log.warning(warning)
             expected = self.collection.estimated_document_count()
             counted = self.count_in_background(condition, None)
-        return SnapshotRead(self, condition, index.name if index else None, expected, counted)
+        return SnapshotRead(self, condition, index, expected, counted)
 
     def find(self, condition: Mapping[str, Any], index: str | None, after: bytes | None) -> RawBatchCursor[Any]:
         """Return a cursor over documents in `_id` order; continues at the document `after` if one is given."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.checks.results import EXAMPLES, result, rows_table, spec
+from callviz_dagster.assets.checks.results import EXAMPLES, result, spec
+from callviz_dagster.assets.markdown import rows_table
 from callviz_dagster.documents.labels import STATUSES, TYPES
 from callviz_dagster.table.tally import PROBLEMS, Tally
 

@@ -39,7 +39,7 @@ def together(record: PublishedRecord, changed: Collection[str] = ()) -> tuple[bo
         return False, " ".join(sentences)
     if not reference:
         return True, "Nothing is published yet." if not others else "calls.csv is not published yet."
-    return True, f"{', '.join(record.files)}: of the snapshot of {_clock(reference.time)}."
+    return True, f"All files are of the snapshot of {_clock(reference.time)}."
 
 
 def published_together(asset: dg.AssetKey, record: PublishedRecord, changed: Collection[str]) -> dg.AssetCheckResult:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from callviz_dagster.assets.checks.results import result, rows_table, spec
+from callviz_dagster.assets.checks.results import result, spec
+from callviz_dagster.assets.markdown import rows_table
 from callviz_dagster.table.manifest import Coverage, Manifest
 from callviz_dagster.table.volume import how_to_accept, is_refused
 

@@ -71,13 +71,3 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
         description=description,
         metadata={**first, **totals},
     )
-
-
-def rows_table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Return rows as a table of metadata; the text `none` where there are no rows."""
-    records = [dg.TableRecord({key: _cell(value) for key, value in row.items()}) for row in rows]
-    return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
-
-
-def _cell(value: Any) -> str | int | float | bool | None:
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

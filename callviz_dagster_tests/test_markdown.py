@@ -1,4 +1,4 @@
-"""The first rows that Dagster's UI shows: a Markdown table that no value can break."""
+"""Tables that Dagster's UI shows: Markdown that no value can break."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
-from callviz_dagster.assets.common import preview
+from callviz_dagster.assets.markdown import preview, rows_table
 
 
 def shown_text(table: pa.Table | None) -> str:
@@ -47,3 +47,9 @@ def test_a_value_stays_in_its_cell(text: str, shown: str) -> None:
 
 def test_no_rows() -> None:
     assert shown_text(None) == shown_text(pa.table({"a": pa.array([], pa.string())})) == "no rows"
+
+
+def test_rows_are_a_table_with_their_values_whole() -> None:
+    rows: list[dict[str, object]] = [{"label": "a|b", "calls": 2_000}, {"label": None, "calls": "x" * 200}]
+    assert rows_table(rows).value == f"|label|calls|\n|---|---|\n|a\\|b|2000|\n||{'x' * 200}|"
+    assert rows_table([]).value == "none"
