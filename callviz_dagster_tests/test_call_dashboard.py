@@ -11,11 +11,15 @@ import pyarrow as pa
 import pytest
 
 from callviz_dagster.assets import call_dashboard as asset
+from callviz_dagster.contract import Kind
 from callviz_dagster.dashboard import page as pages
 from callviz_dagster.dashboard import vega
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import count_calls
+from callviz_dagster.dashboard.payload import payload_bytes, to_payload
 from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings
+from callviz_dagster.table.plan import FieldColumn
 from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
 from callviz_dagster_tests.helpers.refresh import empty_instance
 
@@ -144,7 +148,9 @@ def test_a_page_that_miscounts_is_not_published(
     assert source.exists()
 
 
-@pytest.mark.parametrize("damage", ["", '<script type="application/json" id="data">{"counts": {"cubes": []}}</script>'])
+@pytest.mark.parametrize(
+    "damage", ["", '<script type="application/json" id="data">{"counts": {"cubes": [], "fields": []}}</script>']
+)
 def test_a_page_that_cannot_be_read_back_is_told(damage: str, tmp_path: Path, calls: pa.Table) -> None:
     source = write(tmp_path / "all.parquet", calls)
     page = tmp_path / "page.html"
@@ -200,7 +206,27 @@ def test_counts_that_would_make_the_page_too_large_are_made_coarser(
     calls: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "MAX_COUNTS_BYTES", 1)
-    counts = count_calls(lambda columns: [calls.select(list(columns))], labels=12)
+    counts = count_calls(lambda columns: [calls.select(list(columns))], CountOptions())
     page = pages.render(counts, [FOOTER])
     assert (page.counts.step, len(page.counts.cubes)) == (60, 2)
     assert {total.calls for total in pages.totals(page.html)} == {calls.num_rows}
+
+
+def test_a_field_that_the_calls_do_not_have_is_left_out_and_named() -> None:
+    options = CountOptions(fields=("queue", "agent"))
+    footer = dataclasses.replace(FOOTER, fields=(FieldColumn("agent", (b"agent",), Kind.TEXT),))
+    known, missing = asset._known_fields(options, [footer])
+    assert (known.fields, missing) == (("agent",), ("queue",))
+    assert "names queue, which calls.csv does not have" in asset._missing(missing, [footer])
+
+
+def test_fields_become_coarser_before_the_charts_do(monkeypatch: pytest.MonkeyPatch, calls: pa.Table) -> None:
+    queues = pa.array([f"queue {number % 7}" for number in range(calls.num_rows)])
+    calls = calls.append_column("queue", queues)
+    counts = count_calls(lambda columns: [calls.select(list(columns))], CountOptions(fields=("queue",)))
+    size = payload_bytes(to_payload(counts))
+    monkeypatch.setattr(pages, "MAX_COUNTS_BYTES", size - 1)
+    rendered = pages.render(counts, [FOOTER])
+    assert [field.monthly for field in rendered.counts.fields] == [True]
+    assert rendered.counts.step == counts.step
+    assert [total.calls for total in pages.totals(rendered.html)] == [calls.num_rows] * 2

@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callviz_dagster.dashboard import axes
 from callviz_dagster.dashboard import counts as counting
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, count_files
+from callviz_dagster.dashboard.fields import by_month
 from callviz_dagster.dashboard.payload import Totals, payload_totals, to_payload
 from callviz_dagster_tests.helpers.calls import Call, business, query, table
 
@@ -32,7 +35,7 @@ def counted(
         chosen = whole.select(list(columns))
         return (chosen.slice(start, rows) for start in range(0, max(whole.num_rows, 1), rows))
 
-    return count_calls(read, labels=labels, max_cells=max_cells)
+    return count_calls(read, CountOptions(labels), max_cells=max_cells)
 
 
 def cells(counts: Counts, cube: counting.Cube) -> Counter[tuple[object, ...]]:
@@ -168,7 +171,8 @@ def test_no_calls() -> None:
 def test_completed_calls() -> None:
     calls = business()
     assert counted(calls).completed == sum(status == "completed" for _, status, *_ in calls)
-    assert counted([("incoming", "answered", DAY, 9, 1.0)]).completed is None
+    assert counted([("incoming", "ANSWERED", DAY, 9, 1.0), ("incoming", "busy", DAY, 9, 1.0)]).completed == 1
+    assert counted([("incoming", "ended", DAY, 9, 1.0)]).completed is None
 
 
 def test_days_outside_the_years_of_computers() -> None:
@@ -220,7 +224,7 @@ def test_long_labels_are_cut_and_stay_apart() -> None:
 
 
 def test_labels_that_are_all_different_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_MAX_DISTINCT", 100)
+    monkeypatch.setattr(axes, "_MAX_DISTINCT", 100)
     calls = labelled({f"unique {number}": 1 for number in range(1000)} | {"frequent": 50}, 0)
     counts = counted(calls, labels=1, rows=60)
     assert counts.types[0] == "frequent"
@@ -230,7 +234,7 @@ def test_labels_that_are_all_different_do_not_fill_the_memory(monkeypatch: pytes
 
 def test_more_labels_than_a_cell_can_name_are_grouped() -> None:
     counts = counted(labelled({f"label {number}": 1 for number in range(300)}, 0), labels=1000)
-    assert len(counts.types) == counting.MAX_LABELS + 1
+    assert len(counts.types) == axes.MAX_LABELS + 1
     assert counts.calls == 300
 
 
@@ -242,5 +246,31 @@ def test_files_are_counted_together(tmp_path: Path) -> None:
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     pq.write_table(calls.slice(0, 200), paths[0])
     pq.write_table(calls.slice(200), paths[1], row_group_size=50)
-    counts = count_files(paths, labels=12)
+    counts = count_files(paths, CountOptions())
     assert cells(counts, counts.cubes[0]) == expected(calls)
+
+
+def test_the_cells_of_a_field_equal_duckdbs_counts() -> None:
+    calls = table(business())
+    queues = [None if number % 5 == 0 else f"queue {number % 40}" for number in range(calls.num_rows)]
+    calls = calls.append_column("queue", pa.array(queues))
+    options = CountOptions(fields=("queue",))
+    (field,) = count_calls(lambda columns: [calls.select(list(columns))], options).fields
+    assert len(field.values) == axes.MAX_VALUES + 1
+    assert field.values[0] == axes.NO_VALUE
+    for monthly in (field, by_month(field)):
+        day = "date_trunc('month', call_date)::date" if monthly.monthly else "call_date"
+        names = ", ".join(f"'{value}'" for value in field.values)
+        rows = query(
+            f"""select if(value in ({names}), value, '{field.values[-1]}'), call_type, status,
+                if(duration_sec is null, 0, least(floor(duration_sec / 60), 30) + 1)::int, {day}, count(*)
+            from (select *, coalesce(queue, '{axes.NO_VALUE}') as value from calls) group by all""",
+            calls,
+        )
+        counts = counted(calls)
+        parts = [monthly.part(name).tolist() for name in ("value", "type", "status", "bin", "day")]
+        shown = {
+            (field.values[value], counts.types[kind], counts.statuses[status], duration, counting.date_of(day)): number
+            for value, kind, status, duration, day, number in zip(*parts, monthly.calls.tolist(), strict=True)
+        }
+        assert shown == {tuple(row[:-1]): row[-1] for row in rows}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callviz_dagster.dashboard import payload
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import MAX_CELLS, Counts, count_calls
 from callviz_dagster.dashboard.payload import payload_totals, to_payload
 from callviz_dagster_tests.helpers.calls import business, table
@@ -15,7 +16,7 @@ from callviz_dagster_tests.helpers.calls import business, table
 
 def counted(number: int, *, max_cells: int = MAX_CELLS) -> Counts:
     calls = table(business(number))
-    return count_calls(lambda columns: [calls.select(list(columns))], labels=12, max_cells=max_cells)
+    return count_calls(lambda columns: [calls.select(list(columns))], CountOptions(), max_cells=max_cells)
 
 
 @pytest.mark.parametrize("max_cells", [MAX_CELLS, 500])

@@ -41,7 +41,7 @@ def test_headline(counts: Counts, calls: pa.Table) -> None:
 
 def test_headline_of_little() -> None:
     assert pictures.headline(counted(table([]))) == "No calls."
-    one = pictures.headline(counted(table([("incoming", "answered", DAY, 9, None)])))
+    one = pictures.headline(counted(table([("incoming", "ended", DAY, 9, None)])))
     assert one == "**1** call · **1** day covered, 2 March 2026 – 2 March 2026"
 
 

@@ -9,7 +9,9 @@ import re
 import zipfile
 from pathlib import Path
 
+import duckdb
 import pytest
+from callviz_dagster.outcomes import completed_formula, positions
 from lxml import etree
 
 from callviz_dagster.assets.tableau import tableau_specs
@@ -488,3 +490,20 @@ def test_a_workbook_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(model, "__file__", str(tmp_path / "package" / "tableau" / "model.py"))
     with pytest.raises(WorkbookError, match="install callviz-dagster again"):
         locate()
+
+
+def test_the_packed_workbook_counts_the_completed_labels_of_the_settings() -> None:
+    labels = ("Answered", "nicht angenommen", "it's done", "NO_ANSWER")
+    inside = prepare_workbook(XML, KINDS, completed=labels).decode()
+    formulas = {
+        column.find("calculation").get("formula")
+        for column in etree.fromstring(inside.encode()).xpath("//column[@name='[Calculation_1013]']")
+    }
+    assert formulas == {completed_formula(labels)}
+    statuses = ["answered", "ANSWERED", "Nicht-Angenommen", "It's Done", "no answer", "completed", "unanswered"]
+    with duckdb.connect() as connection:
+        sql = completed_formula(labels).replace("'", "''").replace('"', "'").replace("[status]", "status")
+        counted = connection.execute(f"select status from (select unnest(?) as status) where {sql}", [statuses])
+        assert [status for (status,) in counted.fetchall()] == [statuses[at] for at in positions(statuses, labels)]
+    own = XML.replace(b"IN (&quot;", b"= (&quot;")
+    assert b"= (&quot;completed" in prepare_workbook(own, KINDS, completed=labels)

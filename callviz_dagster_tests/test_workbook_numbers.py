@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from callviz_dagster.outcomes import COMPLETED_LABELS, completed_formula
 from pymongo.collection import Collection
 
 from callviz_dagster.contract import LEADING, WEEKDAYS
@@ -349,7 +350,7 @@ def test_every_sheet_shows_what_mongodb_counts(
     seconds = [value for value in headline["seconds"] if value is not None]
     middle = (seconds[(len(seconds) - 1) // 2] + seconds[len(seconds) // 2]) / 2
     covered = (dt.date.fromisoformat(headline["last"]) - dt.date.fromisoformat(headline["first"])).days + 1
-    assert formula(1013) == '[status] = "completed"'
+    assert formula(1013) == completed_formula(COMPLETED_LABELS)
     assert sheet_rows(calls, HEADLINE, (1001, 1014, 1015, 1016, 1017, 1018), filters) == {
         (): (
             headline["calls"],

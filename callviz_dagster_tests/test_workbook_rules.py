@@ -18,6 +18,7 @@ import bson
 import pytest
 from lxml import etree
 
+from callviz_dagster import outcomes
 from callviz_dagster.contract import LEADING, UNKNOWN, WEEKDAYS, Kind
 from callviz_dagster.dashboard import charts, counts
 from callviz_dagster.demo.sample_calls import sample_batches
@@ -626,7 +627,7 @@ def test_m8_the_dashboard_shows_all_sheets_and_the_headline_in_a_line() -> None:
     label = "".join(sheet(HEADLINE).xpath(".//customized-label//run/text()"))
     for number in (1001, 1014, 1015, 1016):
         assert f"<{q(f'usr:Calculation_{number}:qk')}>" in label
-    assert formula(1013) == f'[status] = "{counts.COMPLETED}"'
+    assert formula(1013) == outcomes.completed_formula(outcomes.COMPLETED_LABELS)
     assert [zone.get("param") for zone in zones() if zone.get("type-v2") == "color"] == [q("none:call_type:nk")]
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import duckdb
+from callviz_dagster.outcomes import COMPLETED_LABELS
 
 from callviz_dagster.contract import WEEKDAYS
-from callviz_dagster.dashboard.counts import BIN_SECONDS, COMPLETED, TAIL_SECONDS
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS
 from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, locate, read
 
 WIDTH, HEIGHT = 1200, 760
@@ -190,7 +191,7 @@ def headline(canvas: Canvas, calls: Calls, area: tuple[float, float, float, floa
     """Write the line of figures."""
     x, y, w, h = area
     ((number, completed, median, days, without),) = calls.rows(
-        f"SELECT count(*), avg(CASE WHEN status = '{COMPLETED}' THEN 1 ELSE 0 END), median(duration_sec), "
+        f"SELECT count(*), avg(CASE WHEN status IN {COMPLETED_LABELS} THEN 1 ELSE 0 END), median(duration_sec), "
         "max(call_date) - min(call_date) + 1, count(*) - count(duration_sec) FROM calls"
     )
     figures = (

@@ -6,7 +6,7 @@ What belongs elsewhere: counting (`dashboard/counts.py`), the charts (`dashboard
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from callviz_dagster.assets.common import (
     snapshot_metadata,
 )
 from callviz_dagster.dashboard import page, pictures, vega
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import Counts, count_files
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partitioning
@@ -69,11 +70,20 @@ def _publish(
             partitions = require_partitions(settings, run_time(context))
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
+            options, missing = _known_fields(CountOptions.of(settings), [*calls.values()])
+            if missing:
+                context.log.warning(_missing(missing, [*calls.values()]))
             published = publish_page(
                 calls,
                 settings.publish_dir / FILE,
-                labels=settings.dashboard_labels,
-                uncovered=coverage.uncovered if coverage else 0,
+                options,
+                page.Context(
+                    uncovered=coverage.uncovered if coverage else 0,
+                    snapshot=latest_snapshot(calls).text,
+                    stale_after=settings.fresh_within or page.Context.stale_after,
+                    target_missed=settings.target_missed,
+                    missing_fields=missing,
+                ),
             )
             digests = [stat_and_hash(path).sha256 for path in calls]
             record_file(published.file, calls_inputs(calls, digests), latest_snapshot(calls, coverage))
@@ -109,14 +119,31 @@ class PublishedPage:
     seconds: float
 
 
-def publish_page(calls: Mapping[Path, TableFooter], target: Path, *, labels: int, uncovered: int = 0) -> PublishedPage:
+def _known_fields(options: CountOptions, footers: Sequence[TableFooter]) -> tuple[CountOptions, tuple[str, ...]]:
+    """Return the options with those fields alone that are columns of the calls, and the names of the others."""
+    known = {field.column.name for footer in footers for field in footer.fields}
+    missing = tuple(name for name in options.fields if name not in known)
+    return replace(options, fields=tuple(name for name in options.fields if name in known)), missing
+
+
+def _missing(names: Sequence[str], footers: Sequence[TableFooter]) -> str:
+    known = dict.fromkeys(field.column.name for footer in footers for field in footer.fields)
+    return (
+        f"CALLVIZ_DASHBOARD_FIELDS names {', '.join(names)}, which calls.csv does not have. Its columns of documents' "
+        f"fields are: {', '.join(known) or 'none'}."
+    )
+
+
+def publish_page(
+    calls: Mapping[Path, TableFooter], target: Path, options: CountOptions, context: page.Context | None = None
+) -> PublishedPage:
     """Count the calls of Parquet files, write the page, read its counts back, and swap it in.
 
     Args:
         calls: the files, with what they say of the refreshes that made them.
         target: where the page goes.
-        labels: how many call types and statuses the page shows; the rarer ones are grouped.
-        uncovered: documents that no partition covers.
+        options: what the page counts.
+        context: what else the page says.
 
     Raises:
         AuditFailed: the page does not count every call.
@@ -124,11 +151,9 @@ def publish_page(calls: Mapping[Path, TableFooter], target: Path, *, labels: int
     """
     started = time.monotonic()
     paths = [*calls]
-    counts = count_files(paths, labels=labels)
+    counts = count_files(paths, options)
     library = vega.cached(paths[0].parent.parent / vega.CACHE) if counts.calls else None
-    rendered = page.render(
-        counts, [*calls.values()], library, uncovered=uncovered, snapshot=latest_snapshot(calls).text
-    )
+    rendered = page.render(counts, [*calls.values()], library, context)
     with staged(target) as temporary:
         with open_for_writing(temporary) as file:
             file.write(rendered.html.encode())

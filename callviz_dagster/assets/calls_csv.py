@@ -3,6 +3,7 @@
 A thin shell. What belongs elsewhere: writing the file (`calls_csv/`), the checks (`assets/checks/calls_csv.py`).
 """
 
+import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,7 @@ from callviz_dagster.assets.common import (
 from callviz_dagster.assets.markdown import preview
 from callviz_dagster.contract import table_columns, table_schema
 from callviz_dagster.dashboard import pictures
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import count_files
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
@@ -80,7 +82,7 @@ def _publish(
             partitions = require_partitions(settings, run_time(context))
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             disjoint = check_disjoint(partitions, settings.data_dir)
-            drawing = beside.submit(_headline_and_picture, [*calls], settings.dashboard_labels)
+            drawing = beside.submit(_headline_and_picture, [*calls], CountOptions.of(settings))
             csv = publish_csv([*calls], settings.publish_dir / CALLS_CSV, settings.timezone, context.log, require_good)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage))
@@ -152,9 +154,9 @@ def require_good(rows: int, differences: Sequence[str], sha256: str) -> None:
         raise AuditFailed([check])
 
 
-def _headline_and_picture(calls: Sequence[Path], labels: int) -> tuple[str, str]:
+def _headline_and_picture(calls: Sequence[Path], options: CountOptions) -> tuple[str, str]:
     """Return the headline figures and the picture of daily calls as Markdown."""
-    counts = count_files(calls, labels=labels, max_cells=_MOST_CELLS)
+    counts = count_files(calls, dataclasses.replace(options, fields=()), max_cells=_MOST_CELLS)
     return pictures.headline(counts), pictures.daily_calls_picture(counts)
 
 

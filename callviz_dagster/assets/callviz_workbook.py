@@ -106,7 +106,13 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
         columns = csv_columns(file, footer)
     workbook_xml = _audited_workbook(settings, columns)
     try:
-        prepared = prepare_workbook(workbook_xml, columns, source=source, snapshot=_snapshot(record).text)
+        prepared = prepare_workbook(
+            workbook_xml,
+            columns,
+            source=source,
+            snapshot=_snapshot(record).text,
+            completed=settings.completed_labels,
+        )
     except WorkbookError as error:
         raise AuditFailed([workbook_fits_calls_csv([Problem("workbook", "", str(error))])]) from None
     with staged(target) as temporary:

@@ -7,23 +7,32 @@
 /**
  * Return what can be chosen: its name on the page and in the link, and each value's name in both.
  */
-function dimensionsOf({ types, statuses, bins, binSeconds }) {
+function dimensionsOf(counts) {
   const { WEEKDAYS, clock } = Words;
-  const starts = Array.from({ length: bins }, (_, bin) => bin * binSeconds);
-  const durations = starts.map((start, bin) =>
-    bin === bins - 1 ? `${start / 60} min or longer` : `${start / 60} to under ${(start + binSeconds) / 60} min`);
+  const { types, statuses, fields } = counts;
   const hours = Array.from({ length: 168 }, (_, slot) => [WEEKDAYS[Math.floor(slot / 24)], slot % 24]);
   return {
     types: { words: "Call type", link: "type", values: types, names: types },
     statuses: { words: "Status", link: "status", values: statuses, names: statuses },
     weekdays: { words: "Weekday", link: "weekday", values: WEEKDAYS, names: WEEKDAYS },
-    bins: { words: "Duration", link: "duration", values: durations, names: starts.map(String) },
+    bins: { words: "Duration", link: "duration", ...binNames(counts) },
     hours: {
       words: "Hour", link: "hour",
       values: hours.map(([weekday, hour]) => `${weekday} ${clock(hour)} to ${clock(hour + 1)}`),
       names: hours.map(([weekday, hour]) => `${weekday}-${clock(hour).slice(0, 2)}`),
     },
+    ...Object.fromEntries(fields.map(({ dimension, name, values }) =>
+      [dimension, { words: name, link: `field.${name}`, values, names: values }])),
   };
+}
+
+/** Return the names of the bars of the histogram on the page, and in the link. */
+function binNames({ bins, binSeconds }) {
+  const starts = Array.from({ length: bins }, (_, bin) => bin * binSeconds);
+  const { unit, size } = binSeconds < 60 ? { unit: "s", size: 1 } : { unit: "min", size: 60 };
+  const values = starts.map((start, bin) => bin === bins - 1
+    ? `${start / size} ${unit} or longer` : `${start / size} to under ${(start + binSeconds) / size} ${unit}`);
+  return { values, names: starts.map(String) };
 }
 
 /**
@@ -31,7 +40,7 @@ function dimensionsOf({ types, statuses, bins, binSeconds }) {
  *
  * @param counts the counts, as `CallCounts.read` gives them.
  * @param dimensions what `dimensionsOf` gives.
- * @param frame what `dailyChart` needs.
+ * @param frame what the charts over time need.
  * @param range first and last: the days that the page covers, which may change.
  * @param chosen gives the current choice.
  */
@@ -67,12 +76,13 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
    * A chart of stacked bars, one bar for each value of a dimension.
    *
    * @param grid gives its grid of a summary.
-   * @param places says where each bar stands.
+   * @param places gives where each bar stands.
    * @param byType whether a bar has parts.
    * @param more further columns of the table and lines of the tooltip, by name.
    */
   function bars(dimension, grid, places, { byType = true, more = {} } = {}) {
-    const { words, values } = dimensions[dimension];
+    const { words } = dimensions[dimension];
+    const named = () => dimensions[dimension].values;
     const further = (bar, calls, summary) => Object.values(more).map((figure) => figure(bar, calls, summary));
     return {
       dimension,
@@ -81,14 +91,14 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
         const calls = lengths(grid(summary)), whole = sum(calls);
         const written = (bar) => `${integer(calls[bar])} · ${share(calls[bar], whole)}`;
         return {
-          rows: parts(grid(summary), places, dimension),
-          bars: places.map((place, bar) => ({ ...place, bar, start: 0, end: calls[bar], text: written(bar) })),
+          rows: parts(grid(summary), places(), dimension),
+          bars: places().map((place, bar) => ({ ...place, bar, start: 0, end: calls[bar], text: written(bar) })),
         };
       },
       tip({ bar, code, start, end }, summary) {
         const calls = lengths(grid(summary)), names = Object.keys(more);
         return [
-          values[bar],
+          named()[bar],
           ...(byType && code !== undefined ? [`${types[code]}: ${many(end - start, "call")}`] : []),
           `${byType ? "All types: " : ""}${callsAndShare(calls[bar], sum(calls))}`,
           ...further(bar, calls[bar], summary).map((figure, at) => `${names[at]}: ${figure}`),
@@ -99,9 +109,9 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
         const kindsOf = (bar) => [...cells.subarray(bar * kinds, (bar + 1) * kinds)].map(integer);
         return {
           head: [words, ...(byType ? types : []), "Calls", "Share", ...Object.keys(more)],
-          length: values.length,
+          length: named().length,
           row: (bar) => [
-            { dimension, value: bar, text: values[bar] },
+            { dimension, value: bar, text: named()[bar] },
             ...(byType ? kindsOf(bar) : []),
             integer(calls[bar]),
             share(calls[bar], whole),
@@ -111,6 +121,7 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
       },
       text(summary) {
         const calls = lengths(grid(summary)), whole = sum(calls);
+        const values = named();
         const shown = values.map((value, bar) => `${value} ${integer(calls[bar])}, ${share(calls[bar], whole)}`);
         if (values.length <= 15) return shown.join("; ");
         return `${values.length} bars, the longest is ${shown[calls.indexOf(largest(calls))]}`;
@@ -135,12 +146,14 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
   const hours = {
     dimension: "hours",
     calls: (summary) => sum(summary.hours),
-    rows: (summary) => ({
-      rows: hourWords.map((_, slot) => ({
+    legend: (summary) => stepsOf(summary.hours),
+    rows: (summary, _, steps = stepsOf(summary.hours)) => ({
+      rows: hourWords.map((__, slot) => ({
         bar: slot,
         label: WEEKDAYS[Math.floor(slot / 24)],
         hour: slot % 24,
         calls: summary.hours[slot],
+        strength: strengthOf(summary.hours[slot], steps),
         chosen: isChosen("hours", slot),
       })),
     }),
@@ -159,17 +172,40 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
     },
   };
 
-  const labels = (values) => values.map((label) => ({ label }));
-  const minutes = counts.binSeconds / 60;
-  const spans = dimensions.bins.values.map((_, bin) => ({ from: bin * minutes, to: (bin + 1) * minutes }));
+  const labels = (values) => () => values.map((label) => ({ label }));
+  const spans = () => dimensions.bins.values.map((_, bin) => (
+    { from: (bin * counts.binSeconds) / 60, to: ((bin + 1) * counts.binSeconds) / 60 }));
+  const timeline = timelineOf(counts, range, frame, chosen);
   return {
     "Calls by Type": bars("types", (summary) => diagonal(summary.types), labels(types), { byType: false }),
     "Calls by Status": bars("statuses", (summary) => summary.statuses, labels(counts.statuses)),
-    "Daily Calls": dailyChart(counts, range, frame, chosen, shownTypes),
+    "Daily Calls": { ...dailyChart(counts, range, frame, chosen, timeline, shownTypes), timeline },
+    "Share of Missed Calls": { ...missedChart(counts, range, frame, timeline), timeline },
     "Calls by Weekday": bars("weekdays", (summary) => summary.weekdays, labels(WEEKDAYS), {
       more: { "Average per day": averagePerDay },
     }),
     "Duration Histogram": bars("bins", (summary) => summary.bins, spans),
     "Calls by Hour and Weekday": hours,
   };
+}
+
+/** Return the steps of the heat map: the calls that each begins with and its strength; the last one is open. */
+function stepsOf(hours) {
+  const STRENGTHS = [0.16, 0.34, 0.54, 0.76, 1], MOST = 0.95;
+  const busy = [...hours].filter((calls) => calls > 0).sort((a, b) => a - b);
+  // One very busy hour does not wash out all others: it is in the last step, which begins well below it.
+  const high = busy[Math.floor(MOST * (busy.length - 1))] ?? 0;
+  const width = Math.max(rounded(high / STRENGTHS.length), 1);
+  return STRENGTHS.map((strength, step) => ({ from: step * width || 1, strength }))
+    .filter(({ from }) => from <= (busy.at(-1) ?? 0));
+}
+
+/** Return a number rounded up to one that is easily read. */
+function rounded(number) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(number, 1)));
+  return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((factor) => Math.ceil(factor * power)).find((one) => one >= number);
+}
+
+function strengthOf(calls, steps) {
+  return steps.findLast(({ from }) => from <= calls)?.strength ?? 0.03;
 }

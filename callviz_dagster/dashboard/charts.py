@@ -27,6 +27,7 @@ DAILY_CALLS = "Daily Calls"
 CALLS_BY_WEEKDAY = "Calls by Weekday"
 DURATION_HISTOGRAM = "Duration Histogram"
 CALLS_BY_HOUR = "Calls by Hour and Weekday"
+MISSED_SHARE = "Share of Missed Calls"
 FIVE = (CALLS_BY_TYPE, CALLS_BY_STATUS, DAILY_CALLS, CALLS_BY_WEEKDAY, DURATION_HISTOGRAM)
 
 SUBTITLES = {
@@ -35,7 +36,8 @@ SUBTITLES = {
     DAILY_CALLS: "One line for each type; a day without calls is drawn as 0",
     CALLS_BY_WEEKDAY: "Number of calls, coloured by type",
     DURATION_HISTOGRAM: f"Bars of {BIN_SECONDS} s, the last for all longer calls",
-    CALLS_BY_HOUR: "The stronger the colour, the more calls: a quarter of the calls has half the strength",
+    CALLS_BY_HOUR: "Number of calls in each hour of the week",
+    MISSED_SHARE: "Missed calls as a share of all calls",
 }
 
 COLOURS = {
@@ -76,6 +78,7 @@ CONFIG: Spec = {
 MOST_POINTS = 31
 """Up to this many days, Daily Calls marks each."""
 HEIGHT = 190
+MISSED_HEIGHT = 110
 _MILLISECONDS_PER_DAY = 86_400_000
 
 
@@ -113,6 +116,23 @@ def specs(counts: Counts, *, legend: Spec | None = None) -> dict[str, Spec]:
         CALLS_BY_WEEKDAY: _weekdays(colour),
         DURATION_HISTOGRAM: _durations(colour),
         CALLS_BY_HOUR: _hours(),
+    }
+
+
+def missed_share() -> Spec:
+    """Return the specification of the share of missed calls over time, drawn as Daily Calls is; `target` is a line."""
+    x, y = _daily_axes("share", {"title": "Missed", "format": ".0%", "tickCount": 3})
+    return {
+        "height": MISSED_HEIGHT,
+        "layer": [
+            {"data": {"name": "bounds"}, "mark": {"type": "point", "opacity": 0}, "encoding": {"x": x, "y": y}},
+            _shapes({"value": COLOURS["missed"]}),
+            {
+                "data": {"name": "target"},
+                "mark": {"type": "rule", "color": "#5f5f5f", "strokeDash": [6, 4], "strokeWidth": 1.5},
+                "encoding": {"y": {"field": "share", "type": "quantitative"}},
+            },
+        ],
     }
 
 
@@ -191,15 +211,7 @@ def _daily(colour: Spec) -> Spec:
     The data set `bounds` holds the corners of what is drawn, which the axes follow; `points` marks single days where
     there are few.
     """
-    axis: Spec = {"title": None, "labelFlush": True, "labelOverlap": True, "labelSeparation": 12, "grid": False}
-    axis |= {"tickCount": 6, "format": _DAY_FORMAT}
-    x = {"field": "day", "type": "temporal", "scale": {"type": "utc", "nice": False}, "axis": axis}
-    y = {
-        "field": "calls",
-        "type": "quantitative",
-        "scale": {"nice": False},
-        "axis": _CALLS_AXIS,
-    }
+    x, y = _daily_axes("calls", _CALLS_AXIS)
     place = {"x": {"field": "day", "type": "temporal"}, "y": {"field": "calls", "type": "quantitative"}}
     return {
         "height": HEIGHT,
@@ -210,23 +222,36 @@ def _daily(colour: Spec) -> Spec:
                 "mark": {"type": "rect", "color": "#888888", "opacity": 0.2},
                 "encoding": {"x": {"field": "from", "type": "temporal"}, "x2": {"field": "to"}},
             },
-            {
-                "data": {"name": "rows"},
-                "mark": {"type": "geoshape", "filled": False, "strokeJoin": "round"},
-                "projection": {"type": "identity", "scale": 1, "translate": [0, 0]},
-                "encoding": {
-                    "color": colour,
-                    "strokeWidth": {"condition": {"test": "datum.mean", "value": 2.4}, "value": 1.4},
-                    "strokeOpacity": {"condition": {"test": "datum.faint", "value": 0.35}, "value": 1},
-                    "strokeDash": {"condition": {"test": "datum.open", "value": [4, 3]}, "value": [1, 0]},
-                },
-            },
+            _shapes(colour),
             {
                 "data": {"name": "points"},
                 "mark": {"type": "point", "filled": True, "opacity": 1, "size": 40},
                 "encoding": place | {"color": colour},
             },
         ],
+    }
+
+
+def _daily_axes(field: str, y_axis: Spec) -> tuple[Spec, Spec]:
+    """Return the axis of days and an upright one, which follow the corners in `bounds`."""
+    axis: Spec = {"title": None, "labelFlush": True, "labelOverlap": True, "labelSeparation": 12, "grid": False}
+    axis |= {"tickCount": 6, "format": _DAY_FORMAT}
+    x = {"field": "day", "type": "temporal", "scale": {"type": "utc", "nice": False}, "axis": axis}
+    return x, {"field": field, "type": "quantitative", "scale": {"nice": False}, "axis": y_axis}
+
+
+def _shapes(colour: Spec) -> Spec:
+    """Lines that come as shapes in pixels: means strong, days faint where there is a mean, open periods dashed."""
+    return {
+        "data": {"name": "rows"},
+        "mark": {"type": "geoshape", "filled": False, "strokeJoin": "round"},
+        "projection": {"type": "identity", "scale": 1, "translate": [0, 0]},
+        "encoding": {
+            "color": colour,
+            "strokeWidth": {"condition": {"test": "datum.mean", "value": 2.4}, "value": 1.4},
+            "strokeOpacity": {"condition": {"test": "datum.faint", "value": 0.35}, "value": 1},
+            "strokeDash": {"condition": {"test": "datum.open", "value": [4, 3]}, "value": [1, 0]},
+        },
     }
 
 
@@ -250,21 +275,26 @@ def _weekdays(colour: Spec) -> Spec:
 
 
 def _durations(colour: Spec) -> Spec:
-    """A histogram in bins of equal width; the last bar holds all longer calls."""
+    """A histogram in bins of equal width; the last bar holds all longer calls.
+
+    Its parameters, in minutes: the `width` of a bar is in its rows; `tail` is where the last one starts, `end` where it
+    ends, and `tick` the distance between labels.
+    """
     width, tail = BIN_SECONDS / 60, TAIL_SECONDS / 60
-    last = f"{tail:g}+"
     x = {
         "field": "from",
         "type": "quantitative",
-        "scale": {"domain": [0, tail + width], "nice": False},
+        "scale": {"domain": [0, {"expr": "end"}], "nice": False},
         "axis": {
-            "title": f"Minutes (last bar: {tail:g} minutes and longer)",
-            "values": list(range(0, int(tail) + 1, 5)),
-            "labelExpr": f"datum.value === {tail:g} ? '{last}' : datum.label",
+            "title": "Minutes",
+            "values": {"expr": "sequence(0, tail + tick / 2, tick)"},
+            "labelExpr": "abs(datum.value - tail) < tick / 2 ? format(tail, '~r') + '+' : format(datum.value, '~r')",
             "grid": False,
         },
     }
-    return _upright(x, {"x2": {"field": "to"}}, colour, {"data": {"name": "bars"}})
+    parameters = {"tail": tail, "end": tail + width, "tick": 5}
+    upright = _upright(x, {"x2": {"field": "to"}}, colour, {"data": {"name": "bars"}})
+    return upright | {"params": [{"name": name, "value": value} for name, value in parameters.items()]}
 
 
 def _upright(x: Spec, x2: Spec, colour: Spec, bars: Spec) -> Spec:
@@ -302,13 +332,8 @@ def _hours() -> Spec:
                 "scale": {"domain": list(WEEKDAYS), "paddingInner": 0.06},
                 "axis": {"title": None, "labelExpr": "slice(datum.value, 0, 3)", "domain": False, "ticks": False},
             },
-            "fillOpacity": {
-                "field": "calls",
-                "type": "quantitative",
-                # One very busy hour does not wash out all others.
-                "scale": {"type": "sqrt", "range": [0.04, 1], "nice": False, "zero": True},
-                "legend": None,
-            },
+            # In few steps that the rows bring with them, so that one very busy hour does not wash out all others.
+            "fillOpacity": {"field": "strength", "type": "quantitative", "scale": None, "legend": None},
             "opacity": _FADED,
         },
     }

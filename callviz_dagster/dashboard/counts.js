@@ -10,6 +10,7 @@ const CallCounts = (() => {
   // Why a call is left out, a bit for each filter. A chart leaves its own filter aside, so that what was not chosen
   // can still be seen and chosen: calls that fail one filter alone count in that filter's chart.
   const DATES = 1, WEEKDAYS = 2, TYPES = 4, STATUSES = 8, HOURS = 16, DURATIONS = 32;
+  const COMPLETED = 1, MISSED = 2;
 
   /** Return the bytes that were deflated and written as base64. */
   async function inflate(text) {
@@ -38,10 +39,31 @@ const CallCounts = (() => {
       weekdayOf: Uint8Array.from(data.days, Words.weekday),
       binOf: Int16Array.from(data.durations, (duration) =>
         duration < 0 ? -1 : Math.min(Math.floor((duration * data.step) / data.binSeconds), lastBin)),
+      outcomeOf: outcomes(data),
       cubes: [],
+      fields: [],
     };
     for (const cube of data.cubes) counts.cubes.push(await readCube(cube, data));
+    for (const field of data.fields) counts.fields.push(await FieldCounts.read(field, data, column));
     return counts;
+  }
+
+  /** Return whether calls of each type and status are completed, missed or neither. */
+  function outcomes({ types, statuses, completed, missedTypes, missedStatuses }) {
+    return Uint8Array.from({ length: types.length * statuses.length }, (_, at) => {
+      const type = Math.floor(at / statuses.length), status = at % statuses.length;
+      if (completed.includes(status)) return COMPLETED;
+      return missedTypes.includes(type) || missedStatuses.includes(status) ? MISSED : 0;
+    });
+  }
+
+  /** Hold the durations of the histogram in other bars; the last one still holds all longer calls. */
+  function setBinSeconds(counts, seconds) {
+    const last = counts.bins - 1;
+    counts.binSeconds = seconds;
+    counts.tailSeconds = seconds * last;
+    counts.binOf = Int16Array.from(counts.durations, (duration) =>
+      duration < 0 ? -1 : Math.min(Math.floor((duration * counts.step) / seconds), last));
   }
 
   /** Sort the cells of a cube by type, status and day. */
@@ -84,11 +106,25 @@ const CallCounts = (() => {
    * Count the calls that a choice leaves.
    *
    * @param choice from, to: days or null; types, statuses, weekdays, bins, hours: sets of positions, empty for all;
-   *   an hour's position is weekday × 24 + hour.
+   *   an hour's position is weekday × 24 + hour; and the same for each field, of which one at most is chosen.
    * @returns totals of the calls that pass all filters, and for each chart the calls that pass all filters but the
    *   chart's own, by what the chart shows and call type.
    */
   function summarize(counts, choice) {
+    const plain = withoutFields(counts, choice);
+    const field = counts.fields.find(({ dimension }) => choice[dimension].size);
+    if (!field) return plain;
+    const { hours, weekdays, weekdaySpan, bins } = plain;
+    const chosen = FieldCounts.tally(field, counts, choice);
+    return {
+      ...chosen,
+      hours,
+      ...(field.monthly ? { weekdays, weekdaySpan } : {}),
+      ...(FieldCounts.hasBins(counts) ? {} : { bins }),
+    };
+  }
+
+  function withoutFields(counts, choice) {
     if (counts.cubes.length === 1) return tally(counts, counts.cubes[0], choice);
     const [byHour, byDuration] = counts.cubes;
     const withHours = tally(counts, byHour, choice), withDurations = tally(counts, byDuration, choice);
@@ -119,12 +155,15 @@ const CallCounts = (() => {
     const byDuration = new Float64Array(counts.durations.length * kinds);
     const durations = new Float64Array(counts.durations.length);
     const daysWithCalls = new Uint8Array(days.length), weekdaySpan = new Uint8Array(days.length);
-    let calls = 0, completed = 0;
+    const missedDates = new Float64Array(days.length);
+    const outcomeCalls = [0, 0, 0];
+    let calls = 0;
 
     let group = 0;
     for (let type = 0; type < kinds; type++) {
       for (let status = 0; status < counts.statuses.length; status++) {
         const labelFails = typeFails[type] | statusFails[status];
+        const outcome = counts.outcomeOf[type * counts.statuses.length + status];
         if (labelFails === (TYPES | STATUSES)) {
           group += days.length;
           continue;
@@ -156,12 +195,15 @@ const CallCounts = (() => {
           if (passing === 0) continue;
           if (fails === 0) {
             calls += passing;
-            if (status === counts.completed) completed += passing;
+            outcomeCalls[outcome] += passing;
             daysWithCalls[day] = 1;
           }
           if (fails === 0 || fails === TYPES) types[type] += passing;
           if (fails === 0 || fails === STATUSES) statuses[status * kinds + type] += passing;
-          if (fails === 0 || fails === DATES) dates[day * kinds + type] += passing;
+          if (fails === 0 || fails === DATES) {
+            dates[day * kinds + type] += passing;
+            if (outcome === MISSED) missedDates[day] += passing;
+          }
           if (fails === 0 || fails === WEEKDAYS) {
             weekdays[weekdayOf[day] * kinds + type] += passing;
             weekdaySpan[day] = 1;
@@ -175,7 +217,8 @@ const CallCounts = (() => {
       for (let type = 0; type < kinds; type++) bins[bin * kinds + type] += byDuration[duration * kinds + type];
     });
     return {
-      calls, completed, types, statuses, dates, weekdays, hours, bins, durations,
+      calls, completed: outcomeCalls[COMPLETED], missed: outcomeCalls[MISSED],
+      types, statuses, dates, missedDates, weekdays, hours, bins, durations,
       span: span(days, daysWithCalls), weekdaySpan: span(days, weekdaySpan),
       daysWithCalls: daysWithCalls.reduce((sum, some) => sum + some, 0),
     };
@@ -214,27 +257,39 @@ const CallCounts = (() => {
     return first > span[1] ? 0 : Math.floor((span[1] - first) / 7) + 1;
   }
 
-  /** Return the median in seconds, the calls that have a duration, and whether the median is exact. */
-  function median(counts, durations) {
-    const known = counts.durations.map((duration, position) => (duration < 0 ? 0 : durations[position]));
+  /**
+   * Return the median in seconds, the calls that have a duration, whether the median is exact, and within how many
+   * seconds it is known.
+   */
+  function median(counts, summary) {
+    if (summary.fieldBins) return FieldCounts.median(summary.fieldBins);
+    const known = counts.durations.map((duration, position) => (duration < 0 ? 0 : summary.durations[position]));
     const total = known.reduce((sum, calls) => sum + calls, 0);
-    if (!total) return { seconds: null, calls: 0, exact: true };
+    if (!total) return { seconds: null, calls: 0, exact: true, within: 0 };
     const { allDurations } = counts;
     const all = counts.durations.every((duration, at) => duration < 0 || known[at] === allDurations[at]);
-    if (all) return { seconds: counts.median, calls: total, exact: true };
+    if (all) return { seconds: counts.median, calls: total, exact: true, within: 0 };
+    const starts = counts.durations.map((duration) => duration * counts.step);
+    const seconds = medianOfClasses(starts, known, total, counts.exact ? 0 : counts.step);
+    return { seconds, calls: total, exact: counts.exact, within: counts.step };
+  }
+
+  /** Return the median of calls in classes, taken as spread evenly over the width of each. */
+  function medianOfClasses(starts, calls, total, width) {
     const value = (rank) => {
       let before = 0;
       for (let position = 0; ; position++) {
-        if (before + known[position] > rank) {
-          const within = counts.exact ? 0 : (rank - before + 0.5) / known[position];
-          return (counts.durations[position] + within) * counts.step;
+        if (before + calls[position] > rank) {
+          return starts[position] + (width * (rank - before + 0.5)) / calls[position];
         }
-        before += known[position];
+        before += calls[position];
       }
     };
-    const seconds = (value(Math.floor((total - 1) / 2)) + value(Math.floor(total / 2))) / 2;
-    return { seconds, calls: total, exact: counts.exact };
+    return (value(Math.floor((total - 1) / 2)) + value(Math.floor(total / 2))) / 2;
   }
 
-  return { inflate, read, summarize, plausibleSpan, median, timesOfWeekday };
+  return {
+    inflate, read, summarize, plausibleSpan, median, medianOfClasses, timesOfWeekday, setBinSeconds, failing, span,
+    DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS, COMPLETED, MISSED,
+  };
 })();

@@ -3,7 +3,8 @@
 A call is counted in one cell: call type × status × hour × duration × day. Cells are kept sparse and sorted, so that
 they take little memory and pack into a few bytes each. Durations are kept as finely as the number of cells allows:
 to 1 s, to 10 s, to 60 s; where even that is too much, hours and durations are counted apart.
-What belongs elsewhere: how counts are drawn (`dashboard/charts.py`) and how the page holds them
+What belongs elsewhere: counts by further fields (`dashboard/fields.py`), which labels get a place of their own
+(`dashboard/axes.py`), how counts are drawn (`dashboard/charts.py`) and how the page holds them
 (`dashboard/payload.py`).
 """
 
@@ -12,37 +13,33 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from callviz_dagster.documents.display import display_text
+from callviz_dagster.dashboard.axes import CountOptions, label_axes
+from callviz_dagster.dashboard.fields import FieldCounts, with_more_calls
+from callviz_dagster.outcomes import positions
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from callviz_dagster.dashboard.axes import Read
+
     Integers = np.ndarray[Any, np.dtype[np.int64]]
     Calls = np.ndarray[Any, np.dtype[np.int32]]
-    Read = Callable[[Sequence[str]], Iterable[pa.Table]]
-    """Gives the named columns of all calls, table by table, from the start each time it is called."""
 
 BIN_SECONDS = 60
 """Width of a bar of the duration histogram."""
 TAIL_SECONDS = 30 * 60
 """Calls of this length and longer share the histogram's last bar."""
-COMPLETED = "completed"
-"""The status that the completed share counts."""
-
 STEPS = (1, 10, BIN_SECONDS)
 """The widths of a duration class in seconds that are tried, finest first; each divides the next."""
 MAX_CELLS = 4_000_000
 """Cells that are held in memory before durations are kept more coarsely."""
-MAX_LABELS = 250
-_MAX_DISTINCT = 50_000
-_MAX_LABEL_LENGTH = 120
 _CHUNK, _ROWS = 1 << 18, 1 << 16
 
 # One cell's key, from the highest bits to the lowest: type 8, status 8, hour 5, duration class 24, day 18.
@@ -108,20 +105,12 @@ class Cube:
 
     def plus(self, keys: Integers) -> Cube:
         """Return these counts with one call more for each key."""
-        import numpy as np
-
         if not self.hours:
             keys = _cleared(keys, _HOUR_SHIFT, _HOUR_BITS)
         if not self.durations:
             keys = _cleared(keys, _DURATION_SHIFT, _DURATION_BITS)
-        keys, number = np.unique(keys, return_counts=True)
-        calls = number.astype(np.int32)
-        at = np.searchsorted(self.keys, keys)
-        known = np.append(self.keys, -1)[at] == keys
-        sums = self.calls.copy()
-        sums[at[known]] += calls[known]
-        new = ~known
-        return replace(self, keys=np.insert(self.keys, at[new], keys[new]), calls=np.insert(sums, at[new], calls[new]))
+        keys, calls = with_more_calls(self.keys, self.calls, keys)
+        return replace(self, keys=keys, calls=calls)
 
     def slices(self) -> Iterator[Cube]:
         """Yield the cells in order, some at a time."""
@@ -149,6 +138,10 @@ class Counts:
     """Median of all durations in seconds, exact; None where no call has one."""
     cubes: tuple[Cube, ...]
     """One that distinguishes both hours and durations, or one for each."""
+    fields: tuple[FieldCounts, ...] = ()
+    """The same calls by further fields."""
+    options: CountOptions = CountOptions()
+    """Which labels count as completed and as missed."""
 
     @property
     def calls(self) -> int:
@@ -172,12 +165,19 @@ class Counts:
         return totals(self.cubes[-1], lambda part: part.duration)
 
     @property
+    def completed_statuses(self) -> list[int]:
+        """Positions of the statuses that count as completed."""
+        return positions(self.statuses, self.options.completed)
+
+    @property
     def completed(self) -> int | None:
-        """Number of completed calls; None where no status has that name."""
-        if COMPLETED not in self.statuses:
+        """Number of completed calls; None where no status counts as completed."""
+        import numpy as np
+
+        if not self.completed_statuses:
             return None
         statuses, calls = totals(self.cubes[0], lambda part: part.status)
-        return int(calls[statuses == self.statuses.index(COMPLETED)].sum())
+        return int(calls[np.isin(statuses, self.completed_statuses)].sum())
 
 
 def totals(cube: Cube, group: Callable[[Cube], Integers]) -> tuple[Integers, Integers]:
@@ -198,50 +198,62 @@ def date_of(day: int) -> dt.date:
     return dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
 
 
-def count_files(paths: Sequence[Path], *, labels: int, max_cells: int = MAX_CELLS) -> Counts:
-    """Count the calls of Parquet files, reading one batch of rows at a time."""
+def count_files(paths: Sequence[Path], options: CountOptions, *, max_cells: int = MAX_CELLS) -> Counts:
+    """Count the calls of Parquet files, reading one batch of rows at a time; a column that a file lacks is empty."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for path in paths:
             with pq.ParquetFile(path, read_dictionary=["call_type", "status"]) as file:
-                for batch in file.iter_batches(_ROWS, columns=list(columns)):
-                    yield pa.Table.from_batches([batch])
+                held = [name for name in columns if name in file.schema_arrow.names]
+                for batch in file.iter_batches(_ROWS, columns=held):
+                    table = pa.Table.from_batches([batch])
+                    for name in set(columns).difference(held):
+                        table = table.append_column(name, pa.nulls(table.num_rows))
+                    yield table
 
-    return count_calls(read, labels=labels, max_cells=max_cells)
+    return count_calls(read, options, max_cells=max_cells)
 
 
-def count_calls(read: Read, *, labels: int, max_cells: int = MAX_CELLS) -> Counts:
-    """Count calls by type, status, hour, duration and day.
+def count_calls(read: Read, options: CountOptions, *, max_cells: int = MAX_CELLS) -> Counts:
+    """Count calls by type, status, hour, duration and day, and by each field.
 
     Args:
         read: gives the calls; it is asked three times, each time for other columns.
-        labels: how many types and how many statuses are distinguished; the rarer ones are grouped.
+        options: what is counted.
         max_cells: bound of the counts' size.
     """
     import numpy as np
     import pyarrow.compute as pc
 
-    axes = _axes(read, min(labels, MAX_LABELS))
+    axes = label_axes(read, options)
     step = STEPS[0]
     cubes: tuple[Cube, ...] = (Cube(np.empty(0, np.int64), np.empty(0, np.int32)),)
+    fields = tuple(FieldCounts(name, axes[name].labels, axes[name].grouped) for name in options.fields)
     whole = True
-    for table in read(("call_type", "status", "call_date", "call_hour", "duration_sec")):
+    for table in read(("call_type", "status", "call_date", "call_hour", "duration_sec", *options.fields)):
         seconds = table["duration_sec"].to_numpy()
         known = ~np.isnan(seconds)
         classes = np.floor(np.where(known, seconds, -1)).clip(-1, _LAST_CLASS).astype(np.int64) + 1
         whole = whole and bool((classes[known] - 1 == seconds[known]).all())
+        kinds, statuses = (axes[name].codes(table[name]) for name in ("call_type", "status"))
+        days = pc.cast(table["call_date"], "int32").to_numpy().astype(np.int64) - _FIRST_DAY
         keys = (
-            axes["call_type"].codes(table["call_type"]) << _TYPE_SHIFT
-            | axes["status"].codes(table["status"]) << _STATUS_SHIFT
+            kinds << _TYPE_SHIFT
+            | statuses << _STATUS_SHIFT
             | table["call_hour"].to_numpy() << _HOUR_SHIFT
             | classes << _DURATION_SHIFT
-            | pc.cast(table["call_date"], "int32").to_numpy().astype(np.int64) - _FIRST_DAY
+            | days
         )
         cubes = tuple(cube.plus(_widened(keys, step)) for cube in cubes)
         while len(cubes) == 1 and cubes[0].keys.size > max_cells:
             step, cubes = _coarser(step, cubes)
+        bins = np.where(classes > 0, ((classes - 1) // BIN_SECONDS).clip(0, TAIL_SECONDS // BIN_SECONDS) + 1, 0)
+        fields = tuple(
+            field.plus(axes[field.name].codes(table[field.name]), kinds, statuses, bins, days + _FIRST_DAY)
+            for field in fields
+        )
     counted = Counts(
         types=axes["call_type"].labels,
         statuses=axes["status"].labels,
@@ -251,6 +263,8 @@ def count_calls(read: Read, *, labels: int, max_cells: int = MAX_CELLS) -> Count
         exact=whole and step == 1,
         median=None,
         cubes=cubes,
+        fields=fields,
+        options=options,
     )
     return replace(counted, median=_median(counted, read))
 
@@ -289,76 +303,6 @@ def _widened(keys: Integers, factor: int) -> Integers:
     classes = (keys >> _DURATION_SHIFT) & ((1 << _DURATION_BITS) - 1)
     wide = (classes - 1) // factor + 1
     return _cleared(keys, _DURATION_SHIFT, _DURATION_BITS) | wide << _DURATION_SHIFT
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """The labels of a column that are distinguished, and the group of all others."""
-
-    labels: tuple[str, ...]
-    grouped: bool
-    positions: Mapping[str, int]
-
-    def codes(self, column: pa.ChunkedArray) -> Integers:
-        """Return each value's position in `labels`."""
-        import numpy as np
-        import pyarrow as pa
-
-        encoded = column.combine_chunks()
-        if not isinstance(encoded, pa.DictionaryArray):
-            encoded = encoded.dictionary_encode()
-        last = len(self.labels) - 1
-        lookup = [self.positions.get(label, last) for label in encoded.dictionary.to_pylist()]
-        codes: Integers = np.array(lookup, dtype=np.int64)[encoded.indices.to_numpy()]
-        return codes
-
-
-def _axes(read: Read, limit: int) -> dict[str, _Axis]:
-    """Return the axis of each label column: its most frequent labels."""
-    import pyarrow.compute as pc
-
-    counters: dict[str, Counter[str]] = {"call_type": Counter(), "status": Counter()}
-    pruned = dict.fromkeys(counters, False)
-    for table in read(tuple(counters)):
-        for name, counter in counters.items():
-            for entry in pc.value_counts(table[name].combine_chunks()).to_pylist():
-                counter[entry["values"]] += entry["counts"]
-            if len(counter) > _MAX_DISTINCT:
-                # Labels that are all different are no labels; only the frequent ones are worth the memory.
-                counters[name] = Counter(dict(counter.most_common(_MAX_DISTINCT // 2)))
-                pruned[name] = True
-    plurals = {"call_type": "types", "status": "statuses"}
-    return {
-        name: _axis(counter, limit, plurals[name], more=pruned[name], keep={COMPLETED} if name == "status" else set())
-        for name, counter in counters.items()
-    }
-
-
-def _axis(counter: Counter[str], limit: int, plural: str, *, more: bool, keep: set[str]) -> _Axis:
-    """Return the axis of the `limit` most frequent labels and those to `keep`; `more` were not even counted."""
-    ranked = sorted(counter, key=lambda label: (-counter[label], label))
-    chosen = ranked[:limit]
-    if missing := [label for label in ranked[limit:] if label in keep]:
-        chosen = [*chosen[: limit - len(missing)], *missing]
-    rest = len(ranked) - len(chosen)
-    names = list(chosen)
-    if rest or more:
-        names.append(f"other ({'more than ' if more else ''}{rest:,} {plural})")
-    return _Axis(_distinct(names), rest > 0 or more, {label: position for position, label in enumerate(chosen)})
-
-
-def _distinct(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names that can be shown, are short, and differ from each other."""
-    shown: list[str] = []
-    for name in map(display_text, names):
-        short = name if len(name) <= _MAX_LABEL_LENGTH else name[:_MAX_LABEL_LENGTH] + "…"
-        number = 2
-        unique = short
-        while unique in shown:
-            unique = f"{short} ({number})"
-            number += 1
-        shown.append(unique)
-    return tuple(shown)
 
 
 def _median(counts: Counts, read: Read) -> float | None:

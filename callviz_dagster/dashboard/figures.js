@@ -10,18 +10,20 @@
  * @param counts the counts, as `CallCounts.read` gives them.
  * @param range first and last: the days that the page covers, which may change.
  * @param count counts the calls that some choices leave.
+ * @param target the share of missed calls not to exceed, or null.
  */
-function figuresOf(counts, range, count) {
+function figuresOf(counts, range, count, target) {
   const { integer, decimal, percent, share, many, signed, dayName, spanText } = Words;
   const apart = counts.cubes.length > 1;
   const APART = "the page holds hours and durations apart";
 
   function medianOf(summary, choice) {
-    return apart && choice.hours.size ? null : CallCounts.median(counts, summary.durations);
+    return apart && choice.hours.size ? null : CallCounts.median(counts, summary);
   }
 
   function medianText(median) {
     if (median === null || median.seconds === null) return "–";
+    if (median.atLeast) return `≥ ${Words.duration(median.seconds)}`;
     return median.exact ? Words.duration(median.seconds) : `≈ ${Words.duration(Math.round(median.seconds))}`;
   }
 
@@ -29,35 +31,51 @@ function figuresOf(counts, range, count) {
   function medianNote(median, calls) {
     if (median === null) return `Not known for chosen hours: ${APART}`;
     if (!calls) return "";
-    const { seconds, exact } = median;
-    const precision = seconds === null ? "" : exact ? `${decimal(seconds)} s, ` : `within ${counts.step} s, `;
+    const { seconds, exact, within } = median;
+    const precision = seconds === null ? "" : exact ? `${decimal(seconds)} s, ` : `within ${within} s, `;
     return `${precision}of ${many(median.calls, "call")} with a duration; ${integer(calls - median.calls)} without`;
   }
 
-  /** Return the lines of each headline figure: name, number, what it is of, and how it was in the period before. */
+  /** Return lines of each headline figure: name, number, what it is of, and how it was in the period before. */
   function headline(summary, before, choice) {
-    const { calls, completed, span, daysWithCalls } = summary;
-    const covered = span ? span[1] - span[0] + 1 : 0;
-    const known = counts.completed !== null;
+    const { calls, completed, missed, span, daysWithCalls, monthly } = summary;
+    const covered = span && !monthly ? span[1] - span[0] + 1 : 0;
     const median = medianOf(summary, choice);
-    const changes = [null, null, null, null];
-    if (before) {
-      const growth = before.calls ? `${signed(calls / before.calls - 1, percent)}, ` : "";
-      const points = before.calls && calls
-        ? `${signed((completed / calls - before.completed / before.calls) * 100, decimal)} points, ` : "";
-      changes[0] = `${growth}before: ${integer(before.calls)}`;
-      changes[1] = known ? `${points}before: ${share(before.completed, before.calls)}` : null;
-      changes[2] = `before: ${medianText(medianOf(before, choice))}`;
+    const growth = before?.calls ? `${signed(calls / before.calls - 1, percent)}, ` : "";
+    const shareChange = (name) => (before?.calls && calls
+      ? `${signed((summary[name] / calls - before[name] / before.calls) * 100, decimal)} points, ` : "");
+    const was = (name) => before && `${shareChange(name)}before: ${share(before[name], before.calls)}`;
+    const { completed: counted } = counts;
+    const tiles = [
+      ["Calls", integer(calls), covered ? `${decimal(calls / covered)} a day on average` : "",
+        before && `${growth}before: ${integer(before.calls)}`],
+      counted.length
+        ? ["Completed", share(completed, calls), `${many(completed, "call")} with status ${Words.listed(namesOf(counted))}`,
+          was("completed")]
+        : ["Completed", "–", calls ? "No status counts as completed" : "", null],
+    ];
+    if (counts.missedTypes.length + counts.missedStatuses.length) {
+      tiles.push(["Missed", share(missed, calls), `${many(missed, "call")}${againstTarget(missed, calls)}`,
+        was("missed")]);
     }
-    const completedNote = calls ? "No status is called completed" : "";
     const daysNote = covered > 1 ? `; ${integer(daysWithCalls)} with calls` : "";
     return [
-      ["Calls", integer(calls), covered ? `${decimal(calls / covered)} a day on average` : "", changes[0]],
-      known ? ["Completed", share(completed, calls), `${many(completed, "call")} with status completed`, changes[1]]
-        : ["Completed", "–", completedNote, null],
-      ["Median duration", medianText(median), medianNote(median, calls), changes[2]],
-      ["Days covered", integer(covered), span ? spanText(span) + daysNote : "", null],
+      ...tiles,
+      ["Median duration", medianText(median), medianNote(median, calls),
+        before && `before: ${medianText(medianOf(before, choice))}`],
+      monthly ? ["Days covered", "–", "This field is counted by month", null]
+        : ["Days covered", integer(covered), span ? spanText(span) + daysNote : "", null],
     ];
+  }
+
+  const namesOf = (statuses) => statuses.map((status) => counts.statuses[status]);
+
+  /** Say how missed calls stand to the target. */
+  function againstTarget(missed, calls) {
+    if (target === null || !calls) return "";
+    const over = missed / calls - target;
+    return over > 0 ? `; ${decimal(over * 100)} points over the target of ${percent(target)}`
+      : `; within the target of ${percent(target)}`;
   }
 
   /**
@@ -80,5 +98,5 @@ function figuresOf(counts, range, count) {
     ];
   }
 
-  return { headline, trend };
+  return { headline, trend, medianText };
 }

@@ -11,23 +11,43 @@ import datetime as dt
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard.counts import Counts, coarser
+from callviz_dagster.dashboard.fields import by_month
 from callviz_dagster.dashboard.payload import Totals, payload_bytes, payload_totals, to_payload
 from callviz_dagster.dashboard.vega import Library, bundled, digest
 from callviz_dagster.documents.display import display_content
 from callviz_dagster.table.manifest import TableFooter
 
-SCRIPTS = ("words.js", "elements.js", "counts.js", "daily.js", "charts.js", "figures.js", "dashboard.js")
+SCRIPTS = (
+    *("words.js", "elements.js", "counts.js", "fields.js", "choice.js", "timeline.js", "daily.js", "missed.js"),
+    *("charts.js", "figures.js", "tables.js", "export.js", "filters.js", "drawing.js", "dashboard.js"),
+)
 """The page's own scripts, in the order in which they build on each other."""
 MAX_COUNTS_BYTES = 4_300_000
 """Size of the counts in the page at which they are made coarser, so that the whole page stays below 5 MB."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a page says beside the counts."""
+
+    uncovered: int = 0
+    """Documents that no partition covers."""
+    snapshot: str = ""
+    """A sentence about the snapshot of the collection that the calls are of."""
+    stale_after: dt.timedelta = dt.timedelta(days=7)
+    """Age from which the page says that its data is old."""
+    target_missed: float | None = None
+    """Share of missed calls not to exceed."""
+    missing_fields: tuple[str, ...] = ()
+    """Fields that were asked for, and that the calls do not have."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +60,7 @@ class Page:
 
 
 def render(
-    counts: Counts,
-    footers: Sequence[TableFooter],
-    library: Library | None = None,
-    *,
-    uncovered: int = 0,
-    snapshot: str = "",
+    counts: Counts, footers: Sequence[TableFooter], library: Library | None = None, context: Context | None = None
 ) -> Page:
     """Return the page for these counts and what is known of the refreshes that they come from.
 
@@ -53,22 +68,28 @@ def render(
         counts: the counts.
         footers: what is known of the refreshes.
         library: what draws the charts; bundled where none is given. A page without calls holds none.
-        uncovered: the number of documents that no partition covers.
-        snapshot: a sentence about the snapshot of the collection that the calls are of.
+        context: what else the page says.
     """
-    payload = to_payload(counts)
-    while payload_bytes(payload) > MAX_COUNTS_BYTES and len(counts.cubes) == 1:
-        counts = coarser(counts)
-        payload = to_payload(counts)
+    context = context or Context()
+    counts, payload = _small_enough(counts)
     last_full_day = _last_full_day(footers)
     content = {
         "counts": payload,
-        "specs": charts.specs(counts),
+        "specs": _specs(counts, payload),
         "config": charts.CONFIG,
         "subtitles": charts.SUBTITLES,
-        "frame": {"height": charts.HEIGHT, "mostPoints": charts.MOST_POINTS, "lastFullDay": last_full_day},
+        "frame": {
+            "height": charts.HEIGHT,
+            "missedHeight": charts.MISSED_HEIGHT,
+            "mostPoints": charts.MOST_POINTS,
+            "lastFullDay": last_full_day,
+            "targetMissed": context.target_missed,
+        },
+        "refreshedAt": _last_refresh(footers),
+        "staleAfter": context.stale_after / dt.timedelta(milliseconds=1),
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
-        "provenance": provenance(footers, counts.calls, uncovered=uncovered) | {"snapshot": snapshot or "unknown"},
+        "provenance": provenance(footers, counts.calls, uncovered=context.uncovered)
+        | {"snapshot": context.snapshot or "unknown", "missingFields": list(context.missing_fields)},
     }
     library = (library or bundled()) if counts.calls else Library.of("")
     script = "".join(map(_file, SCRIPTS))
@@ -82,6 +103,34 @@ def render(
         "script": script,
     }
     return Page(re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("dashboard.html")), counts)
+
+
+def _specs(counts: Counts, payload: Mapping[str, Any]) -> dict[str, charts.Spec]:
+    """Return the specifications of the page's charts in their order; of missed calls only where a label counts so."""
+    missed = {charts.MISSED_SHARE: charts.missed_share()} if payload["missedTypes"] or payload["missedStatuses"] else {}
+    specs = charts.specs(counts)
+    last = charts.FIVE.index(charts.DAILY_CALLS) + 1
+    return {name: specs[name] for name in charts.FIVE[:last]} | missed | specs
+
+
+def _small_enough(counts: Counts) -> tuple[Counts, dict[str, Any]]:
+    """Return counts made coarser until the page can hold them, and as the page holds them.
+
+    Fields are counted by month first, the largest before the others, for they serve one table each.
+    """
+    payload = to_payload(counts)
+    while payload_bytes(payload) > MAX_COUNTS_BYTES:
+        daily = [field for field in counts.fields if not field.monthly]
+        if daily:
+            largest = max(daily, key=lambda field: field.keys.size)
+            fields = (by_month(field) if field is largest else field for field in counts.fields)
+            counts = replace(counts, fields=tuple(fields))
+        elif len(counts.cubes) == 1:
+            counts = coarser(counts)
+        else:
+            break
+        payload = to_payload(counts)
+    return counts, payload
 
 
 def provenance(footers: Sequence[TableFooter], calls: int, *, uncovered: int = 0) -> dict[str, Any]:
@@ -132,6 +181,11 @@ def _refreshed(footers: Sequence[TableFooter]) -> str:
     )
     span = f"Refreshed {last}" if first == last else f"Refreshed between {first} and {last}"
     return f"{span}, time zone {footers[0].timezone}"
+
+
+def _last_refresh(footers: Sequence[TableFooter]) -> float | None:
+    """Return when the documents were read last, in milliseconds since 1970-01-01 UTC."""
+    return max((dt.datetime.fromisoformat(footer.snapshot_time).timestamp() * 1000 for footer in footers), default=None)
 
 
 def _last_full_day(footers: Sequence[TableFooter]) -> int | None:

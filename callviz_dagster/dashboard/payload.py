@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from callviz_dagster.dashboard.counts import BIN_SECONDS, COMPLETED, TAIL_SECONDS, Counts, Cube
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube
+from callviz_dagster.dashboard.fields import FieldCounts
+from callviz_dagster.documents.display import display_text
+from callviz_dagster.outcomes import positions
 
 if TYPE_CHECKING:
     from callviz_dagster.dashboard.counts import Integers
@@ -32,7 +35,9 @@ def to_payload(counts: Counts) -> dict[str, Any]:
     return {
         "types": list(counts.types),
         "statuses": list(counts.statuses),
-        "completed": counts.statuses.index(COMPLETED) if COMPLETED in counts.statuses else None,
+        "completed": counts.completed_statuses,
+        "missedTypes": positions(counts.types, counts.options.missed),
+        "missedStatuses": positions(counts.statuses, counts.options.missed),
         "days": counts.days.tolist(),
         "step": counts.step,
         "exact": counts.exact,
@@ -41,6 +46,7 @@ def to_payload(counts: Counts) -> dict[str, Any]:
         "binSeconds": BIN_SECONDS,
         "tailSeconds": TAIL_SECONDS,
         "cubes": [_cube(cube, counts) for cube in counts.cubes],
+        "fields": [_field(field, counts) for field in counts.fields],
     }
 
 
@@ -70,14 +76,34 @@ def _cube(cube: Cube, counts: Counts) -> dict[str, Any]:
     }
 
 
+def _field(field: FieldCounts, counts: Counts) -> dict[str, Any]:
+    """Return the cells of a field; a month stands at its first day that has calls."""
+    import numpy as np
+
+    day = np.searchsorted(counts.days, field.part("day"))
+    return {
+        "name": display_text(field.name),
+        "values": list(field.values),
+        "grouped": field.grouped,
+        "monthly": field.monthly,
+        "cells": int(field.keys.size),
+        "columns": {
+            **{name: _encoded(field.part(name)) for name in ("value", "type", "status", "bin")},
+            "day": _encoded(np.diff(day, prepend=0) % max(counts.days.size, 1)),
+            "calls": _encoded(field.calls.astype(np.int64)),
+        },
+    }
+
+
 def payload_bytes(payload: Mapping[str, Any]) -> int:
     """Return the size of the cells in a payload."""
-    return sum(len(column) for cube in payload["cubes"] for column in cube["columns"].values())
+    parts = [*payload["cubes"], *payload["fields"]]
+    return sum(len(column) for part in parts for column in part["columns"].values())
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a cube in a payload adds up to."""
+    """What a cube in a payload, or the cells of a field, add up to."""
 
     calls: int
     without_duration: int | None
@@ -85,18 +111,19 @@ class Totals:
 
 
 def payload_totals(payload: Mapping[str, Any]) -> list[Totals]:
-    """Return what each cube in a payload adds up to, read from its columns.
+    """Return what each cube in a payload, and the cells of each field, add up to, read from their columns.
 
     Raises:
         ValueError: a column does not hold as many numbers as the cube has cells.
     """
-    return [_totals(cube) for cube in payload["cubes"]]
+    cubes = [_totals(cube, "duration", distinguished=cube["hasDurations"]) for cube in payload["cubes"]]
+    return cubes + [_totals(field, "bin") for field in payload["fields"]]
 
 
-def _totals(cube: Mapping[str, Any]) -> Totals:
-    calls = _decoded(cube["columns"]["calls"], cube["cells"])
-    durations = _decoded(cube["columns"]["duration"], cube["cells"])
-    return Totals(int(calls.sum()), int(calls[durations == 0].sum()) if cube["hasDurations"] else None)
+def _totals(part: Mapping[str, Any], durations: str, *, distinguished: bool = True) -> Totals:
+    calls = _decoded(part["columns"]["calls"], part["cells"])
+    classes = _decoded(part["columns"][durations], part["cells"])
+    return Totals(int(calls.sum()), int(calls[classes == 0].sum()) if distinguished else None)
 
 
 def _encoded(numbers: Integers) -> str:

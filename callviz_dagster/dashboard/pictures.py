@@ -78,9 +78,10 @@ def _drawn(counts: Counts, names: Sequence[str]) -> bytes:
     charts = [
         _filled(unfilled[name], rows(counts, name, width=_WIDTH)) | {"title": name, "width": _WIDTH} for name in names
     ]
+    params = [param for chart in charts for param in chart.pop("params", [])]
     spec = {
         "vconcat": charts,
-        "params": [{"name": "types", "value": counts.types}],
+        "params": [{"name": "types", "value": counts.types}, *params],
         "config": CONFIG | {"background": "white"},
     }
     # A character that XML forbids would abort the whole process there, and no exception handler would see it.

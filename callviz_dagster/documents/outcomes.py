@@ -36,3 +36,12 @@ def positions(labels: Iterable[str], counted: Iterable[str]) -> list[int]:
     """Return the positions of those `labels` that are among `counted`, however they are written."""
     keys = set(map(label_key, counted))
     return [position for position, label in enumerate(labels) if label_key(label) in keys]
+
+
+def completed_formula(labels: Iterable[str]) -> str:
+    """Return Tableau's formula of whether the field `status` is one of `labels`, however it is written."""
+    keys = ", ".join(f'"{key}"' for key in dict.fromkeys(map(label_key, labels)) if '"' not in key)
+    return f"{COMPLETED_FORMULA_START}({keys})"
+
+
+COMPLETED_FORMULA_START = 'REPLACE(REPLACE(REPLACE(LOWER([status]), "-", ""), "_", ""), " ", "") IN '

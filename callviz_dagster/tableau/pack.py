@@ -1,8 +1,8 @@
 """The workbook packed with its data (.twbx): its copy that reads the packed file, and the archive that holds both.
 
-The copy differs from the workbook in its data connection, its pinned types and a hidden parameter that names the
-snapshot. What belongs elsewhere: whether the workbook fits (`tableau/audit.py`), where the file goes
-(`assets/callviz_workbook.py`).
+The copy differs from the workbook in its data connection, its pinned types, the statuses that count as completed, and a
+hidden parameter that names the snapshot. What belongs elsewhere: whether the workbook fits (`tableau/audit.py`), where
+the file goes (`assets/callviz_workbook.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import escape, unescape
 
 from callviz_dagster.contract import Kind
 from callviz_dagster.documents.display import display_text
+from callviz_dagster.outcomes import COMPLETED_FORMULA_START, COMPLETED_LABELS, completed_formula
 from callviz_dagster.tableau.deflate import deflate_in_parallel
 from callviz_dagster.tableau.model import (
     CSV_NAME,
@@ -52,7 +53,12 @@ _HYPER_CONNECTION = (
 
 
 def prepare_workbook(
-    workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, source: str = "csv", snapshot: str = ""
+    workbook_xml: bytes,
+    csv_columns: Mapping[str, Kind],
+    *,
+    source: str = "csv",
+    snapshot: str = "",
+    completed: Sequence[str] = COMPLETED_LABELS,
 ) -> bytes:
     """Return the workbook as it stands inside a .twbx: it reads the data packed with it, and every column is pinned.
 
@@ -65,6 +71,7 @@ def prepare_workbook(
         csv_columns: the columns of `calls.csv`, in order, and what they hold.
         source: `csv` or `hyper`, whichever is packed with it.
         snapshot: a sentence about the snapshot of the collection that the data is of; empty where it is not known.
+        completed: the statuses that count as completed, for the field *Completed* where its formula is callviz's own.
 
     Raises:
         WorkbookError: it cannot be packed in this way; says why.
@@ -74,7 +81,7 @@ def prepare_workbook(
         start = text.rfind("<datasource ", 0, tag.start())
         end = text.find("</datasource>", tag.end())
         text = text[:start] + _with_packed_data(text[start:end], csv_columns, source) + text[end:]
-    return _with_snapshot(text, snapshot).encode()
+    return _with_snapshot(_with_completed(text, completed), snapshot).encode()
 
 
 def packed_snapshot(workbook_xml: bytes) -> str:
@@ -103,6 +110,14 @@ def _decoded(workbook_xml: bytes) -> str:
         return workbook_xml.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WorkbookError("The workbook is not UTF-8, in which Tableau Desktop saves: save it there again.") from None
+
+
+def _with_completed(text: str, labels: Sequence[str]) -> str:
+    """Return a workbook whose field *Completed* counts these statuses; a formula that a person wrote stays."""
+    attribute = f"formula='{_quoted(completed_formula(labels))}'".replace('"', "&quot;")
+    start = re.escape(_quoted(COMPLETED_FORMULA_START).replace('"', "&quot;"))
+    own = rf"formula='{start}\([^']*\)'"
+    return re.sub(own, lambda _: attribute, text)
 
 
 def _with_snapshot(text: str, snapshot: str) -> str:

@@ -19,6 +19,8 @@ COLUMNS = {
     "status": "status",
     "weekday": "call_weekday",
     "duration": BIN,
+    "field.queue": "coalesce(queue, '(none)')",
+    "field.agent": "coalesce(agent, '(none)')",
     "hour": "call_weekday || '-' || lpad(call_hour::text, 2, '0')",
 }
 
@@ -101,6 +103,10 @@ def shown_tables(
                 )
         shown[chart] = {key: calls for key, calls in cells.items() if calls}
     return shown
+
+
+COMPLETED = "status = 'completed'"
+MISSED = "status != 'completed' and (call_type = 'missed' or status = 'no-answer')"
 
 
 def expected_headline(calls: pa.Table, choices: Mapping[str, Sequence[str]]) -> tuple[Any, ...]:

@@ -21,7 +21,12 @@ from callviz_dagster_tests.helpers.calls import query
 def test_every_chart_is_drawn_and_its_numbers_equal_duckdbs(opened: Opening, written: Path, calls: pa.Table) -> None:
     dashboard = opened(written)
     assert dashboard.page.title() == "Calls Overview"
-    assert dashboard.page.locator("figure h2").all_inner_texts() == [*charts.FIVE, charts.CALLS_BY_HOUR]
+    assert dashboard.page.locator("figure h2").all_inner_texts() == [
+        *charts.FIVE[:3],
+        charts.MISSED_SHARE,
+        *charts.FIVE[3:],
+        charts.CALLS_BY_HOUR,
+    ]
     drawn = dashboard.page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("figure")].map((figure) => [figure.dataset.chart,
           [...figure.querySelectorAll("svg path")].filter((path) => path.__data__?.datum?.code !== undefined

@@ -13,6 +13,7 @@ import pytest
 from callviz_dagster.assets import call_dashboard as asset
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard import page as pages
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster_tests.dashboard_page.browser import Opening
 from callviz_dagster_tests.dashboard_page.expected import (
@@ -85,7 +86,7 @@ def ten_million(columns: Sequence[str]) -> Iterable[pa.Table]:
 
 @pytest.mark.long
 def test_ten_million_calls_make_a_small_page_that_answers_every_click(opened: Opening, tmp_path: Path) -> None:
-    rendered = pages.render(count_calls(ten_million, labels=12), [FOOTER])
+    rendered = pages.render(count_calls(ten_million, CountOptions()), [FOOTER])
     path = tmp_path / asset.FILE
     path.write_text(rendered.html, encoding="utf-8")
     assert path.stat().st_size < 5_000_000

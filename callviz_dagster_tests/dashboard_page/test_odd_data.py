@@ -69,9 +69,11 @@ def test_dates_far_apart_that_are_no_few_are_all_shown(opened: Opening) -> None:
     assert_headline(dashboard, calls, {})
 
 
-def test_no_status_is_called_completed(opened: Opening) -> None:
-    dashboard = opened(table([("incoming", "answered", DAY, 9, 5.0)]))
-    assert dashboard.headline()["Completed"] == ["–", "No status is called completed"]
+def test_no_status_counts_as_completed(opened: Opening) -> None:
+    dashboard = opened(table([("incoming", "ended", DAY, 9, 5.0)]))
+    assert dashboard.headline()["Completed"] == ["–", "No status counts as completed"]
+    assert "Missed" not in dashboard.headline()
+    assert dashboard.page.locator(dashboard.figure(charts.MISSED_SHARE)).count() == 0
 
 
 def test_the_rarest_labels_are_grouped_and_can_be_chosen(opened: Opening, calls: pa.Table) -> None:

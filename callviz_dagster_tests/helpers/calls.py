@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from callviz_dagster.contract import LEADING, REPAIRS, WEEKDAYS, Kind, arrow_schema
+from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import Counts, count_calls
 from callviz_dagster.table.manifest import FOOTER_KEY, TableFooter
 
@@ -105,4 +106,4 @@ def query(sql: str, calls: pa.Table) -> list[tuple[Any, ...]]:
 
 def counted(calls: pa.Table, labels: int = 12) -> Counts:
     """Count calls as the page does, with at most `labels` types and statuses of their own."""
-    return count_calls(lambda columns: [calls.select(list(columns))], labels=labels)
+    return count_calls(lambda columns: [calls.select(list(columns))], CountOptions(labels))

@@ -1,0 +1,131 @@
+/*
+ * Counts of calls by a further field, such as queue or agent: reading them, and filtering them. Nothing here knows the
+ * page. A cell counts the calls of one value, type, status, duration bin and day, or month where days took too much.
+ */
+"use strict";
+
+const FieldCounts = (() => {
+  const FIELD = 64; // why a call is left out, beside those of counts.js
+  const BIN_SECONDS = 60, BINS = 31;
+
+  /** Return a field as Python's `payload.to_payload` wrote it, ready to be filtered. */
+  async function read(field, { days }, column) {
+    const read = {};
+    for (const [name, text] of Object.entries(field.columns)) read[name] = await column(text, field.cells);
+    const { day: steps } = read;
+    let day = 0;
+    for (let cell = 0; cell < field.cells; cell++) {
+      day = (day + steps[cell]) % days.length;
+      steps[cell] = day;
+    }
+    return {
+      name: field.name,
+      values: field.values,
+      grouped: field.grouped,
+      monthly: field.monthly,
+      dimension: `field ${field.name}`,
+      cells: {
+        value: Uint8Array.from(read.value), type: Uint8Array.from(read.type), status: Uint8Array.from(read.status),
+        bin: Uint8Array.from(read.bin), day: steps, calls: read.calls,
+      },
+    };
+  }
+
+  /** Return whether cells can fill the bars of the histogram as wide as they are. */
+  const hasBins = ({ binSeconds }) => binSeconds === BIN_SECONDS;
+
+  /** Return the first or the last day of a day's month. */
+  function monthEnd(day, last) {
+    const date = new Date(day * Words.DAY);
+    const month = date.getUTCMonth() + (last ? 1 : 0);
+    return Date.UTC(date.getUTCFullYear(), month, 1) / Words.DAY - (last ? 1 : 0);
+  }
+
+  /** Return the days that a choice stands for: whole months where the field is counted by month. */
+  function chosenDays({ monthly }, { from, to }) {
+    if (!monthly) return [from ?? -Infinity, to ?? Infinity];
+    return [from === null ? -Infinity : monthEnd(from, false), to === null ? Infinity : monthEnd(to, true)];
+  }
+
+  /** Return why each value of each part of a cell is left out by a choice. */
+  function failures(field, counts, choice) {
+    const { failing, DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS } = CallCounts;
+    const [from, to] = chosenDays(field, choice);
+    const weekdays = failing(7, field.monthly ? new Set() : choice.weekdays, WEEKDAYS);
+    const bins = failing(BINS, hasBins(counts) ? choice.bins : new Set(), DURATIONS);
+    const none = hasBins(counts) && choice.bins.size ? DURATIONS : 0;
+    return {
+      values: failing(field.values.length, choice[field.dimension], FIELD),
+      types: failing(counts.types.length, choice.types, TYPES),
+      statuses: failing(counts.statuses.length, choice.statuses, STATUSES),
+      bins: Uint8Array.from([none, ...bins]),
+      days: Uint8Array.from(counts.days, (day, at) =>
+        (day < from || day > to ? DATES : 0) | weekdays[counts.weekdayOf[at]]),
+    };
+  }
+
+  /** Count the calls that a choice leaves, as `CallCounts.summarize` does, and by the values of the field. */
+  function tally(field, counts, choice) {
+    const { DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS, COMPLETED, MISSED } = CallCounts;
+    const { value, type, status, bin, day, calls: callsIn } = field.cells;
+    const fail = failures(field, counts, choice);
+    const kinds = counts.types.length, length = counts.days.length;
+    const sums = {
+      types: new Float64Array(kinds), statuses: new Float64Array(counts.statuses.length * kinds),
+      dates: new Float64Array(length * kinds), missedDates: new Float64Array(length),
+      weekdays: new Float64Array(7 * kinds), bins: new Float64Array(BINS * kinds),
+      fieldBins: new Float64Array(BINS + 1),
+    };
+    const values = Array.from(field.values, () => ({
+      calls: 0, outcomes: [0, 0, 0], bins: new Float64Array(BINS + 1),
+    }));
+    const withCalls = new Uint8Array(length), inWeekdays = new Uint8Array(length), outcomes = [0, 0, 0];
+    for (let cell = 0; cell < callsIn.length; cell++) {
+      const kind = type[cell], on = day[cell], lasted = bin[cell], number = callsIn[cell];
+      const fails = fail.values[value[cell]] | fail.types[kind] | fail.statuses[status[cell]] | fail.bins[lasted]
+        | fail.days[on];
+      if ((fails & (fails - 1)) !== 0) continue;
+      const outcome = counts.outcomeOf[kind * counts.statuses.length + status[cell]];
+      if (fails === 0 || fails === FIELD) {
+        const row = values[value[cell]];
+        row.calls += number;
+        row.outcomes[outcome] += number;
+        row.bins[lasted] += number;
+      }
+      if (fails === 0) {
+        outcomes[outcome] += number;
+        sums.fieldBins[lasted] += number;
+        withCalls[on] = 1;
+      }
+      if (fails === 0 || fails === TYPES) sums.types[kind] += number;
+      if (fails === 0 || fails === STATUSES) sums.statuses[status[cell] * kinds + kind] += number;
+      if (fails === 0 || fails === DATES) {
+        sums.dates[on * kinds + kind] += number;
+        if (outcome === MISSED) sums.missedDates[on] += number;
+      }
+      if (fails === 0 || fails === WEEKDAYS) {
+        sums.weekdays[counts.weekdayOf[on] * kinds + kind] += number;
+        inWeekdays[on] = 1;
+      }
+      if (lasted && (fails === 0 || fails === DURATIONS)) sums.bins[(lasted - 1) * kinds + kind] += number;
+    }
+    return {
+      ...sums, values, monthly: field.monthly,
+      calls: outcomes[0] + outcomes[COMPLETED] + outcomes[MISSED],
+      completed: outcomes[COMPLETED], missed: outcomes[MISSED],
+      span: CallCounts.span(counts.days, withCalls), weekdaySpan: CallCounts.span(counts.days, inWeekdays),
+      daysWithCalls: withCalls.reduce((sum, some) => sum + some, 0),
+    };
+  }
+
+  /** Return the median of calls in duration bins; the first holds those without a duration, the last is open. */
+  function median(bins) {
+    const known = bins.subarray(1), total = known.reduce((sum, calls) => sum + calls, 0);
+    if (!total) return { seconds: null, calls: 0, exact: true, within: 0 };
+    const starts = known.map((_, bin) => bin * BIN_SECONDS), tail = starts[BINS - 1];
+    const seconds = Math.min(CallCounts.medianOfClasses(starts, known, total, BIN_SECONDS), tail);
+    return { seconds, calls: total, exact: false, within: BIN_SECONDS, atLeast: seconds === tail };
+  }
+
+  return { read, tally, hasBins, median, chosenDays };
+})();
