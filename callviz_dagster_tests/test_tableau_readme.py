@@ -7,10 +7,9 @@ import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
-from callviz_dagster.outcomes import COMPLETED_LABELS
-
 from callviz_dagster.contract import LEADING, OTHER_FIELDS, REPAIRS, markdown_table
 from callviz_dagster.dashboard import counts
+from callviz_dagster.documents.outcomes import COMPLETED_LABELS
 from callviz_dagster.settings import Settings
 from callviz_dagster.settings import markdown_table as settings_table
 from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, SHEETS

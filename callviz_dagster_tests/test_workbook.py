@@ -11,12 +11,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from callviz_dagster.outcomes import completed_formula, positions
 from lxml import etree
 
 from callviz_dagster.assets.tableau import tableau_specs
 from callviz_dagster.contract import LEADING, REPAIRS, Kind
 from callviz_dagster.documents.display import display_text
+from callviz_dagster.documents.outcomes import completed_formula, positions
 from callviz_dagster.tableau import model
 from callviz_dagster.tableau.audit import audit
 from callviz_dagster.tableau.model import DASHBOARD, DATATYPES, HEADLINE, SHEETS, WorkbookError, locate, read

@@ -15,11 +15,11 @@ from typing import Any
 
 import duckdb
 import pytest
-from callviz_dagster.outcomes import COMPLETED_LABELS, completed_formula
 from pymongo.collection import Collection
 
 from callviz_dagster.contract import LEADING, WEEKDAYS
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.documents.outcomes import COMPLETED_LABELS, completed_formula
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau.model import HEADLINE
 from callviz_dagster_tests.helpers.calls import DUCKDB_TYPES

@@ -18,10 +18,10 @@ import bson
 import pytest
 from lxml import etree
 
-from callviz_dagster import outcomes
 from callviz_dagster.contract import LEADING, UNKNOWN, WEEKDAYS, Kind
 from callviz_dagster.dashboard import charts, counts
 from callviz_dagster.demo.sample_calls import sample_batches
+from callviz_dagster.documents import outcomes
 from callviz_dagster.documents.labels import known_label
 from callviz_dagster.tableau.model import DASHBOARD, DATATYPES, HEADLINE, SHEETS
 from callviz_dagster.tableau.pack import prepare_workbook

@@ -16,10 +16,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import duckdb
-from callviz_dagster.outcomes import COMPLETED_LABELS
 
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS
+from callviz_dagster.documents.outcomes import COMPLETED_LABELS
 from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, locate, read
 
 WIDTH, HEIGHT = 1200, 760

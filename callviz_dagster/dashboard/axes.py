@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.documents.display import display_text
-from callviz_dagster.outcomes import COMPLETED_LABELS, MISSED_LABELS, positions
+from callviz_dagster.documents.outcomes import COMPLETED_LABELS, MISSED_LABELS, positions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.dashboard.axes import CountOptions, label_axes
 from callviz_dagster.dashboard.fields import FieldCounts, with_more_calls
-from callviz_dagster.outcomes import positions
+from callviz_dagster.documents.outcomes import positions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube
 from callviz_dagster.dashboard.fields import FieldCounts
 from callviz_dagster.documents.display import display_text
-from callviz_dagster.outcomes import positions
+from callviz_dagster.documents.outcomes import positions
 
 if TYPE_CHECKING:
     from callviz_dagster.dashboard.counts import Integers

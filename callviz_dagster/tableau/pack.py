@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, unescape
 
 from callviz_dagster.contract import Kind
 from callviz_dagster.documents.display import display_text
-from callviz_dagster.outcomes import COMPLETED_FORMULA_START, COMPLETED_LABELS, completed_formula
+from callviz_dagster.documents.outcomes import COMPLETED_FORMULA_START, COMPLETED_LABELS, completed_formula
 from callviz_dagster.tableau.deflate import deflate_in_parallel
 from callviz_dagster.tableau.model import (
     CSV_NAME,
