@@ -43,6 +43,7 @@ _TAKES = {
     str: "text: put the value in quotes",
 }
 _NOT_SHOWN = "not shown"
+_FOLDERS = ("data_dir", "publish_dir")
 
 
 def yaml_path(setting: str) -> tuple[str, ...]:
@@ -154,12 +155,16 @@ class CallvizScaffolder(Scaffolder):
 class CallvizComponent(dg.Component, dg.Resolvable):
     """Phone calls of a MongoDB collection, as calls.csv, a Tableau workbook and a page with five charts.
 
-    Assets, checks, the job `refresh_calls`, the sensor `calls_changed` and the schedule `nightly_refresh`. A code
-    location holds one. Relative folders start at the project's folder. The environment is read only where a template
-    such as `{{ env.SUPPORT_MONGO_URI }}` does.
+    Assets, checks, a job, a sensor and a schedule, all named after the component's folder below `defs`: in
+    `support_calls`, the assets' keys begin with it, and the job is `refresh_support_calls`. A code location holds as
+    many as there are collections. Relative folders start at the project's folder; by default, files go to
+    `.callviz/support_calls` and `tableau/support_calls`. The environment is read only where a template such as
+    `{{ env.SUPPORT_MONGO_URI }}` does.
     """
 
     settings: Settings = field(default_factory=Settings)
+    name: str = ""
+    """Of the collection in its code location, and the prefix of its assets' keys."""
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
@@ -172,6 +177,21 @@ class CallvizComponent(dg.Component, dg.Resolvable):
     def model(cls) -> type[BaseModel]:
         """Return the model of `attributes`."""
         return _attributes_model()
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> CallvizComponent:
+        """Return the component of a `defs.yaml`, named after its folder, with files in folders of that name."""
+        component = super().load(attributes, context)
+        folder = context.path.relative_to(context.defs_module_path)
+        name = re.sub(r"\W", "_", "_".join(folder.parts), flags=re.ASCII)
+        given = attributes.model_dump(exclude_none=True) if attributes else {}
+        settings = component.settings
+        own: dict[str, Any] = {
+            setting: getattr(settings, setting) / name for setting in _FOLDERS if setting not in given
+        }
+        if "name" not in given.get("tableau", {}):
+            own["tableau_name"] = name
+        return dataclasses.replace(component, name=name, settings=dataclasses.replace(settings, **own))
 
     @classmethod
     def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> CallvizComponent:
@@ -191,19 +211,38 @@ class CallvizComponent(dg.Component, dg.Resolvable):
 
         Raises:
             MissingSettingError: there is no connection string.
-            SettingsError: the code location has another callviz component.
+            SettingsError: another callviz component of the code location has the same name, or a folder of this one.
         """
         from callviz_dagster.definitions import build_definitions
 
-        _refuse_second(context)
+        self._require_own(context)
         if not self.settings.mongo_uri:
             raise MissingSettingError(
                 f"{context.path}: mongo.uri is not set: give it the connection string of MongoDB, for example "
                 '"{{ env.SUPPORT_MONGO_URI }}", and set that variable where Dagster runs.'
             )
-        folders = {name: getattr(self.settings, name) for name in ("data_dir", "publish_dir", "workbook")}
+        folders = {name: getattr(self.settings, name) for name in (*_FOLDERS, "workbook")}
         placed = {name: context.project_root / folder for name, folder in folders.items() if folder}
-        return build_definitions(dataclasses.replace(self.settings, **placed))
+        settings = dataclasses.replace(self.settings, **placed)
+        return build_definitions(settings, name=self.name, key_prefix=self.name or None)
+
+    def _require_own(self, context: dg.ComponentLoadContext) -> None:
+        """Require that no other callviz component of the code location has this one's name or a folder of it.
+
+        Raises:
+            SettingsError: one has.
+        """
+        components = context.component_tree.get_all_components(of_type=CallvizComponent)
+        if [other.name for other in components].count(self.name) > 1:
+            raise SettingsError(f"{context.path}: two callviz components are named {self.name}: rename a folder.")
+        for setting in _FOLDERS:
+            folder = getattr(self.settings, setting)
+            sharing = sorted(other.name for other in components if getattr(other.settings, setting) == folder)
+            if len(sharing) > 1:
+                raise SettingsError(
+                    f"{context.path}: {setting} is {folder} in {' and in '.join(sharing)}, and their files would "
+                    f"overwrite each other: give each a {setting} of its own, or leave it out."
+                )
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
@@ -234,23 +273,3 @@ def _position(context: dg.ResolutionContext, message: str) -> str:
     positions = [position for path in paths if (position := tree.lookup(path))]
     position = positions[0] if positions else tree.lookup_closest_and_path(context.path, None)[0]
     return f"{position}: "
-
-
-def _refuse_second(context: dg.ComponentLoadContext) -> None:
-    """Refuse two callviz components in a code location, whose assets, job and sensor would have the same names.
-
-    Raises:
-        SettingsError: there are two.
-    """
-    declarations = context.component_tree.find_root_decl().iterate_all_component_decls()
-    paths = [
-        declaration.loc.get_display_key(context.defs_module_path)
-        for declaration in declarations
-        if declaration.component_type is CallvizComponent
-    ]
-    if len(paths) > 1:
-        raise SettingsError(
-            f"{' and '.join(paths)} are callviz components, and a code location holds one: their assets would have the "
-            "same keys. Give each collection a code location of its own, for example a project of its own in a dg "
-            "workspace, with folders of its own."
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -21,7 +22,7 @@ from pymongo.collection import Collection
 from callviz_dagster import CallvizComponent
 from callviz_dagster.component import in_yaml_keys, yaml_path
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.helpers.refresh import empty_instance, some_calls
+from callviz_dagster_tests.helpers.refresh import START, empty_instance, some_calls
 from callviz_dagster_tests.helpers.tableau_server import SECRET, TOKEN, tableau_server
 
 Document = dict[str, Any]
@@ -54,7 +55,7 @@ def defs_folder(project: Path) -> Path:
 def write(project: Path, attributes: str, name: str = "support_calls") -> Path:
     """Write the defs.yaml of a component and return it."""
     path = defs_folder(project) / name / "defs.yaml"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     indented = textwrap.indent(textwrap.dedent(attributes).strip(), "  ")
     path.write_text(f"type: callviz_dagster.CallvizComponent\nattributes:\n{indented}\n", encoding="utf-8")
     return path
@@ -100,7 +101,7 @@ def test_a_refresh_publishes_the_calls_and_then_the_workbook_on_the_tableau_serv
             """,
         )
         definitions = load(project)
-        job = definitions.resolve_job_def("refresh_calls")
+        job = definitions.resolve_job_def("refresh_support_calls")
         result = job.execute_in_process(
             tags={
                 "dagster/asset_partition_range_start": "2024-03-01",
@@ -111,13 +112,11 @@ def test_a_refresh_publishes_the_calls_and_then_the_workbook_on_the_tableau_serv
         assert result.success
         assert len(server.items()) == 1
     # Relative folders are the project's, and both the zone and the field that is left out arrive.
-    header, first, *_ = (project / "tableau" / "calls.csv").read_text(encoding="utf-8").splitlines()
+    header, first, *_ = (project / "tableau" / "support_calls" / "calls.csv").read_text(encoding="utf-8").splitlines()
     assert "2024-03-31 00:30:00" in first
     assert "caller" not in header
     made = [event.materialization.asset_key.to_user_string() for event in result.get_asset_materialization_events()]
-    assert made[-1] == "published_workbook"
-    assert {sensor.name for sensor in definitions.sensors or ()} == {"calls_changed"}
-    assert {schedule.name for schedule in definitions.schedules or ()} == {"nightly_refresh"}
+    assert made[-1] == "support_calls/published_workbook"
 
 
 @pytest.mark.parametrize(
@@ -152,10 +151,96 @@ def test_a_connection_string_that_is_not_set_names_the_file(project: Path) -> No
     assert "mongo.uri is not set" in text
 
 
-def test_a_second_component_in_a_code_location_is_refused(project: Path) -> None:
+def test_two_components_share_no_name_and_no_folder(project: Path) -> None:
+    for name in ("support_calls", "sales/calls"):
+        write(project, f"mongo: {{uri: '{URI}'}}\nwatch: true", name)
+    repository = load(project).get_repository_def()
+    keys = {key.path[0] for key in repository.asset_graph.get_all_asset_keys()}
+    assert keys == {"support_calls", "sales_calls"}
+    groups = {repository.asset_graph.get(key).group_name for key in repository.asset_graph.get_all_asset_keys()}
+    assert groups == keys
+    assert {job.name for job in repository.get_all_jobs()} == {
+        *("refresh_support_calls", "refresh_sales_calls", "__ASSET_JOB")
+    }
+    assert {sensor.name for sensor in repository.sensor_defs} == {"support_calls_changed", "sales_calls_changed"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {
+        *("nightly_refresh_support_calls", "nightly_refresh_sales_calls")
+    }
+    pools = {asset.op.pool for asset in repository.assets_defs_by_key.values() if asset.is_executable}
+    assert pools == {"callviz_support_calls", "callviz_sales_calls"}
+    refreshed = repository.get_job("refresh_sales_calls").asset_layer.executable_asset_keys
+    assert {key.path[0] for key in refreshed} == {"sales_calls"}
+
+
+@pytest.mark.long
+def test_two_components_refresh_at_once_and_the_broken_one_leaves_the_other_alone(
+    project: Path, settings: Settings, collection: Collection[Document], tmp_path: Path
+) -> None:
+    """From the command line, in processes of their own and one Dagster instance."""
+    some_calls(collection, 3)
+    some_calls(collection.database["sales"], 5)
+    for name, source in (("support_calls", "calls"), ("sales_calls", "sales")):
+        uri = f"{{{{ env.{name.upper()}_URI }}}}"
+        write(project, f'mongo: {{uri: "{uri}", database: {settings.database}, collection: {source}}}', name)
+    (package,) = (project / "src").iterdir()
+    (package / "definitions.py").write_text(
+        "from pathlib import Path\nimport dagster as dg\n"
+        "@dg.definitions\n"
+        "def defs():\n"
+        "    own = dg.Definitions(executor=dg.multiprocess_executor, resources={'mongo': 1, 'settings': 2})\n"
+        "    return dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=Path(__file__)), own)\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "home").mkdir()
+    # Two processes cannot make the tables of an instance at the same time.
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        instance.get_runs()
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": os.pathsep.join([str(project / "src"), str(ROOT)]),
+        "SUPPORT_CALLS_URI": settings.mongo_uri or "",
+        "SALES_CALLS_URI": settings.mongo_uri or "",
+    }
+
+    def refresh_both(environment: dict[str, str]) -> dict[str, int]:
+        command = [sys.executable, "-m", "dagster", "job", "execute", "-m", f"{package.name}.definitions", "-j"]
+        processes = {
+            name: subprocess.Popen(
+                [*command, f"refresh_{name}"],
+                env=environment,
+                cwd=project,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for name in ("support_calls", "sales_calls")
+        }
+        return {name: process.wait(300) for name, process in processes.items()}
+
+    def published(name: str) -> list[str]:
+        return (project / "tableau" / name / "calls.csv").read_text(encoding="utf-8").splitlines()
+
+    assert refresh_both(environment) == {"support_calls": 0, "sales_calls": 0}
+    assert (len(published("support_calls")), len(published("sales_calls"))) == (4, 6)
+    collection.insert_one({"_id": 100, "start_time": START})
+    broken = environment | {"SALES_CALLS_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300"}
+    assert refresh_both(broken) == {"support_calls": 0, "sales_calls": 1}
+    assert (len(published("support_calls")), len(published("sales_calls"))) == (5, 6)
+
+
+@pytest.mark.parametrize("setting", ["data_dir", "publish_dir"])
+def test_two_components_with_one_folder_are_refused(project: Path, setting: str) -> None:
+    write(project, f"mongo: {{uri: '{URI}'}}\n{setting}: files", "sales_calls")
+    text = message(project, f"mongo: {{uri: '{URI}'}}\n{setting}: files")
+    assert f"{setting} is files in sales_calls and in support_calls, and their files would overwrite each other" in text
+
+
+def test_two_components_of_one_name_are_refused(project: Path) -> None:
+    write(project, f"mongo: {{uri: '{URI}'}}", "sales/calls")
     write(project, f"mongo: {{uri: '{URI}'}}", "sales_calls")
-    text = message(project, f"mongo: {{uri: '{URI}'}}")
-    assert "sales_calls[0] and support_calls[0] are callviz components, and a code location holds one" in text
+    with pytest.raises(ComponentTreeException) as error:
+        load(project)
+    assert "two callviz components are named sales_calls: rename a folder" in whole_message(error.value)
 
 
 def test_the_schema_has_every_setting_and_no_value() -> None:
@@ -211,3 +296,18 @@ def test_dg_lists_and_scaffolds_the_component(project: Path, tmp_path: Path) -> 
         *("type:", "callviz_dagster.CallvizComponent", "attributes:"),
         *("mongo:", "uri:", "'{{", "env.SUPPORT_CALLS_MONGO_URI", "}}'", "collection:", "calls", "timezone:", "UTC"),
     ]
+
+
+@pytest.mark.long
+def test_dg_scaffolds_an_asset_among_those_of_this_repository(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "callviz_dagster", tmp_path / "callviz_dagster")
+    subprocess.run(
+        [str(Path(sys.executable).parent / "dg"), "scaffold", "defs", "dagster.asset", "more_calls.py"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        check=True,
+        timeout=300,
+    )
+    assert "def more_calls" in (tmp_path / "callviz_dagster" / "assets" / "more_calls.py").read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb.changes import read_changes
 from callviz_dagster.mongodb.errors import HistoryLostError, MongoError
 from callviz_dagster.mongodb.resource import MongoDB
-from callviz_dagster.names import STAND_ALONE
+from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.run_file import RunState, run_state
@@ -280,6 +280,21 @@ def test_runs_of_other_code_locations_are_let_alone(
     run = daemon.instance.get_run_by_id(other.run_id)
     assert run is not None
     assert run.status is dg.DagsterRunStatus.STARTED, "it is not ended"
+
+
+def test_a_materialization_of_another_collection_in_the_code_location_is_not_waited_for(
+    daemon: Daemon, collection: Collection[Document]
+) -> None:
+    collection.insert_one({"_id": "c7", "start_time": at(7)})
+    daemon.instance.add_run(
+        dg.DagsterRun(
+            "__ASSET_JOB",
+            status=dg.DagsterRunStatus.STARTED,
+            asset_selection=frozenset({Names("sales_calls", ("sales_calls",)).key("raw_calls")}),
+            remote_job_origin=origin(LOCATION, "__ASSET_JOB"),
+        )
+    )
+    assert daemon.tick(later=10_000) == ""
 
 
 @pytest.mark.parametrize("kind", ["refresh_calls", "__ASSET_JOB", "another callviz"])
