@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,12 @@ FIXTURE_MARKERS = {
     **dict.fromkeys(("mongo_uri", "standalone_uri", "members", "hidden", "guarded", "backup"), "server"),
     "browser": "browser",
 }
+
+
+def pytest_configure() -> None:
+    """Let SIGINT end what the tests start: a shell that runs something in the background has it ignored for all below."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -91,7 +91,13 @@ def test_a_damaged_file_is_named_with_its_remedy_and_the_next_refresh_heals_it(
 
 @pytest.mark.parametrize(
     ("path", "damage"),
-    [(path, damage) for path, damage, _, _ in DAMAGES if damage is not _zeros_in_the_middle and "bson" not in path],
+    [
+        ("calls/{}.parquet", _cut),
+        ("raw_calls/{}.json", _other_version),
+        *(pytest.param("raw_calls/{}.json", damage, marks=pytest.mark.long) for damage in (_no_json, _empty)),
+        pytest.param("calls/{}.parquet", _empty, marks=pytest.mark.long),
+        pytest.param("raw_calls/{}.json", _other_fields, marks=pytest.mark.long),
+    ],
 )
 def test_a_damaged_partition_is_refreshed_with_others_though_nothing_in_it_has_changed(
     path: str, damage: Callable[[Path], None], daily: Settings, collection: Collection[Document]
@@ -106,7 +112,10 @@ def test_a_damaged_partition_is_refreshed_with_others_though_nothing_in_it_has_c
     assert refresh(daily, "calls_csv").success
 
 
-@pytest.mark.parametrize("damage", RECORD)
+@pytest.mark.parametrize(
+    "damage",
+    [_other_version, *(pytest.param(one, marks=pytest.mark.long) for one in RECORD if one is not _other_version)],
+)
 def test_what_is_covered_is_counted_again_where_the_counts_cannot_be_read(
     damage: Callable[[Path], None], daily: Settings, collection: Collection[Document]
 ) -> None:
