@@ -36,7 +36,7 @@ FIXTURE_MARKERS = {
 
 
 def pytest_configure() -> None:
-    """Let SIGINT end what the tests start: a shell that runs something in the background has it ignored for all below."""
+    """Let SIGINT end what the tests start; what a shell runs in the background inherits that it is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
