@@ -456,9 +456,9 @@ def test_a_killed_refresh_from_the_command_line_is_noticed_too(
     """It has neither a job's tags nor a code location, but it has left its file in the data folder."""
     by_hand = build_definitions(daemon.settings).resolve_job_def("__ASSET_JOB")
     run = daemon.instance.create_run_for_job(by_hand, status=dg.DagsterRunStatus.STARTED)
-    folder = daemon.settings.data_dir / ".runs"
-    folder.mkdir(exist_ok=True)
-    (folder / run.run_id).touch()
+    folder = daemon.settings.data_dir / ".runs" / run.run_id
+    folder.mkdir(parents=True)
+    (folder / "process").touch()
     collection.insert_one({"_id": "new", "start_time": at(6)})
     assert daemon.tick() == ""
     ended = daemon.instance.get_run_by_id(run.run_id)
@@ -471,14 +471,14 @@ def test_a_refresh_shows_that_it_lives_until_it_has_ended(daemon: Daemon, monkey
     states = []
 
     def publish(*_: Any, **__: Any) -> None:
-        (path,) = folder.iterdir()
+        path = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         states.append(run_state(daemon.settings.data_dir, path.name))
         raise RuntimeError("the test has seen enough")
 
     monkeypatch.setattr("callviz_dagster.calls_csv.publish.publish_csv", publish)
     assert not daemon.run()
     assert states == [RunState.ALIVE]
-    assert not [*folder.iterdir()]
+    assert {run_state(daemon.settings.data_dir, path.name) for path in folder.iterdir()} == {RunState.UNKNOWN}
 
 
 READ = ("raw_calls", "calls", "rejected_calls")

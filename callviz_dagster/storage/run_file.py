@@ -1,15 +1,19 @@
-"""A file for each run that is at work, held by its process: it shows others whether the process is alive.
+"""What the processes of a run share: a folder for each run, with a file for each process that works on it.
 
-The operating system frees the file when the process ends, however it ends. What belongs elsewhere: the lock on the
-data folder (`lock.py`), which a run holds only while it writes.
+A process holds its file while it works, and the operating system frees it when the process ends, however it ends. So
+others see whether a run is alive, also where Dagster gives each of its steps a process of its own. What belongs
+elsewhere: the lock on the data folder (`lock.py`), which a run holds only while it writes, and the run's instant, which
+Dagster keeps.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -17,58 +21,75 @@ from pathlib import Path
 from callviz_dagster.storage.lock import try_lock
 
 FOLDER = ".runs"
-_KEPT_SECONDS = 7 * 86_400
-"""How long the file of a killed run is kept for the sensor that waits for it."""
+_ENDED = ".ended"
+"""Suffix of the file of a process that has ended in good order."""
+_KEPT_SECONDS = 86_400
+"""How long the folder of a run is kept in which no process works; the sensor looks after seconds."""
 
 
 class RunState(Enum):
-    """What the file of a run shows."""
+    """What the folder of a run shows."""
 
-    ALIVE = "its process holds the file"
-    DEAD = "its process has ended without removing the file"
-    UNKNOWN = "there is no file: the run works elsewhere, has not begun, or has ended in good order"
+    ALIVE = "a process holds its file"
+    DEAD = "its only process has ended without saying so"
+    UNKNOWN = "no process works on it here: it works elsewhere, has not begun, is between two steps, or has ended"
 
 
 @contextlib.contextmanager
 def run_file(data_dir: Path, run_id: str) -> Iterator[None]:
-    """Hold the file of a run; without one where the folder cannot be written to, which the run itself reports."""
-    handle = None
+    """Hold a file of a run; without one where the folder cannot be written to, which the run itself reports."""
+    handle, path = None, data_dir / FOLDER / run_id / uuid.uuid4().hex
     with contextlib.suppress(OSError):
-        folder = data_dir / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_old(folder)
-        starting = folder / f".{run_id}.{os.getpid()}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        starting = path.with_name(f".{path.name}")
         handle = os.open(starting, os.O_RDWR | os.O_CREAT, 0o644)
         # Held before it has its name, so that it is never seen without its holder.
         try_lock(handle)
-        starting.replace(folder / run_id)
+        starting.replace(path)
+        _remove_old(data_dir / FOLDER)
     try:
         yield
     finally:
         if handle is not None:
-            forget_run(data_dir, run_id)
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(_ENDED))
             os.close(handle)
 
 
 def run_state(data_dir: Path, run_id: str) -> RunState:
-    """Return whether a run's process is alive."""
+    """Return whether a run's processes are alive.
+
+    One that was killed is the run's end only where it was the only one: otherwise Dagster sees that a step has failed.
+    """
     try:
-        handle = os.open(data_dir / FOLDER / run_id, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+        paths = [path for path in (data_dir / FOLDER / run_id).iterdir() if not path.name.startswith(".")]
     except OSError:
         return RunState.UNKNOWN
+    if any(_is_held(path) for path in paths):
+        return RunState.ALIVE
+    return RunState.DEAD if len(paths) == 1 and paths[0].suffix != _ENDED else RunState.UNKNOWN
+
+
+def forget_run(data_dir: Path, run_id: str) -> None:
+    """Remove the folder of a run that has ended."""
+    shutil.rmtree(data_dir / FOLDER / run_id, ignore_errors=True)
+
+
+def _is_held(path: Path) -> bool:
     try:
-        return RunState.DEAD if try_lock(handle, shared=True) else RunState.ALIVE
+        handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not try_lock(handle, shared=True)
     finally:
         os.close(handle)
 
 
-def forget_run(data_dir: Path, run_id: str) -> None:
-    """Remove the file of a run that has ended."""
-    with contextlib.suppress(OSError):
-        (data_dir / FOLDER / run_id).unlink(missing_ok=True)
-
-
 def _remove_old(folder: Path) -> None:
-    for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > _KEPT_SECONDS and run_state(folder.parent, path.name) is RunState.DEAD:
-            path.unlink(missing_ok=True)
+    for run in folder.iterdir():
+        if (
+            time.time() - run.stat().st_mtime > _KEPT_SECONDS
+            and run_state(folder.parent, run.name) is not RunState.ALIVE
+        ):
+            shutil.rmtree(run, ignore_errors=True)
