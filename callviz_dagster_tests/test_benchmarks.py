@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from benchmarks import command, peers, refresh, startup, threads
+from benchmarks import command, dashboard, peers, refresh, startup, threads
 from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import run
+from callviz_dagster.dashboard.page import totals
 
 pytestmark = pytest.mark.slow
 
@@ -168,3 +169,10 @@ def test_without_threads_none_is_started() -> None:
         "assert publish.ThreadPoolExecutor(1).submit(int, 'x').exception() is not None\n"
     )
     run([sys.executable, "-c", script])
+
+
+@pytest.mark.long
+def test_the_page_of_the_benchmark_counts_all_its_calls() -> None:
+    sums = totals(dashboard.page_of(1))
+    assert [one.calls for one in sums] == [dashboard.ROWS] * len(sums)
+    assert len(sums) > len(dashboard.FIELDS)

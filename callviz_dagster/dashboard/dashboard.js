@@ -40,7 +40,7 @@
   counts.allDurations = page.whole.durations;
   page.range = CallCounts.plausibleSpan(counts, page.whole.dates);
   page.all = page.summary = page.count(nothing);
-  page.figures = figuresOf(counts, page.range, page.count, data.frame.targetMissed);
+  page.figures = figuresOf(counts, page.range, data.frame.targetMissed);
   page.charts = chartsOf(counts, dimensions, data.frame, page.range, () => page.choice);
   const { range } = page;
 
@@ -69,7 +69,7 @@
   }
 
   function showTrend() {
-    const trend = page.figures.trend(page.choice, data.frame.lastFullDay);
+    const trend = page.figures.trend(page.summary, data.frame.lastFullDay);
     find("trend").hidden = trend === null;
     find("trend").replaceChildren(...(trend ?? []).map(([period, change]) =>
       make("span", {}, `${period}: `, make("strong", {}, change), ". ")));
@@ -165,7 +165,7 @@
       const dated = choices.span() !== null && field.monthly;
       const months = dated ? `Whole months: ${spanText(FieldCounts.chosenDays(field, without))}. ` : "";
       const note = months + (left.length ? `Not filtered by ${left.join(" and ")}.` : "");
-      return [field, { values: FieldCounts.tally(field, counts, without).values, note }];
+      return [field, { values: FieldCounts.valuesOf(field, counts, without), note }];
     }));
     for (const [field, shown] of page.fieldSummaries) tables.showField(field, shown);
   }

@@ -5,7 +5,6 @@
 "use strict";
 
 const FieldCounts = (() => {
-  const FIELD = 64; // why a call is left out, beside those of counts.js
   const BIN_SECONDS = 60, BINS = 31;
 
   /** Return a field as Python's `payload.to_payload` wrote it, ready to be filtered. */
@@ -24,11 +23,25 @@ const FieldCounts = (() => {
       grouped: field.grouped,
       monthly: field.monthly,
       dimension: `field ${field.name}`,
-      cells: {
-        value: Uint8Array.from(read.value), type: Uint8Array.from(read.type), status: Uint8Array.from(read.status),
-        bin: Uint8Array.from(read.bin), day: steps, calls: read.calls,
-      },
+      ...groups(read, field.cells),
     };
+  }
+
+  /** Return cells in groups of one value, type and status, and the calls of each group by duration bin. */
+  function groups({ value, type, status, bin, day, calls }, length) {
+    const starts = [];
+    for (let cell = 0; cell < length; cell++) {
+      const before = cell - 1;
+      if (!cell || value[cell] !== value[before] || type[cell] !== type[before] || status[cell] !== status[before]) {
+        starts.push(cell);
+      }
+    }
+    const read = starts.map((start, at) => {
+      const end = starts[at + 1] ?? length, bins = new Float64Array(BINS + 1);
+      for (let cell = start; cell < end; cell++) bins[bin[cell]] += calls[cell];
+      return { value: value[start], type: type[start], status: status[start], start, end, bins };
+    });
+    return { groups: read, bin: Uint8Array.from(bin), day, calls };
   }
 
   /** Return whether cells can fill the bars of the histogram as wide as they are. */
@@ -55,7 +68,7 @@ const FieldCounts = (() => {
     const bins = failing(BINS, hasBins(counts) ? choice.bins : new Set(), DURATIONS);
     const none = hasBins(counts) && choice.bins.size ? DURATIONS : 0;
     return {
-      values: failing(field.values.length, choice[field.dimension], FIELD),
+      values: failing(field.values.length, choice[field.dimension], 1),
       types: failing(counts.types.length, choice.types, TYPES),
       statuses: failing(counts.statuses.length, choice.statuses, STATUSES),
       bins: Uint8Array.from([none, ...bins]),
@@ -64,10 +77,40 @@ const FieldCounts = (() => {
     };
   }
 
-  /** Count the calls that a choice leaves, as `CallCounts.summarize` does, and by the values of the field. */
+  /** Return calls, outcomes and duration bins of each value of a field under a choice, its own values left aside. */
+  function valuesOf(field, counts, choice) {
+    const fail = failures(field, counts, choice);
+    const { bin, day, calls } = field;
+    const rows = Array.from(field.values, () => ({
+      calls: 0, outcomes: [0, 0, 0], bins: new Float64Array(BINS + 1),
+    }));
+    const all = !fail.days.some((one) => one) && !fail.bins.some((one) => one);
+    for (const { value, type, status, start, end, bins } of field.groups) {
+      if (fail.types[type] | fail.statuses[status]) continue;
+      const row = rows[value];
+      let number = 0;
+      if (all) {
+        for (let one = 0; one <= BINS; one++) {
+          row.bins[one] += bins[one];
+          number += bins[one];
+        }
+      } else {
+        for (let cell = start; cell < end; cell++) {
+          if (fail.days[day[cell]] | fail.bins[bin[cell]]) continue;
+          row.bins[bin[cell]] += calls[cell];
+          number += calls[cell];
+        }
+      }
+      row.calls += number;
+      row.outcomes[counts.outcomeOf[type * counts.statuses.length + status]] += number;
+    }
+    return rows;
+  }
+
+  /** Count the calls that a choice leaves, as `CallCounts.summarize` does. */
   function tally(field, counts, choice) {
     const { DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS, COMPLETED, MISSED } = CallCounts;
-    const { value, type, status, bin, day, calls: callsIn } = field.cells;
+    const { bin, day, calls } = field;
     const fail = failures(field, counts, choice);
     const kinds = counts.types.length, length = counts.days.length;
     const sums = {
@@ -76,41 +119,35 @@ const FieldCounts = (() => {
       weekdays: new Float64Array(7 * kinds), bins: new Float64Array(BINS * kinds),
       fieldBins: new Float64Array(BINS + 1),
     };
-    const values = Array.from(field.values, () => ({
-      calls: 0, outcomes: [0, 0, 0], bins: new Float64Array(BINS + 1),
-    }));
     const withCalls = new Uint8Array(length), inWeekdays = new Uint8Array(length), outcomes = [0, 0, 0];
-    for (let cell = 0; cell < callsIn.length; cell++) {
-      const kind = type[cell], on = day[cell], lasted = bin[cell], number = callsIn[cell];
-      const fails = fail.values[value[cell]] | fail.types[kind] | fail.statuses[status[cell]] | fail.bins[lasted]
-        | fail.days[on];
-      if ((fails & (fails - 1)) !== 0) continue;
-      const outcome = counts.outcomeOf[kind * counts.statuses.length + status[cell]];
-      if (fails === 0 || fails === FIELD) {
-        const row = values[value[cell]];
-        row.calls += number;
-        row.outcomes[outcome] += number;
-        row.bins[lasted] += number;
+    for (const { value, type, status, start, end } of field.groups) {
+      const labels = fail.types[type] | fail.statuses[status];
+      if (fail.values[value] || labels === (TYPES | STATUSES)) continue;
+      const outcome = counts.outcomeOf[type * counts.statuses.length + status];
+      for (let cell = start; cell < end; cell++) {
+        const on = day[cell], lasted = bin[cell], number = calls[cell];
+        const fails = labels | fail.bins[lasted] | fail.days[on];
+        if ((fails & (fails - 1)) !== 0) continue;
+        if (fails === 0) {
+          outcomes[outcome] += number;
+          sums.fieldBins[lasted] += number;
+          withCalls[on] = 1;
+        }
+        if (fails === 0 || fails === TYPES) sums.types[type] += number;
+        if (fails === 0 || fails === STATUSES) sums.statuses[status * kinds + type] += number;
+        if (fails === 0 || fails === DATES) {
+          sums.dates[on * kinds + type] += number;
+          if (outcome === MISSED) sums.missedDates[on] += number;
+        }
+        if (fails === 0 || fails === WEEKDAYS) {
+          sums.weekdays[counts.weekdayOf[on] * kinds + type] += number;
+          inWeekdays[on] = 1;
+        }
+        if (lasted && (fails === 0 || fails === DURATIONS)) sums.bins[(lasted - 1) * kinds + type] += number;
       }
-      if (fails === 0) {
-        outcomes[outcome] += number;
-        sums.fieldBins[lasted] += number;
-        withCalls[on] = 1;
-      }
-      if (fails === 0 || fails === TYPES) sums.types[kind] += number;
-      if (fails === 0 || fails === STATUSES) sums.statuses[status[cell] * kinds + kind] += number;
-      if (fails === 0 || fails === DATES) {
-        sums.dates[on * kinds + kind] += number;
-        if (outcome === MISSED) sums.missedDates[on] += number;
-      }
-      if (fails === 0 || fails === WEEKDAYS) {
-        sums.weekdays[counts.weekdayOf[on] * kinds + kind] += number;
-        inWeekdays[on] = 1;
-      }
-      if (lasted && (fails === 0 || fails === DURATIONS)) sums.bins[(lasted - 1) * kinds + kind] += number;
     }
     return {
-      ...sums, values, monthly: field.monthly,
+      ...sums, monthly: field.monthly,
       calls: outcomes[0] + outcomes[COMPLETED] + outcomes[MISSED],
       completed: outcomes[COMPLETED], missed: outcomes[MISSED],
       span: CallCounts.span(counts.days, withCalls), weekdaySpan: CallCounts.span(counts.days, inWeekdays),
@@ -127,5 +164,5 @@ const FieldCounts = (() => {
     return { seconds, calls: total, exact: false, within: BIN_SECONDS, atLeast: seconds === tail };
   }
 
-  return { read, tally, hasBins, median, chosenDays };
+  return { read, tally, valuesOf, hasBins, median, chosenDays };
 })();

@@ -9,10 +9,9 @@
  *
  * @param counts the counts, as `CallCounts.read` gives them.
  * @param range first and last: the days that the page covers, which may change.
- * @param count counts the calls that some choices leave.
  * @param target the share of missed calls not to exceed, or null.
  */
-function figuresOf(counts, range, count, target) {
+function figuresOf(counts, range, target) {
   const { integer, decimal, percent, share, many, signed, dayName, spanText } = Words;
   const apart = counts.cubes.length > 1;
   const APART = "the page holds hours and durations apart";
@@ -83,10 +82,12 @@ function figuresOf(counts, range, count, target) {
    *
    * @returns two pairs, each of a period's name and what changed; null where the days are too few.
    */
-  function trend(choice, lastFullDay) {
-    const last = Math.min(range.last, lastFullDay ?? range.last);
-    if (range.first === null || last - 13 < range.first) return null;
-    const calls = (from, to) => count({ ...choice, from, to }).calls;
+  function trend({ dates, monthly }, lastFullDay) {
+    const last = Math.min(range.last, lastFullDay ?? range.last), kinds = counts.types.length;
+    if (range.first === null || monthly || last - 13 < range.first) return null;
+    // Of all dates, and of those types that are chosen.
+    const calls = (from, to) => counts.days.reduce((sum, day, at) => (day < from || day > to ? sum
+      : dates.subarray(at * kinds, (at + 1) * kinds).reduce((one, number) => one + number, sum)), 0);
     const change = (now, before) => (before ? signed(now / before - 1, percent) : "none");
     const week = calls(last - 6, last), day = calls(last, last);
     const weekChange = change(week, calls(last - 13, last - 7)), dayChange = change(day, calls(last - 7, last - 7));

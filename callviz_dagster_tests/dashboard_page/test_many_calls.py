@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.dashboard import page_of
 from callviz_dagster.assets import call_dashboard as asset
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard import page as pages
-from callviz_dagster.dashboard.axes import CountOptions
-from callviz_dagster.dashboard.counts import count_calls
 from callviz_dagster_tests.dashboard_page.browser import Opening
 from callviz_dagster_tests.dashboard_page.expected import (
     expected_headline,
     expected_tables,
     shown_tables,
 )
-from callviz_dagster_tests.helpers.calls import FOOTER
 
 
 @pytest.mark.parametrize(
@@ -55,42 +50,13 @@ def test_counted_apart_one_choice_replaces_the_other(opened: Opening, calls: pa.
     assert dashboard.link() == {"duration": ["60"]}
 
 
-def half_a_million(part: int) -> pa.Table:
-    """Return calls of five years, eight types and twelve statuses, other ones for each part."""
-    rows = 500_000
-    days = np.arange(1826)
-    weekly = np.array([1.1, 1.05, 1, 1, 0.95, 0.3, 0.15])[(days + 3) % 7]
-
-    def chosen(number: int, weights: Any) -> Any:
-        chance = np.random.default_rng([part, number]).random(rows)
-        return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], chance).astype("int32")
-
-    status = chosen(1, 0.65 ** np.arange(12))
-    seconds = np.floor(np.random.default_rng([part, 9]).lognormal(5, 1, rows))
-    return pa.table(
-        {
-            "call_type": pa.DictionaryArray.from_arrays(
-                chosen(0, 0.6 ** np.arange(8)), [f"type {n}" for n in range(8)]
-            ),
-            "status": pa.DictionaryArray.from_arrays(status, ["completed", *(f"status {n}" for n in range(11))]),
-            "call_date": pa.array(chosen(2, weekly * (1 + 0.2 * np.sin(days / 58))) + 19_000).cast(pa.date32()),
-            "call_hour": pa.array(chosen(3, np.exp(-(((np.arange(24) - 13) / 4) ** 2)) + 0.01).astype("int64")),
-            "duration_sec": pa.array(seconds, mask=status % 2 == 1),
-        }
-    )
-
-
-def ten_million(columns: Sequence[str]) -> Iterable[pa.Table]:
-    return (half_a_million(part).select(list(columns)) for part in range(20))
-
-
 @pytest.mark.long
 def test_ten_million_calls_make_a_small_page_that_answers_every_click(opened: Opening, tmp_path: Path) -> None:
-    rendered = pages.render(count_calls(ten_million, CountOptions()), [FOOTER])
+    html = page_of(20)
     path = tmp_path / asset.FILE
-    path.write_text(rendered.html, encoding="utf-8")
+    path.write_text(html, encoding="utf-8")
     assert path.stat().st_size < 5_000_000
-    assert [total.calls for total in pages.totals(rendered.html)] == [10_000_000]
+    assert {total.calls for total in pages.totals(html)} == {10_000_000}
     dashboard = opened(path)
     assert dashboard.headline()["Calls"][0] == "10,000,000"
     answered = dashboard.page.evaluate(

@@ -1,0 +1,125 @@
+"""Size of the page of ten million calls over five years, and the time from a click to the page that answers it.
+
+`python -m benchmarks.dashboard` makes the calls, counts them by type, status, hour, duration, day and three further
+fields, opens the page in Chromium and clicks each filter once. Needs the extra `dev` and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from callviz_dagster.dashboard import page
+from callviz_dagster.dashboard.axes import CountOptions
+from callviz_dagster.dashboard.counts import count_calls
+from callviz_dagster.table.manifest import TableFooter
+
+ROWS = 500_000
+"""Calls that are made at once."""
+DAYS = 1826
+FIELDS = {"agent": 40, "queue": 12, "line": 30}
+"""Further fields, and how many values each has."""
+_CLICK_ALL = """async () => {
+  const buttons = "#filters [data-dimension], #presets button, #fields button.value";
+  const milliseconds = [];
+  for (let at = 0; at < document.querySelectorAll(buttons).length; at++) {
+    const button = document.querySelectorAll(buttons)[at];
+    if (button.hidden) continue;
+    const shown = document.body.dataset.shown, start = performance.now();
+    button.click();
+    while (document.body.dataset.shown === shown) await new Promise((done) => setTimeout(done, 0));
+    milliseconds.push(performance.now() - start);
+  }
+  return milliseconds;
+}"""
+
+
+def some_calls(part: int) -> pa.Table:
+    """Return calls of five years, eight types and twelve statuses; other ones for each part."""
+    days = np.arange(DAYS)
+    weekly = np.array([1.1, 1.05, 1, 1, 0.95, 0.3, 0.15])[(days + 3) % 7]
+
+    def chosen(number: int, weights: Any) -> Any:
+        chance = np.random.default_rng([part, number]).random(ROWS)
+        return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], chance).astype("int32")
+
+    def labels(number: int, name: str, weights: Any) -> pa.DictionaryArray:
+        names = [f"{name} {at:02d}" for at in range(weights.size)]
+        return pa.DictionaryArray.from_arrays(chosen(number, weights), names)
+
+    status = chosen(1, 0.65 ** np.arange(12))
+    seconds = np.floor(np.random.default_rng([part, 9]).lognormal(5, 1, ROWS))
+    statuses = ["completed", "missed", *(f"status {number}" for number in range(10))]
+    return pa.table(
+        {
+            "call_type": labels(0, "type", 0.6 ** np.arange(8)),
+            "status": pa.DictionaryArray.from_arrays(status, statuses),
+            "call_date": pa.array(chosen(2, weekly * (1 + 0.2 * np.sin(days / 58))) + 19_000).cast(pa.date32()),
+            "call_hour": pa.array(chosen(3, np.exp(-(((np.arange(24) - 13) / 4) ** 2)) + 0.01).astype("int64")),
+            "duration_sec": pa.array(seconds, mask=status % 2 == 1),
+            **{
+                name: labels(10 + at, name, np.exp(-3 * np.arange(values) / values))
+                for at, (name, values) in enumerate(FIELDS.items())
+            },
+        }
+    )
+
+
+def page_of(parts: int) -> str:
+    """Count the calls of some parts and return their page."""
+
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        return (some_calls(part).select(list(columns)) for part in range(parts))
+
+    refreshed = dt.datetime.fromordinal(dt.date(1970, 1, 1).toordinal() + 19_000 + DAYS)
+    footer = TableFooter("benchmark", f"{refreshed.isoformat()}+00:00", "UTC", parts * ROWS, parts * ROWS)
+    return page.render(count_calls(read, CountOptions(fields=tuple(FIELDS))), [footer]).html
+
+
+def clicks(path: Path) -> list[float]:
+    """Return how many milliseconds the page takes for each click."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
+        )
+        window = browser.new_page(viewport={"width": 1280, "height": 800})
+        window.goto(path.as_uri())
+        window.wait_for_selector("body[data-shown]", timeout=120_000)
+        milliseconds: list[float] = window.evaluate(_CLICK_ALL)
+        browser.close()
+    return milliseconds
+
+
+def main() -> None:
+    """Print the size of the page and the time of its clicks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", type=int, default=20, help=f"parts of {ROWS:,} calls")
+    parts = parser.parse_args().parts
+    started = time.monotonic()
+    html = page_of(parts)
+    sys.stdout.write(f"{parts * ROWS:,} calls, {time.monotonic() - started:.1f} s, {len(html.encode()):,} bytes\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "page.html"
+        path.write_text(html, encoding="utf-8")
+        milliseconds = sorted(clicks(path))
+    sys.stdout.write(
+        f"{len(milliseconds)} clicks: median {statistics.median(milliseconds):.0f} ms, "
+        f"95 % within {milliseconds[int(0.95 * len(milliseconds))]:.0f} ms\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
