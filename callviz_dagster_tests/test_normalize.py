@@ -378,9 +378,9 @@ def test_calls_that_are_hard_to_believe_are_counted_with_examples() -> None:
     _, _, _, tally = normalized([bson.encode(document) for document in documents], sizes=[2, 2])
     assert tally.implausible == {"starts after the snapshot": 1, "starts before 1990": 1, "longer than a day": 2}
     assert tally.implausible_examples == {
-        "starts after the snapshot": ["future"],
-        "starts before 1990": ["old"],
-        "longer than a day": ["long", "longer"],
+        "starts after the snapshot": [f"future ({start + second:%Y-%m-%dT%H:%M:%SZ})"],
+        "starts before 1990": ["old (1989-12-31T23:59:59Z)"],
+        "longer than a day": ["long (86,401 s)", "longer (172,800 s)"],
     }
 
 

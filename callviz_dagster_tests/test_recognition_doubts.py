@@ -224,6 +224,51 @@ def test_dates_beyond_the_twelfth_show_the_order_of_all() -> None:
             assert (f"CALLVIZ_DATE_ORDER={order}" in text) == (order in orders)
 
 
+@pytest.mark.parametrize(
+    ("form", "first"), [("%m.%d.%Y %H:%M", "month"), ("%y.%m.%d %H:%M", "year"), ("%m.%d.%y", "month")]
+)
+def test_dates_with_points_whose_day_does_not_come_first_are_refused(form: str, first: str) -> None:
+    plan = plan_of(calls_with(lambda document: {"start_time": f"{document['start_time']:{form}}"}, 300))
+    message = found(plan)[Kind.NOT_DAY_FIRST]
+    assert f"are read with the day first, but in some the {first} comes first" in message
+    assert message.endswith("CALLVIZ_DATE_ORDER=mdy." if first == "month" else "with years of four digits.")
+    all_doubts = doubts(plan.recognized.choice, plan.recognized.fields)
+    assert checks.roles_plausible(plan.recognized, all_doubts).severity.value == "ERROR"
+
+
+def test_dates_with_points_whose_day_comes_first_raise_no_doubt() -> None:
+    for form in ("%d.%m.%Y %H:%M", "%d.%m.%y %H:%M", "%d.%m.%y"):
+        starts = [document["start_time"] for document in calls_with(count=300)]
+        plan = plan_of([{"_id": number, "start_time": f"{start:{form}}"} for number, start in enumerate(starts)])
+        assert not found(plan).keys() & {Kind.NOT_DAY_FIRST, Kind.DATE_ORDER}
+
+
+# Times and durations that are hard to believe
+
+
+def test_calls_that_are_hard_to_believe_are_named_with_value_field_and_remedy() -> None:
+    documents = calls_with(lambda document: without(document, "end_time"))
+    documents[0] |= {"start_time": dt.datetime(2099, 1, 1), "duration": 500_000}
+    documents[1] |= {"start_time": dt.datetime(1985, 1, 1)}
+    documents[2] |= {"created_at": NOON}
+    plan = plan_of(documents)
+    tally = normalize(Walker().walk(b"".join(map(bson.encode, documents))), plan, now=1_800_000_000_000_000).tally
+    check = checks.times_plausible(tally, plan.recognized)
+    assert not check.passed
+    assert (check.description or "").split("). ") == [
+        "Implausible calls: 1 starts after the snapshot (for example _id 0 (2099-01-01T00:00:00Z); from start_time; "
+        "set CALLVIZ_SOURCE_TIMEZONE to the zone of local times, or correct the documents",
+        "1 starts before 1990 (for example _id 1 (1985-01-01T00:00:00Z); from start_time; set "
+        "CALLVIZ_SOURCE_TIMEZONE to the zone of local times, or correct the documents",
+        "1 longer than a day (for example _id 0 (500,000 s); from duration in s; set CALLVIZ_FIELD_DURATION_UNIT=ms or "
+        "CALLVIZ_FIELD_DURATION=none, or correct the documents).",
+    ]
+    derived = plan_of([without(document, "duration") for document in calls_with()])
+    tally.implausible_examples["longer than a day"] = ["7 (90,000 s)"]
+    description = checks.times_plausible(tally, derived.recognized).description or ""
+    assert "from start_time to end_time; set CALLVIZ_FIELD_END_TIME=none" in description
+
+
 # Codes that answer a question
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from callviz_dagster.documents.recognition.choice import choose
 from callviz_dagster.documents.recognition.doubts import Kind, doubts
-from callviz_dagster.documents.recognition.report import role_rows
+from callviz_dagster.documents.recognition.report import role_rows, sentence
 from callviz_dagster_tests.helpers.recognition import chosen, fields_of, first_fields, gathered
 
 Document = dict[str, Any]
@@ -107,8 +107,76 @@ def test_a_field_that_stands_in_is_doubted_in_its_own_unit() -> None:
 def test_no_line_is_printed_for_a_choice_of_two_fields_that_none_can_set() -> None:
     fields = fields_of(of_two_applications())
     (start, *_) = role_rows(choose(fields), fields)
-    assert start.field == "startedAt, else begin"
-    assert start.setting == "# CALLVIZ_FIELD_START_TIME names one field: leave it unset to keep startedAt, else begin"
+    assert start.field == "startedAt, or where it is empty begin"
+    assert start.setting == (
+        "# CALLVIZ_FIELD_START_TIME names one field: leave it unset to keep startedAt, or where it is empty begin"
+    )
+
+
+# Labels
+
+
+def labelled(**fields: Any) -> list[Document]:
+    """Return calls with more fields, each made from the number of the call, or the same for all."""
+    return [
+        one | {name: value(one["_id"]) if callable(value) else value for name, value in fields.items()}
+        for one in calls()
+    ]
+
+
+def one_of(*labels: Any) -> Any:
+    return lambda number: labels[number % len(labels)]
+
+
+@pytest.mark.parametrize("name", ["direction", "way", "traffic_flow", "Richtung"])
+def test_a_known_type_that_is_the_same_for_all_calls_gives_way_to_one_that_varies(name: str) -> None:
+    documents = [
+        {"_id": one.pop("_id"), name: one.pop("way"), "payload": one | {"type": "voice"}}
+        for one in labelled(way=one_of("inbound", "outbound"))
+    ]
+    assert chosen(documents)["call_type"] == name
+    assert not kinds(documents, "call_type")
+
+
+def test_a_known_status_that_is_the_same_for_all_calls_gives_way_to_one_that_varies() -> None:
+    assert chosen(labelled(status="completed", result=one_of("busy", "answered")))["status"] == "result"
+
+
+def test_one_label_for_all_calls_is_doubted_where_another_field_tells_them_apart() -> None:
+    documents = labelled(call_type="voice", direction=one_of("A", "B"), status=one_of("busy", "answered"))
+    fields = fields_of(documents)
+    choice = choose(fields)
+    (doubt,) = [one for one in doubts(choice, fields) if one.role == "call_type"]
+    assert doubt.kind is Kind.ONE_LABEL
+    assert "CALLVIZ_FIELD_CALL_TYPE=direction" in sentence(doubt, choice, fields.facts)
+
+
+@pytest.mark.parametrize("answers", [("yes", "no"), ("Y", "N"), ("Ja", "Nein")])
+def test_yes_or_no_in_words_is_doubted_as_a_status(answers: tuple[str, str]) -> None:
+    assert kinds(labelled(answered=one_of(*answers)), "status") == {Kind.YES_OR_NO}
+
+
+def test_fields_that_cannot_play_a_role_are_listed_with_a_value_and_the_reason() -> None:
+    documents = labelled(
+        status=one_of("busy", "answered"),
+        answered=one_of(True, False),
+        voicemail=one_of("yes", "no"),
+        startTime="in the morning",
+        timestamp=one_of("n/a", "unknown"),
+        call_length="long",
+    )
+    fields = fields_of(documents)
+    rows = {row.role: row.not_taken for row in role_rows(choose(fields), fields)}
+    for role, reasons in {
+        "start_time": [
+            "startTime (for example in the morning): cannot be read as a time",
+            "timestamp (for example n/a): cannot be read as a time",
+        ],
+        "duration": ["call_length (for example long): cannot be read as a duration"],
+        "status": ["answered (for example true): a yes or no", "voicemail (for example yes): a yes or no"],
+    }.items():
+        for reason in reasons:
+            assert reason in rows[role], role
 
 
 def test_labels_of_the_other_role_are_doubted() -> None:

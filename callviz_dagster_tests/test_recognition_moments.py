@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from typing import Any
 
+import pytest
+
 from callviz_dagster.documents.recognition.choice import choose
-from callviz_dagster.documents.recognition.doubts import doubts
+from callviz_dagster.documents.recognition.doubts import Doubt, Kind, doubts
 from callviz_dagster.documents.recognition.report import sentence
 from callviz_dagster_tests.helpers.recognition import chosen, fields_of
 
@@ -71,3 +74,62 @@ def test_a_reason_for_hanging_up_is_not_missed_as_an_end() -> None:
     ]
     fields = fields_of(calls)
     assert not [doubt for doubt in doubts(choose(fields), fields) if doubt.role == "end_time"]
+
+
+# A time of something else, under the name of a start or an end
+
+
+def beside(number: int, hours: float) -> dt.datetime:
+    """Return a time some hours after the call began, or before it, as an appointment or a shift has it."""
+    source = random.Random(number)
+    began: dt.datetime = rung(number)["createdAt"]
+    return began + dt.timedelta(hours=hours * source.uniform(1, 9), seconds=source.randrange(60))
+
+
+def renamed(**names: Any) -> list[Document]:
+    """Return calls of which each field is one of `rung`, or made from the number of the call; dots make it nested."""
+    documents = []
+    for number in range(60):
+        call = rung(number) | {"answered": None}
+        call["duration"] = round((call["endedAt"] - call["createdAt"]).total_seconds())
+        document: Document = {"_id": number}
+        for name, value in names.items():
+            *above, last = name.split("__")
+            inner = document
+            for part in above:
+                inner = inner.setdefault(part, {})
+            inner[last] = value(number) if callable(value) else call[value]
+        documents.append(document)
+    return documents
+
+
+def about(documents: list[Document], role: str) -> list[Doubt]:
+    fields = fields_of(documents)
+    return [doubt for doubt in doubts(choose(fields), fields) if doubt.role == role]
+
+
+@pytest.mark.parametrize("hours", [1.0, -1.0, 40.0])
+@pytest.mark.parametrize("name", ["appointment__end", "shift__end", "end_time", "slot_end"])
+def test_the_end_is_the_time_to_which_the_stored_duration_leads(name: str, hours: float) -> None:
+    other = {name: lambda number: beside(number, hours)}
+    documents = renamed(started_at="createdAt", over="endedAt", duration="duration", **other)
+    assert chosen(documents)["end_time"] == "over"
+    assert not about(documents, "end_time") + about(documents, "duration")
+
+
+@pytest.mark.parametrize("name", ["appointment__start", "shift__start", "start_time"])
+def test_the_start_is_the_time_from_which_the_stored_duration_leads_to_the_end(name: str) -> None:
+    other = {name: lambda number: beside(number, -1)}
+    documents = renamed(t0="createdAt", ended_at="endedAt", duration="duration", **other)
+    assert chosen(documents)["start_time"] == "t0"
+
+
+@pytest.mark.parametrize("name", ["appointment__end", "shift__end", "end_time"])
+def test_without_a_stored_duration_an_end_hours_later_is_doubted(name: str) -> None:
+    documents = renamed(started_at="createdAt", over="endedAt", **{name: lambda number: beside(number, 1)})
+    fields = fields_of(documents)
+    choice = choose(fields)
+    (doubt,) = [one for one in doubts(choice, fields) if one.kind is Kind.SPAN]
+    words = sentence(doubt, choice, fields.facts)
+    assert words.startswith(f"From started_at to {name.replace('__', '.')} (for example 2024-03-0")
+    assert "CALLVIZ_FIELD_END_TIME=none" in words

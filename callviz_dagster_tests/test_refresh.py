@@ -120,7 +120,7 @@ def test_materializations_tell_what_a_person_asks(settings: Settings, collection
     defined = {column.name for column in table_schema(table_columns(())).columns if column.description}
     assert {*columns} - described - defined == {"caller"}, "its name says it all"
     assert shown["rejected"] == 1
-    assert shown["fields used"].splitlines()[0] == "|role|field|unit|known|documents|"
+    assert shown["fields used"].splitlines()[0] == "|role|field|unit (how it is known)|recognized|documents by field|"
     assert r"|duration|duration\_sec|s (by name)|by name and data|duration\_sec: 10|" in shown["fields used"]
     footer = read_footer(settings.data_dir / "calls" / "all.parquet")
     assert footer is not None

@@ -288,3 +288,87 @@ def test_seconds_and_nanoseconds_are_read_back(instant: int, below: int) -> None
     lost = ", digits below a microsecond left out" if below else ""
     expected = UNREADABLE if abs(seconds) < 10**8 else Reading(instant, AS_DOCUMENT + lost)
     assert read_subdocument(parts, zone=BERLIN) == read_subdocument(halves, zone=BERLIN) == expected
+
+
+# Dates as people write them, in the languages of call records
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("03.07.24 14:05", "3.7.24 14:05", "03.07.2024 14:05", "03.07.2024, 14:05 Uhr", "03.07.2024 14.05 Uhr"),
+        *("03.07.2024 um 14:05 Uhr", "Mi., 03.07.24 14:05", "Mittwoch, 03.07.2024 14:05", "03.07.2024 - 14:05"),
+        *("03-JUL-24 02.05.00.000000 PM", "3 Jul 24 14:05", "Wed, 03 Jul 24 14:05"),
+    ],
+)
+def test_the_day_comes_first_where_points_stand_between_or_the_month_is_a_word(text: str) -> None:
+    expected = Reading(
+        micros("2024-07-03T14:05:00+02:00"), f"text read as a time in {BERLIN}, day before month and year"
+    )
+    assert read_text(text, zone=BERLIN) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "3. Juli 2024 14:05 Uhr",
+            "Mittwoch, 3. Juli 2024 um 14:05 Uhr",
+            "3 juillet 2024 à 14h05",
+            "3 de julio de 2024 14:05",
+        ),
+        *(
+            "3 luglio 2024 alle 14:05",
+            "3 de julho de 2024 às 14:05",
+            "3 juli 2024 om 14:05",
+            "7/3/2024 14:05",
+            "03-Jul-2024 14:05 h",
+        ),
+    ],
+)
+def test_months_are_read_in_the_languages_of_the_names(text: str) -> None:
+    assert read_text(text, zone="UTC", date_order="mdy").instant == micros("2024-07-03T14:05:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "dmy", "mdy"),
+    [
+        ("03/07/24 14:05", "2024-07-03T14:05:00+00:00", "2024-03-07T14:05:00+00:00"),
+        ("03-07-24 14:05", "2024-07-03T14:05:00+00:00", "2024-03-07T14:05:00+00:00"),
+        ("25/07/24 14:05", "2024-07-25T14:05:00+00:00", None),  # or the year first
+        ("03.07.24 02:05 PM", "2024-07-03T14:05:00+00:00", "2024-03-07T14:05:00+00:00"),
+        ("05/05/24 14:05", "2024-05-05T14:05:00+00:00", "2024-05-05T14:05:00+00:00"),
+    ],
+)
+def test_two_digits_of_a_year_are_never_guessed_where_it_could_stand_first(
+    text: str, dmy: str, mdy: str | None
+) -> None:
+    assert read_text(text, zone="UTC") is AMBIGUOUS
+    assert read_text(text, zone="UTC", date_order="dmy").instant == micros(dmy)
+    assert read_text(text, zone="UTC", date_order="mdy").instant == (micros(mdy) if mdy else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7/25/24 2:05 PM", "2024-07-25T14:05:00+00:00"),
+        ("31.12.68 23:59", "2068-12-31T23:59:00+00:00"),
+        ("31.12.69 23:59", "1969-12-31T23:59:00+00:00"),
+        ("05.05.24 14:05", "2024-05-05T14:05:00+00:00"),
+    ],
+)
+def test_two_digits_of_a_year_that_have_one_meaning_are_read(text: str, expected: str) -> None:
+    assert read_text(text, zone="UTC").instant == micros(expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["10.12.14.15", "03.07.24.", "3. Juli", "14:05 Uhr", "Foo, 03.07.2024 14:05", "3 Juno 2024"]
+)
+def test_what_only_resembles_such_a_date_is_no_time(text: str) -> None:
+    assert read_text(text, zone="UTC") is UNREADABLE
+
+
+def test_a_short_date_and_a_time_of_day_in_two_fields_are_joined() -> None:
+    assert join_date_and_clock("03.07.24", "14.05 Uhr", zone="UTC") == Reading(
+        micros("2024-07-03T14:05:00+00:00"), f"{JOINED} in UTC, day before month and year"
+    )

@@ -306,7 +306,7 @@ def audit(
             tables.role_changes,
         ),
         checks.labels_known(tally, before.labels if before else None),
-        checks.times_plausible(tally),
+        checks.times_plausible(tally, plan.recognized),
         checks.call_identifiers_unique(
             {column.name: identifiers.repeated_values(calls_file, column.name) for column in identifying},
             [column.name for column in identifying if plan.options.secrets.hides(plain_path(column.path))],
@@ -359,9 +359,11 @@ def _fields_used(plan: "Plan", tally: "Tally") -> dg.MetadataValue:
         {
             "role": row.role,
             "field": row.field,
-            "unit": row.unit,
-            "known": row.known_by,
-            "documents": ", ".join(f"{name}: {n:,}" for name, n in tally.fields_used.get(row.role, Counter()).items()),
+            "unit (how it is known)": row.unit,
+            "recognized": row.known_by,
+            "documents by field": ", ".join(
+                f"{name}: {n:,}" for name, n in tally.fields_used.get(row.role, Counter()).items()
+            ),
         }
         for row in role_rows(plan.recognized.choice, plan.recognized.fields)
     )

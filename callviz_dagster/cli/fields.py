@@ -18,7 +18,7 @@ from callviz_dagster.assets.common import table_options
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.recognition.decision import Standing
-from callviz_dagster.documents.recognition.doubts import REFUSED, Doubt, doubts
+from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE, Doubt, doubts
 from callviz_dagster.documents.recognition.evidence import Gatherer
 from callviz_dagster.documents.recognition.report import ROLE_NAMES, RoleRow, role_rows, sentence
 from callviz_dagster.documents.walker import Walker
@@ -123,7 +123,7 @@ def _lines(findings: FieldsReport) -> Iterator[str]:
     yield ""
     yield from _rejected_lines(tally, findings.too_many_rejected)
     facts = recognized.fields.facts
-    sentences = [(one.kind in REFUSED, sentence(one, recognized.choice, facts)) for one in findings.doubts]
+    sentences = [(one.kind in IMPLAUSIBLE, sentence(one, recognized.choice, facts)) for one in findings.doubts]
     yield from _list("Contradicted by the data:", [text_of_doubt for refused, text_of_doubt in sentences if refused])
     yield from _list("Doubtful:", [text_of_doubt for refused, text_of_doubt in sentences if not refused])
     yield ""

@@ -54,16 +54,16 @@ _ISO = re.compile(
     re.IGNORECASE,
 )
 """Durations of ISO 8601 without years and months, which have no fixed length."""
-_PART = r"\d+(?:\.\d+)?\s*[a-zµμ]+"
+_PART = r"\d+(?:\.\d+)?\s*[a-zµμ]+\.?"
 _PARTS = re.compile(rf"(?P<sign>[+-])?{_PART}(?:(?:\s*,\s*|\s+and\s+|\s*){_PART})*", re.IGNORECASE)
 _AMOUNT_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zµμ]+)")
 _SECONDS = {
     name: unit
     for unit, names in (
         (Decimal(86_400), "d day days"),
-        (Decimal(3600), "h hr hrs hour hours"),
-        (Decimal(60), "m min mins minute minutes"),
-        (Decimal(1), "s sec secs second seconds"),
+        (Decimal(3600), "h hr hrs hour hours std stunde stunden heure heures hora horas ore uur"),
+        (Decimal(60), "m min mins minute minutes minuten minuto minutos minuti"),
+        (Decimal(1), "s sec secs second seconds sek sekunde sekunden seconde secondes segundos secondi seconden"),
         (Decimal("1e-3"), "ms msec msecs millis millisecond milliseconds"),
         (Decimal("1e-6"), "us µs μs usec usecs microsecond microseconds"),
         (Decimal("1e-9"), "ns nsec nsecs nanosecond nanoseconds"),

@@ -9,6 +9,7 @@ fields and column types (`table/plan.py`).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from callviz_dagster.table.columns.texts import identifiers
 from callviz_dagster.table.columns.times import end_times, local_parts, move_past_midnight, start_times
 from callviz_dagster.table.plan import Plan
 from callviz_dagster.table.rejected import rejected_rows
-from callviz_dagster.table.tally import EXAMPLES, Tally
+from callviz_dagster.table.tally import EXAMPLES, LASTS_LONG, STARTS_EARLY, STARTS_LATER, Tally
 
 _YEAR_1990 = 631_152_000_000_000
 _DAY_SECONDS = 86_400
@@ -104,12 +105,20 @@ def _count_implausible(tally: Tally, calls: pa.Table, now: int) -> None:
     """Count calls in the future, before 1990, and of more than a day."""
     start = calls.column("start_time").cast(pa.int64())
     doubts = {
-        "starts after the snapshot": pc.greater(start, now),
-        "starts before 1990": pc.less(start, _YEAR_1990),
-        "longer than a day": pc.fill_null(pc.greater(calls.column("duration_sec"), _DAY_SECONDS), False),
+        STARTS_LATER: ("start_time", pc.greater(start, now)),
+        STARTS_EARLY: ("start_time", pc.less(start, _YEAR_1990)),
+        LASTS_LONG: ("duration_sec", pc.fill_null(pc.greater(calls.column("duration_sec"), _DAY_SECONDS), False)),
     }
-    for doubt, doubtful in doubts.items():
+    for doubt, (column, doubtful) in doubts.items():
         count = pc.sum(doubtful).as_py() or 0
         if count:
+            rows = calls.select(["_id", column]).filter(doubtful).slice(0, EXAMPLES).to_pylist()
             tally.implausible[doubt] = count
-            tally.implausible_examples[doubt] = calls.column("_id").filter(doubtful).slice(0, EXAMPLES).to_pylist()
+            tally.implausible_examples[doubt] = [f"{row['_id']} ({_shown(row[column])})" for row in rows]
+
+
+def _shown(value: dt.datetime | float) -> str:
+    """Return a time in UTC, or seconds, as a check shows them."""
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"{value:,.0f} s"

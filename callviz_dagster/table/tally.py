@@ -14,6 +14,9 @@ EXAMPLES = 5
 
 _MOST_LABELS = 1_000
 
+STARTS_LATER, STARTS_EARLY, LASTS_LONG = "starts after the snapshot", "starts before 1990", "longer than a day"
+"""What is implausible of a call, though possible."""
+
 PROBLEMS = {
     "start_missing": "The document has no start time.",
     "start_unreadable": "The start time cannot be read as a time.",
@@ -40,6 +43,7 @@ class Tally:
     """For `call_type` and `status`, how many calls have each label; long labels are cut."""
     implausible: Counter[str] = field(default_factory=Counter)
     implausible_examples: dict[str, list[str]] = field(default_factory=dict)
+    """For each of these the `_id` of some calls, with the value that is implausible."""
 
     def add(self, other: Tally) -> None:
         """Add the tally of another batch."""

@@ -364,13 +364,12 @@ def read_text(text: str) -> dt.datetime | str | None:
     for form in (
         *("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S"),
         *("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%Y%m%dT%H%M%S%z"),
-        *("%Y-%m-%d %H:%M:%S.%f %z", "%d-%b-%Y %H:%M:%S"),
+        *("%Y-%m-%d %H:%M:%S.%f %z", "%d-%b-%Y %H:%M:%S", "%d.%m.%Y %H:%M"),
     ):
         if moment := _parsed(text, form):
             return moment
-    for form in ("%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M"):
-        if moment := _parsed(text, form):
-            return "ambiguous" if moment.day <= 12 and moment.day != moment.month else moment
+    if moment := _parsed(text, "%m/%d/%Y %I:%M:%S %p"):
+        return "ambiguous" if moment.day <= 12 and moment.day != moment.month else moment
     return None
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 from callviz_dagster.assets.checks.results import EXAMPLES, result, spec
 from callviz_dagster.assets.markdown import rows_table
 from callviz_dagster.documents.labels import STATUSES, TYPES
-from callviz_dagster.table.tally import PROBLEMS, Tally
+from callviz_dagster.table.tally import LASTS_LONG, PROBLEMS, Tally
 
 if TYPE_CHECKING:
     from callviz_dagster.documents.recognition.doubts import Doubt
@@ -205,16 +205,24 @@ def labels_known(tally: Tally, before: Mapping[str, Collection[str]] | None) -> 
     return result("labels_known", not new_labels, description, tables, warn=True)
 
 
-def times_plausible(tally: Tally) -> dg.AssetCheckResult:
-    """Count the calls whose times or durations are possible but implausible."""
+def times_plausible(tally: Tally, recognized: Recognized) -> dg.AssetCheckResult:
+    """Count the calls whose times or durations are possible but implausible; name documents, field and remedy."""
     implausible = [
-        f"{count:,} {doubt} (for example _id {', '.join(tally.implausible_examples.get(doubt, []))})"
+        f"{count:,} {doubt} (for example _id {', '.join(tally.implausible_examples.get(doubt, []))}; "
+        f"{_about_implausible(doubt, recognized)})."
         for doubt, count in tally.implausible.most_common()
     ]
     description = (
-        f"Implausible calls: {'; '.join(implausible)}." if implausible else "All times and durations are plausible."
+        f"Implausible calls: {' '.join(implausible)}" if implausible else "All times and durations are plausible."
     )
     return result("times_plausible", not implausible, description, dict(tally.implausible), warn=True)
+
+
+def _about_implausible(doubt: str, recognized: Recognized) -> str:
+    from callviz_dagster.documents.recognition.report import about_implausible
+
+    role = "duration" if doubt == LASTS_LONG else "start_time"
+    return about_implausible(role, recognized.choice, recognized.fields)
 
 
 def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool) -> dg.AssetCheckResult:
@@ -257,29 +265,29 @@ def _repeats(column: str, repetitions: Repetitions, *, shown: bool) -> str:
 
 def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
     """Warn of fields that were chosen with a doubt, and of roles that hardly any document fills."""
-    from callviz_dagster.documents.recognition.doubts import REFUSED
+    from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE
     from callviz_dagster.documents.recognition.report import sentence
 
     choice, facts = recognized.choice, recognized.fields.facts
-    sentences = [sentence(doubt, choice, facts) for doubt in doubts if doubt.kind not in REFUSED]
+    sentences = [sentence(doubt, choice, facts) for doubt in doubts if doubt.kind not in IMPLAUSIBLE]
     description = " ".join(sentences) or "The fields of all roles are recognized."
     return result("roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True)
 
 
 def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
-    """Refuse fields that contradict the data; only warn of those that a setting names."""
-    from callviz_dagster.documents.recognition.doubts import REFUSED, set_by_hand
+    """Refuse fields that contradict the data; only warn of those that a setting names, and of units that change."""
+    from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE, REFUSED, set_by_hand
     from callviz_dagster.documents.recognition.report import sentence
 
     choice, facts = recognized.choice, recognized.fields.facts
-    refused = [doubt for doubt in doubts if doubt.kind in REFUSED]
+    implausible = [doubt for doubt in doubts if doubt.kind in IMPLAUSIBLE]
     description = (
-        " ".join(sentence(doubt, choice, facts) for doubt in refused) or "The data agree with the fields chosen."
+        " ".join(sentence(doubt, choice, facts) for doubt in implausible) or "The data agree with the fields chosen."
     )
-    chosen = all(set_by_hand(doubt, choice) for doubt in refused)
+    refused = [doubt for doubt in implausible if doubt.kind in REFUSED and not set_by_hand(doubt, choice)]
     # How each role is played is in `roles_recognized`, unless this check ends the refresh before that one is reported.
     table = {"roles": roles_table(recognized)} if refused else {}
-    return result("roles_plausible", not refused, description, table, warn=chosen)
+    return result("roles_plausible", not implausible, description, table, warn=not refused)
 
 
 def roles_table(recognized: Recognized) -> dg.MetadataValue:
@@ -290,12 +298,12 @@ def roles_table(recognized: Recognized) -> dg.MetadataValue:
         {
             "role": row.role,
             "field": row.field,
-            "documents": row.share,
-            "unit": row.unit,
-            "known": row.known_by,
-            "not taken": row.not_taken,
-            "examples": row.examples,
-            "setting": row.setting,
+            "in share of documents": row.share,
+            "unit (how it is known)": row.unit,
+            "recognized": row.known_by,
+            "example values": row.examples,
+            "other fields, and why not": row.not_taken,
+            "line that keeps this choice": row.setting,
         }
         for row in role_rows(recognized.choice, recognized.fields)
     )

@@ -199,7 +199,7 @@ def _joined(fields: Fields, singles: list[Candidate], role: str) -> list[Candida
     """Return the pairs of a date and a time of day that stand in one document and together are times."""
     seen = [path for path, _, _ in fields.named() if fields.seen(path)]
     days = [path for path in seen if _is_a_date(fields.facts, path)]
-    clocks = [path for path in seen if _is_a_clock(fields.facts, path)]
+    clocks = [path for path in seen if path not in days and _is_a_clock(fields.facts, path)]
     pairs = []
     for clock in clocks:
         beside = [day for day in days if day[:-1] == clock[:-1]]

@@ -1,7 +1,8 @@
 """Which fields play which roles: start, end, duration and its unit as the set that fits together best. Pure.
 
-What belongs elsewhere: what speaks for one field by itself (`recognition/candidates.py`), type and status
-(`recognition/labels.py`), what is doubtful of the choice (`recognition/doubts.py`).
+What belongs elsewhere: what speaks for one field by itself (`recognition/candidates.py`), what durations say of their
+unit (`recognition/units.py`), type and status (`recognition/label_choice.py`), what is doubtful of the choice
+(`recognition/doubts.py`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from callviz_dagster.documents.recognition.candidates import (
     start_candidates,
 )
 from callviz_dagster.documents.recognition.decision import Choice, Standing, Unit
-from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Source, share
+from callviz_dagster.documents.recognition.facts import Facts, Source, share
 from callviz_dagster.documents.recognition.label_choice import choose_labels
 from callviz_dagster.documents.recognition.names import Strength, name_of
+from callviz_dagster.documents.recognition.units import too_large, unit_by_data
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.walker import Path
 
@@ -37,6 +39,12 @@ _STAYS = 6.0
 values that cannot be read or contradict other times take away."""
 _LIMIT = 30.0
 """What it takes away that a duration is the same for all calls, however long they are."""
+_CONTRADICTED = 8.0
+"""What it takes away that a duration is longer than end − start in most calls, or a small part of it, and not the same
+multiple in all: that would be a matter of the unit."""
+_PROVEN = 12.0
+"""What it adds to a time whose name says nothing of an end that a stored duration leads to it from the start, call by
+call: more than a better name does."""
 _COARSE = {"min": 0.1, "h": 0.2}
 """What it takes away that a unit is coarser than that of a field that says the same."""
 _MOST = 8
@@ -260,10 +268,7 @@ def _tried(role: str, candidates: list[Candidate], wishes: Wishes, sampled: bool
         fixed = wishes.fixed[role]
         return [_of(fixed[0], candidates)] if fixed else [None]
     least = _LEAST[role] if sampled else -np.inf
-    usable = [one for one in candidates[:_MOST] if one.points > least]
-    if role == "end_time" and _missing(candidates, role, sampled):
-        usable = [one for one in usable if one.name.strengths[role]]
-    return [*usable, None]
+    return [*(one for one in candidates[:_MOST] if one.points > least), None]
 
 
 def _of(source: Source, candidates: Sequence[Candidate]) -> Candidate:
@@ -317,24 +322,13 @@ def _duration_points(
         return -3.0 if too_large(facts, duration.path, unit.unit) else 0.0
     points = 4.0 * fit.equal + fit.within - 6.0 * (1 - fit.within)
     points -= _LIMIT * (fit.constant and fit.documents >= 5) + _COARSE.get(unit.unit, 0.0)
+    is_another = fit.alike < _NEARLY_ALL and (fit.within < 0.5 or fit.ratio < 0.2)
+    points -= _CONTRADICTED * (fit.documents >= 5 and is_another)
     if end and end.name.strengths["end_time"] == Strength.NONE:
         # A time that its name does not call the end is one where a stored duration proves it.
         proven = fit.exact >= 0.9 and fit.documents >= 3 and not duration.name.says(Word.PART, Word.OTHER)
-        points += 8.0 if proven else -12.0
+        points += _PROVEN if proven else -12.0
     return points
-
-
-def too_large(facts: Facts, path: Path, unit: str) -> bool:
-    """Return whether durations are larger than those of calls, so that their unit is doubtful.
-
-    Half of them longer than three hours, or nine tenths longer than one hour, and they are no calls in this unit.
-    """
-    numbers = facts.numbers(path)
-    usable = numbers.known & (numbers.values > 0) & ~numbers.clock
-    if np.count_nonzero(usable) < 3:
-        return False
-    seconds = numbers.values[usable] * SECONDS[unit]
-    return bool(np.median(seconds) > 3 * 3600 or np.quantile(seconds, 0.1) > 3600)
 
 
 def unit_of(facts: Facts, path: Path, wishes: Wishes, start: Candidate | None, end: Candidate | None) -> Unit:
@@ -350,32 +344,6 @@ def unit_of(facts: Facts, path: Path, wishes: Wishes, start: Candidate | None, e
         return Unit(wishes.standing.units[path], "earlier refresh")
     clock = facts.numbers(path).clock
     return Unit("s", "form" if clock.any() and clock.sum() == facts.numbers(path).known.sum() else "default")
-
-
-def unit_by_data(facts: Facts, path: Path, start: Source, end: Source) -> str | None:
-    """Return the unit in which a stored duration agrees with end − start, where only one does; None for no answer."""
-    fits = {unit: facts.fit(path, unit, start, end) for unit in SECONDS}
-    usable = {unit: fit for unit, fit in fits.items() if fit is not None}
-    if not usable:
-        return None
-    plain = usable["s"]
-    if plain.equal >= 0.5 or (plain.within >= 0.9 and plain.ratio > 0.02 and not _equal_in_larger(usable)):
-        return "s" if plain.equal >= 0.8 else None
-    best = max(usable, key=lambda unit: (usable[unit].equal, -abs(usable[unit].ratio - 1)))
-    fit = usable[best]
-    if fit.equal >= 0.8 and (fit.documents >= 3 or SECONDS[best] < 1):
-        return best
-    return _unit_of_talk(usable) if plain.within < 0.5 else None
-
-
-def _unit_of_talk(fits: Mapping[str, Fit]) -> str | None:
-    """Return the largest unit below seconds in which no duration is longer than end − start: talk times are shorter."""
-    fine = (unit for unit in ("ms", "us", "ns") if fits[unit].within >= 0.9 and 0.1 <= fits[unit].ratio <= 1.1)
-    return next(fine, None)
-
-
-def _equal_in_larger(fits: Mapping[str, Fit]) -> bool:
-    return any(fits[unit].equal >= 0.8 and fits[unit].documents >= 3 for unit in ("min", "h"))
 
 
 def _starts_to_try(facts: Facts, best: _Set, starts: list[Candidate]) -> tuple[Source, ...]:

@@ -13,11 +13,12 @@ import numpy as np
 
 from callviz_dagster.documents.labels import label_of_boolean
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
-from callviz_dagster.documents.recognition.choice import too_large, unit_by_data
 from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Labels, Source, share
+from callviz_dagster.documents.recognition.label_choice import LEAST
 from callviz_dagster.documents.recognition.label_words import known_share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
+from callviz_dagster.documents.recognition.units import are_long, is_open, median, too_large, two_units, unit_by_data
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.values import field_name
 from callviz_dagster.documents.walker import Path
@@ -42,6 +43,8 @@ FEW = 5
 """With fewer documents than this, a share says nothing."""
 _DIGITS_OF_CODES = 3
 """Causes that people know, of SIP and Q.850, have three digits at most."""
+_ASSUMED = frozenset({"default", "name", "earlier refresh"})
+"""How a unit was known that no end − start has shown: in an earlier refresh it may have been the default."""
 _LONGEST_RINGING = 300.0
 """Seconds: nearly no call rings for longer."""
 _DAY = 86_400_000_000
@@ -60,19 +63,26 @@ class Kind(StrEnum):
     TALK = "talk time"
     APART = "differs from end − start"
     SIZE = "implausible size"
+    UNIT = "unit by default"
+    TWO_UNITS = "two units"
+    SPAN = "implausible span"
     CODES = "codes"
+    YES_OR_NO = "yes or no"
     ONE_LABEL = "one label"
     UNKNOWN_LABELS = "unknown labels"
     OTHER_LABELS = "labels of another role"
     DATE_ORDER = "date order"
+    NOT_DAY_FIRST = "not day first"
     END_BEFORE_START = "end before start"
     FACTOR = "constant factor"
     MIDNIGHT = "midnight"
     ONE_SECOND = "one second"
 
 
-REFUSED = frozenset({Kind.END_BEFORE_START, Kind.FACTOR, Kind.MIDNIGHT, Kind.ONE_SECOND})
+REFUSED = frozenset({Kind.END_BEFORE_START, Kind.FACTOR, Kind.MIDNIGHT, Kind.ONE_SECOND, Kind.NOT_DAY_FIRST})
 """Kinds that contradict the data: nothing is published, unless the field was chosen by setting."""
+IMPLAUSIBLE = REFUSED | {Kind.TWO_UNITS}
+"""Kinds that the data show, also where a field was chosen by setting."""
 
 
 _SETTLED_BY_LENGTH = frozenset({Kind.RECORD, Kind.WEAK_NAME})
@@ -96,19 +106,21 @@ class Doubt:
     """Orders of day and month in which the dates can be written."""
     factor: float = 1.0
     """What stored durations are a multiple of."""
+    since: int | None = None
+    """The instant (microseconds) with which a stretch of calls begins that differ from the others."""
 
 
 def doubts(choice: Choice, fields: Fields) -> tuple[Doubt, ...]:
     """Return all doubts about a choice, those that forbid to publish first."""
     raised = [*_contradictions(choice, fields.facts), *_about_names(choice, fields), *_empty(choice, fields)]
-    open_doubts = [doubt for doubt in raised if doubt.kind in REFUSED or not set_by_hand(doubt, choice)]
+    open_doubts = [doubt for doubt in raised if doubt.kind in IMPLAUSIBLE or not set_by_hand(doubt, choice)]
     return tuple(sorted(open_doubts, key=lambda doubt: doubt.kind not in REFUSED))
 
 
 def set_by_hand(doubt: Doubt, choice: Choice) -> bool:
     """Return whether a setting names the field, or the unit, that a doubt is about."""
     unit = choice.units.get(doubt.source[0]) if doubt.source and doubt.role == "duration" else None
-    about_unit = doubt.kind in (Kind.SIZE, Kind.FACTOR) and unit is not None and unit.known_by == "setting"
+    about_unit = doubt.kind in (Kind.SIZE, Kind.UNIT, Kind.FACTOR) and unit is not None and unit.known_by == "setting"
     return doubt.role in choice.by_setting or about_unit
 
 
@@ -120,7 +132,7 @@ def _contradictions(choice: Choice, facts: Facts) -> list[Doubt]:
         backwards = float(np.mean(seconds[both] < 0)) if both.any() else 0.0
         if np.count_nonzero(both) >= FEW and backwards > BACKWARDS:
             raised.append(Doubt(Kind.END_BEFORE_START, "end_time", end, backwards, other=start))
-        raised += _factor(choice, facts, start, end)
+        raised += [*_factor(choice, facts, start, end), *_span(choice, facts, start, end)]
     if start:
         raised += _same_moment(choice, facts, start)
     return raised
@@ -144,6 +156,15 @@ def _factor(choice: Choice, facts: Facts, start: Source, end: Source) -> list[Do
         return []
     shown = unit_by_data(facts, stored[0], start, end)
     return [Doubt(Kind.FACTOR, "duration", stored, float(np.mean(alike)), unit=shown, factor=middle)]
+
+
+def _span(choice: Choice, facts: Facts, start: Source, end: Source) -> list[Doubt]:
+    """Return the doubt about an end that is hours after the start, where no stored duration says how long calls are."""
+    elapsed, both = facts.elapsed(start, end)
+    spans = elapsed[both & (elapsed > 0)]
+    if choice.usual.get("duration") or len(spans) < FEW or not are_long(spans):
+        return []
+    return [Doubt(Kind.SPAN, "end_time", end, other=start, factor=float(np.median(spans)) / 3600)]
 
 
 def _same_moment(choice: Choice, facts: Facts, start: Source) -> list[Doubt]:
@@ -219,7 +240,12 @@ def _about_names(choice: Choice, fields: Fields) -> list[Doubt]:
 
 def _order(choice: Choice, facts: Facts) -> list[Doubt]:
     start = choice.usual.get("start_time")
-    if not start or len(start) > 1 or not len(facts):
+    if not start or not len(facts):
+        return []
+    first = "" if facts.date_order else facts.contradicts_day_first(start[0])
+    if first:
+        return [Doubt(Kind.NOT_DAY_FIRST, "start_time", start, orders=("mdy",) if first == "month" else ())]
+    if len(start) > 1:
         return []
     ambiguous = facts.ambiguous(start[0]) / len(facts)
     if ambiguous <= ODD:
@@ -271,15 +297,31 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
 def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
     raised = []
     unit, name = choice.units[source[0]], name_of(source[0])
+    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
     fit = _fit(choice, facts, source)
     is_usual = source == choice.usual.get("duration")
     if is_usual and "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
         raised.append(Doubt(Kind.TALK, "duration", source))
+    if several := two_units(facts, source[0], unit.unit, start, end):
+        doubt = Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)
+        return [*raised, doubt]
     if fit and fit.documents >= FEW and (fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO):
-        raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio))
-    if fit is None and unit.known_by in ("default", "name") and too_large(facts, source[0], unit.unit):
-        raised.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
+        other = None if fit.constant or not (start and end) else _unit_that_fits(facts, source[0], start, end)
+        raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio, unit=other))
+    if fit is None and unit.known_by in _ASSUMED:
+        if too_large(facts, source[0], unit.unit):
+            raised.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
+        elif unit.known_by != "name" and unit.unit == "s" and is_open(facts, source[0]):
+            hours = median(facts, source[0]) < 1
+            raised.append(Doubt(Kind.UNIT, "duration", source, unit="h" if hours else None))
     return raised
+
+
+def _unit_that_fits(facts: Facts, path: Path, start: Source, end: Source) -> str | None:
+    """Return the one unit in which a stored duration is the talk of the calls: no longer, and no small part of them."""
+    fits = {unit: facts.fit(path, unit, start, end) for unit in SECONDS}
+    usable = [unit for unit, fit in fits.items() if fit and fit.within >= PROVEN and fit.ratio >= LEAST_RATIO]
+    return usable[0] if len(usable) == 1 else None
 
 
 def _fit(choice: Choice, facts: Facts, stored: Source | None) -> Fit | None:
@@ -292,12 +334,29 @@ def _fit(choice: Choice, facts: Facts, stored: Source | None) -> Fit | None:
 
 def _labels(choice: Choice, facts: Facts) -> list[Doubt]:
     """Return the doubts about the fields of type and status."""
-    return [
-        Doubt(kind, role, source)
-        for role in ("call_type", "status")
-        if (source := choice.usual.get(role)) is not None
-        for kind in _kinds_of_labels(role, name_of(source[0]), facts.labels(source[0]), source[0])
-    ]
+    raised = []
+    for role in ("call_type", "status"):
+        source = choice.usual.get(role)
+        if source is None:
+            continue
+        name, labels = name_of(source[0]), facts.labels(source[0])
+        raised += [Doubt(kind, role, source) for kind in _kinds_of_labels(role, name, labels, source[0])]
+        if len(labels.counts) == 1 and labels.counts.total() >= FEW:
+            other = _varied(choice, facts, role)
+            if other or role not in name.ranks:
+                raised.append(Doubt(Kind.ONE_LABEL, role, source, other=other))
+    return raised
+
+
+def _varied(choice: Choice, facts: Facts, role: str) -> Source | None:
+    """Return a field that was not taken, could play the role, and tells calls apart."""
+    taken = {source for sources in choice.roles.values() for source in sources}
+    others = (
+        one.source
+        for one in choice.candidates.get(role, ())
+        if one.source not in taken and one.points >= LEAST and len(facts.labels(one.path).counts) > 1
+    )
+    return next(others, None)
 
 
 def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[Kind]:
@@ -307,8 +366,8 @@ def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[
     known_code = in_words or (standard and role in name.ranks and name.says(Word.CAUSE, Word.CODE))
     if labels.kinds == {"number"} and not known_code:
         kinds.append(Kind.CODES)
-    if role not in name.ranks and len(labels.counts) == 1 and labels.counts.total() >= FEW:
-        kinds.append(Kind.ONE_LABEL)
+    if labels.yes_or_no_in_words:
+        kinds.append(Kind.YES_OR_NO)
     if role == "call_type" and role not in name.ranks and _are_unknown_words(labels):
         kinds.append(Kind.UNKNOWN_LABELS)
     if _are_labels_of_another_role(role, labels):

@@ -39,7 +39,8 @@ _SMALL = 200
 _LONGEST = 60
 """Longer text is cut: no time, duration or label needs more."""
 _CALENDAR = re.compile(
-    r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{4}|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{4}|\d{1,2}:\d\d:\d\d"
+    r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2}|\d{1,2}\.?[ -](?:de )?[^\W\d_]{3,10}\.?[ -](?:de )?\d{2}"
+    r"|\d{1,2}:\d\d:\d\d|\d Uhr"
 )
 """What times written as text have, whatever the field is called."""
 _LIKELY_EPOCHS = ((946_684_800, 2_208_988_800),)

@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 
 from callviz_dagster.documents import times
 from callviz_dagster.documents.buffers import Ints, Mask
-from callviz_dagster.documents.durations import UNITS, TwoPartClock, read_duration, read_duration_document
+from callviz_dagster.documents.durations import (
+    UNITS,
+    TwoPartClock,
+    read_duration,
+    read_duration_document,
+)
 from callviz_dagster.documents.recognition.evidence import Evidence, Value
 from callviz_dagster.documents.times import Reading
 from callviz_dagster.documents.times.clock import parse_clock
@@ -41,8 +46,29 @@ _LONGEST = 40
 _LEAST_TO_SETTLE = 3
 """Calls that show what two numbers of a duration, or of a date, are."""
 _NUMERIC_DATE = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
+_DATE_WITH_POINTS = re.compile(r"(?:[^\W\d_]+\.?,?\s+)?(\d{1,2})\.(\d{1,2})\.(\d{4}|\d{2})(?!\d)")
 _TWO_PARTS = re.compile(r"(\d{1,9}):([0-5]\d)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_YES_AND_NO = {
+    "yes",
+    "no",
+    "y",
+    "n",
+    "true",
+    "false",
+    "t",
+    "f",
+    "ja",
+    "nein",
+    "j",
+    "si",
+    "sí",
+    "oui",
+    "non",
+    "o",
+    "sim",
+}
+"""How text says yes or no; compared without case."""
 _EARLIEST_CALL, _LATEST_CALL = 315_532_800_000_000, 2_524_608_000_000_000
 """1980 and 2050: calls outside are errors, or another thing was read as a time."""
 _CLOSE = 0.05
@@ -88,8 +114,13 @@ class Labels:
 
     @property
     def yes_or_no(self) -> bool:
-        """Whether the values are true and false, or 1 and 0."""
+        """Whether the values are true and false, or 1 and 0, which become words where the field's name has one."""
         return self.kinds == {"flag"} or (self.kinds == {"number"} and self.counts.keys() <= {"0", "1", "0.0", "1.0"})
+
+    @property
+    def yes_or_no_in_words(self) -> bool:
+        """Whether the values are texts such as `yes` and `no`, or `J` and `N`."""
+        return self.kinds == {"text"} and {label.casefold() for label in self.counts} <= _YES_AND_NO
 
 
 def share(part: Mask, of: Mask) -> float:
@@ -128,9 +159,10 @@ class Facts:
         stored = [one.values.get(path) for one in self.evidence.documents]
         return [None if _blank(value) else value for value in stored]
 
-    def examples(self, path: Path, most: int = 3) -> list[str]:
-        """Return some different values of a field as text, long ones cut."""
-        texts = dict.fromkeys(plain(value) for value in self.values(path) if value is not None)
+    def examples(self, source: Source, most: int = 3) -> list[str]:
+        """Return some different values of a field as text, long ones cut; of two fields the values of one document."""
+        rows = zip(*(self.values(path) for path in source), strict=True)
+        texts = dict.fromkeys(" ".join(map(plain, values)) for values in rows if not any(v is None for v in values))
         return [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in [*texts][:most]]
 
     def times(self, source: Source) -> Times:
@@ -195,6 +227,19 @@ class Facts:
         if min(day_first, month_first) > 0 or max(day_first, month_first) < _LEAST_TO_SETTLE:
             return None
         return "dmy" if day_first else "mdy"
+
+    def contradicts_day_first(self, path: Path) -> str:
+        """Return what dates with points between their numbers show to come first, `month` or `year`, else nothing.
+
+        The month comes first where second numbers are beyond 12; the year where first numbers hardly vary and the last
+        ones, of two digits, do.
+        """
+        texts = [value.strip() for value in self.values(path) if isinstance(value, str)]
+        dates = [match for text in texts if (match := _DATE_WITH_POINTS.match(text))]
+        if sum(int(date[2]) > 12 for date in dates) >= _LEAST_TO_SETTLE:
+            return "month"
+        firsts, lasts = {date[1] for date in dates}, {date[3] for date in dates if len(date[3]) == 2}
+        return "year" if len(lasts) > 12 and len(firsts) <= len(lasts) / 4 else ""
 
     def clocks(self, path: Path) -> Mask:
         """Return which values are a time of day alone."""
@@ -301,16 +346,18 @@ class Facts:
             return None
         stored = np.where(numbers.clock, numbers.values, numbers.values * SECONDS[unit])[usable]
         total = seconds[usable]
-        step = np.where(numbers.clock, 1.0, SECONDS[unit] / _parts_of_one(numbers.values[usable & ~numbers.clock]))[
+        step = np.where(numbers.clock, 1.0, SECONDS[unit] / parts_of_one(numbers.values[usable & ~numbers.clock]))[
             usable
         ]
         slack = np.maximum(_CLOSE * total, np.maximum(1.5, step))
+        middle = float(np.median(stored / total))
         return Fit(
             len(total),
             float(np.mean(np.abs(stored - total) <= slack)),
             float(np.mean(np.abs(stored - total) <= np.maximum(1.0, step))),
             float(np.mean(stored <= total + slack)),
-            float(np.median(stored / total)),
+            middle,
+            float(np.mean(np.abs(stored / total / middle - 1) <= _CLOSE)),
             len(np.unique(stored)) == 1 and float(np.ptp(total)) > 2 * float(slack.max()),
         )
 
@@ -328,11 +375,13 @@ class Fit:
     """Share in which the stored one is not longer: a talk time is shorter."""
     ratio: float
     """The stored one by end − start, in the middle."""
+    alike: float
+    """Share in which that ratio is the same, but for rounding: with another unit it would be 1."""
     constant: bool = False
     """Whether the stored one is always the same, and end − start is not: a limit, and no duration."""
 
 
-def _parts_of_one(values: Floats) -> int:
+def parts_of_one(values: Floats) -> int:
     """Return to which part of their unit numbers are rounded: 1 for whole ones, 10 for those of one decimal place."""
     return next((10**places for places in range(6) if np.allclose(values * 10**places % 1, 0, atol=1e-6)), 10**6)
 

@@ -23,7 +23,7 @@ from callviz_dagster.documents.walker import Path
 
 _YES_OR_NO, _NO_LABEL = -3.0, -8.0
 """A yes or no tells two outcomes apart; without a word for them it tells none."""
-_LEAST = 3.0
+LEAST = 3.0
 """A field with fewer points is not taken."""
 _EMPTY, _TOO_MANY, _NUMBERS, _PLACES = -8.0, -20.0, -2.0, -6.0
 """What values are worth that are blank, differ in every call, are numbers, or look like states and countries."""
@@ -65,7 +65,7 @@ def choose_labels(
 
 def _chosen(role: str, candidates: list[Candidate], facts: Facts, before: tuple[Source, ...]) -> tuple[Source, ...]:
     """Return the best of the candidates, or the one of before where it is still usable, and those that stand in."""
-    usable = [one for one in candidates if one.points >= _LEAST or not len(facts)]
+    usable = [one for one in candidates if one.points >= LEAST or not len(facts)]
     stays = [one for one in usable if one.source in before[:1]]
     chosen = next(iter([*stays, *usable]), None)
     if chosen is None:
@@ -76,7 +76,7 @@ def _chosen(role: str, candidates: list[Candidate], facts: Facts, before: tuple[
 
 def _stands_in(role: str, facts: Facts, chosen: Candidate, other: Candidate) -> bool:
     """Return whether a field is the role's in documents of another form: hardly any document has both."""
-    if other is chosen or (other.points < _LEAST and other.name.strengths[role] < Strength.EXACT):
+    if other is chosen or (other.points < LEAST and other.name.strengths[role] < Strength.EXACT):
         return False
     ours, theirs = facts.labels(chosen.path).filled, facts.labels(other.path).filled
     return other.name.strengths[role] != Strength.NONE and share(ours, theirs) < 0.5
@@ -104,26 +104,29 @@ def label_candidates(fields: Fields, role: str) -> list[Candidate]:
 
 def _may_be_by_values(facts: Facts, path: Path, role: str, name: Name) -> bool:
     """Return whether a field without the role's name may hold its labels, as far as its values say."""
-    if role == "status":
-        return name.strengths["call_type"] >= Strength.WEAK
     labels = facts.labels(path)
+    if role == "status":
+        return name.strengths["call_type"] >= Strength.WEAK or (labels.yes_or_no and name.answer)
     return 1 < len(labels.counts) <= _MOST_LABELS and known_share(role, labels.counts) >= _ALL_KNOWN
 
 
 def _varied_first(candidates: list[Candidate], fields: Fields, role: str) -> list[Candidate]:
-    """Put a field with the role's name and several labels before one with a single label that nobody knows."""
+    """Put a field that tells calls apart before those that are the same for all of them.
+
+    That is one with several values that are known labels of the role, and has the role's name or words of it or stands
+    on its own; where there is none, one with the role's name and several labels, before a single one that nobody knows.
+    """
     counts = {one.path: fields.facts.labels(one.path).counts for one in candidates if fields.seen(one.path)}
-    varied = [
-        one for one in candidates if role in one.name.ranks and len(counts.get(one.path, ())) > 1 and one.points > 0
-    ]
-    if not varied:
+    varied = [one for one in candidates if len(counts.get(one.path, ())) > 1 and one.points > 0]
+    known = [one for one in varied if known_share(role, counts[one.path]) >= _ALL_KNOWN]
+    best = max(known or [one for one in varied if role in one.name.ranks], key=lambda one: one.points, default=None)
+    if best is None:
         return candidates
-    best = max(varied, key=lambda one: one.points)
     return [
-        dataclasses.replace(one, points=max(one.points, _LEAST))
+        dataclasses.replace(one, points=max(one.points, LEAST))
         if one is best
         else dataclasses.replace(one, points=min(one.points, best.points - 1))
-        if len(counts.get(one.path, ())) == 1 and not known_share(role, counts[one.path])
+        if len(counts.get(one.path, ())) == 1 and (known or not known_share(role, counts[one.path]))
         else one
         for one in candidates
     ]

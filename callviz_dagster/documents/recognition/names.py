@@ -36,6 +36,8 @@ _SHORTEST_MISSPELT = 5
 _SPELT_WRONGLY = (Word.START, Word.END, Word.ANSWER, Word.DURATION, Word.STATUS, Word.DIRECTION, Word.TIME)
 _LASTING = frozenset({"time", "times", "tm", "tiempo", "temps", "tempo", "tijd", "zeit"})
 """Words for a time that can be a length of time: `talk_time`, and no `call_date`."""
+_TALKING = frozenset({"talk", "talked", "talking", "speak", "speaking", "spoken", "billed"})
+"""Words that, alone, name how long people talked."""
 _IDENTIFIERS = frozenset({"id", "sid", "uid", "uuid", "guid"})
 _OF_A_CALL = frozenset({"call", "phonecall", "cdr", "conversation", "interaction", "unique"})
 """Words that may stand beside those for an identifier where it is the call's."""
@@ -72,7 +74,7 @@ class Name:
     unknown: int
     """How many of its words are not known."""
     foreign: bool
-    """Whether it stands in a document that is not the call's: a customer, a recording."""
+    """Whether it stands in a document that is not the call's: a customer, a recording, an appointment."""
     depth: float
     """How deep it stands; a document that commonly wraps calls counts half."""
 
@@ -200,7 +202,7 @@ def name_of(path: Path) -> Name:
         meanings, parents = _meanings(own), parents[:-1]
     wrapped = [folded(field_name(parent)) in WRAPPERS for parent in path[:-1]]
     foreign = any(
-        not wrapper and _meanings(words(field_name(parent))) & {Word.OTHER, Word.PERSONAL, Word.PART}
+        not wrapper and _meanings(words(field_name(parent))) & {Word.OTHER, Word.PERSONAL, Word.PART, Word.PLANNED}
         for parent, wrapper in zip(parents, wrapped, strict=False)
     )
     ranks = {} if REPEAT in path[-1] else _ranks(field_name(path[-1]))
@@ -273,6 +275,8 @@ def _duration(meanings: frozenset[Word], own: tuple[str, ...]) -> Strength:
     of_call = not meanings.isdisjoint((Word.CALL, Word.TALK, Word.TOTAL, Word.ANSWER))
     if any(word in UNIT_OF for word in own):
         return Strength.WORDS if of_call else Strength.WEAK
+    if own and meanings <= {Word.TALK, Word.FILLER} and not _TALKING.isdisjoint(own):
+        return Strength.WEAK
     lasts = not _LASTING.isdisjoint(own) and Word.START not in meanings
     return Strength.WORDS if of_call and lasts else Strength.NONE
 

@@ -5,6 +5,7 @@ What belongs elsewhere: how it is shown (`assets/checks.py`, `fields.py`).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,12 @@ ROLE_NAMES = {
     "status": "status",
 }
 _MOST = 4
-"""Candidates that are named."""
+"""Candidates that are named, and as many again whose values can play no role."""
 _PREFIX = "CALLVIZ_FIELD_"
+_NO_MOMENTS = (Word.CAUSE, Word.STATUS, Word.TYPE, Word.DIRECTION, Word.CODE, Word.OTHER, Word.PERSONAL)
+"""What a name speaks of that says nothing of when: `started_by`."""
+_HALF = 0.5
+"""A field of which fewer values can be read holds something else."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ def shown(source: Source) -> str:
     return "+".join(plain_path(path) for path in source)
 
 
+def fields_in_words(sources: Sequence[Source]) -> str:
+    """Return the fields that play a role, in the order in which they are tried."""
+    return ", or where it is empty ".join(map(shown, sources))
+
+
 def setting_line(role: str, source: Source | None) -> str:
     """Return the line that sets the field of a role by hand."""
     return f"{_PREFIX}{role.upper()}={shown(source) if source else 'none'}"
@@ -70,17 +80,20 @@ def role_rows(choice: Choice, fields: Fields) -> list[RoleRow]:
 
 def _role_row(role: str, choice: Choice, fields: Fields) -> RoleRow:
     sources = choice.roles.get(role, ())
-    not_taken = [f"{shown(one.source)}: {reason(one, role, choice, fields.facts)}" for one in _others(choice, role)]
+    not_taken = [
+        f"{shown(one.source)}{_in_brackets(one.source, fields.facts)}: {reason(one, role, choice, fields.facts)}"
+        for one in _others(choice, role, fields.facts)
+    ]
     if not sources:
         return RoleRow(role, "", "", "", "", "; ".join(not_taken), "", setting_line(role, None))
     return RoleRow(
         role,
-        ", else ".join(map(shown, sources)),
+        fields_in_words(sources),
         f"{_share(sources, fields):.0%}",
         _units(choice, sources) if role == "duration" else "",
         _known_by(choice, role, fields),
         "; ".join(not_taken),
-        ", ".join(fields.facts.examples(sources[0][-1])),
+        ", ".join(fields.facts.examples(sources[0])),
         _keeping_line(role, sources),
     )
 
@@ -98,7 +111,7 @@ def _keeping_line(role: str, sources: Sequence[Source]) -> str:
     """Return the line that keeps a choice; a comment where several fields are tried, which no setting can name."""
     if len(sources) == 1:
         return setting_line(role, sources[0])
-    return f"# {_PREFIX}{role.upper()} names one field: leave it unset to keep {', else '.join(map(shown, sources))}"
+    return f"# {_PREFIX}{role.upper()} names one field: leave it unset to keep {fields_in_words(sources)}"
 
 
 def role_changes(standing: Standing, choice: Choice) -> list[str]:
@@ -136,22 +149,37 @@ def _known_by(choice: Choice, role: str, fields: Fields) -> str:
     return "by data"
 
 
-def _others(choice: Choice, role: str) -> list[Candidate]:
-    """Return the candidates that were not taken and are worth a word."""
+def _others(choice: Choice, role: str, facts: Facts) -> list[Candidate]:
+    """Return the candidates that were not taken and are worth a word, those that cannot play the role last."""
     taken = {source for sources in choice.roles.values() for source in sources}
-    others = [
+    named = [
         one
         for one in choice.candidates.get(role, ())
-        if one.source not in taken
-        and one.points > -12.0
-        and (one.cover > 0 or one.name.strengths[role] >= Strength.WORDS)
+        if one.source not in taken and (one.name.strengths[role] >= Strength.WEAK or one.cover > 0)
     ]
-    return others[:_MOST]
+    unusable = [one for one in named if one.name.strengths[role] >= Strength.WEAK and _cannot(one, role, facts)]
+    usable = [one for one in named if one not in unusable and one.points > -12.0 and one.cover > 0]
+    return [*usable[:_MOST], *unusable[:_MOST]]
+
+
+def _cannot(one: Candidate, role: str, facts: Facts) -> str:
+    """Return why the values of a candidate cannot play a role, or hardly; empty where they can."""
+    if not facts.numbers(one.path).filled.any():
+        return ""
+    if role in ("call_type", "status"):
+        labels = facts.labels(one.path)
+        return "a yes or no" if labels.yes_or_no or labels.yes_or_no_in_words else ""
+    if role == "duration":
+        numbers = facts.numbers(one.path)
+        return "cannot be read as a duration" if share(numbers.known, numbers.filled) < _HALF else ""
+    times = facts.times(one.source)
+    named = role in one.name.ranks or (one.name.says(Word.TIME, Word.START) and not one.name.says(*_NO_MOMENTS))
+    return "cannot be read as a time" if times.readable < _HALF and named else ""
 
 
 def reason(one: Candidate, role: str, choice: Choice, facts: Facts) -> str:
     """Return why a candidate was not taken."""
-    values = _values_against(one, role, facts)
+    values = _cannot(one, role, facts) or _values_against(one, role, facts)
     if values:
         return values
     chosen = _chosen(choice, role)
@@ -175,8 +203,6 @@ def _values_against(one: Candidate, role: str, facts: Facts) -> str:
     if role == "duration":
         return ""
     times = facts.times(one.source)
-    if times.filled.any() and times.readable < 0.5:
-        return "cannot be read as a time"
     if facts.crowded(one.source) > 0.5:
         return "many documents share its second"
     return "a date without a time of day" if share(times.midnight, times.known) > 0.9 else ""
@@ -193,7 +219,7 @@ def about_the_start(choice: Choice, fields: Fields) -> str:
     if source is None:
         return ""
     text = f"The start time is taken from {shown(source)}{_in_brackets(source, fields.facts)}."
-    others = [one for one in _others(choice, "start_time") if one.cover > 0]
+    others = [one for one in _others(choice, "start_time", fields.facts) if one.cover > 0]
     if others:
         times = ", ".join(shown(one.source) + _in_brackets(one.source, fields.facts) for one in others)
         lines = " or ".join(setting_line("start_time", one.source) for one in others)
@@ -202,6 +228,22 @@ def about_the_start(choice: Choice, fields: Fields) -> str:
         lines = " or ".join(f"CALLVIZ_DATE_ORDER={order}" for order in date_orders(source[0], fields.facts))
         text += f" Where day and month could change places, set {lines}."
     return text
+
+
+def about_implausible(role: str, choice: Choice, fields: Fields) -> str:
+    """Return what implausible times or durations are taken from, and what to do about them."""
+    facts, source = fields.facts, choice.usual.get(role)
+    if role == "start_time":
+        lines = [*_better_lines(choice, role, 2, facts), "CALLVIZ_SOURCE_TIMEZONE to the zone of local times"]
+        return f"from {shown(source) if source else 'no field'}; set {' or '.join(lines)}, or correct the documents"
+    if source:
+        unit = choice.units[source[0]].unit
+        lines = [f"{_PREFIX}DURATION_UNIT={'ms' if unit == 's' else 's'}", setting_line(role, None)]
+        return f"from {shown(source)} in {unit}; set {' or '.join(lines)}, or correct the documents"
+    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
+    between = f"from {shown(start)} to {shown(end)}" if start and end else "from no field"
+    lines = [*_better_lines(choice, "end_time", 2, facts), setting_line("end_time", None)]
+    return f"{between}; set {' or '.join(lines)}, or correct the documents"
 
 
 def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
@@ -213,13 +255,21 @@ def sentence(doubt: Doubt, choice: Choice, facts: Facts) -> str:
         share=f"{doubt.share:.0%}",
         factor=f"{doubt.factor:,.4g}",
         example=_in_brackets(doubt.source, facts),
+        since=_since(doubt),
+        first="year" if doubt.kind is Kind.NOT_DAY_FIRST and not doubt.orders else "month",
     )
-    return f"{text} {_remedy(doubt, choice)}"
+    return f"{text} {_remedy(doubt, choice, facts)}"
+
+
+def _since(doubt: Doubt) -> str:
+    if doubt.since is None:
+        return ""
+    return f", in a stretch that begins on {dt.datetime.fromtimestamp(doubt.since / 1e6, dt.UTC):%Y-%m-%d}"
 
 
 def example_of(source: Source | None, facts: Facts) -> str:
     """Return one value of what plays a role, of a date and a time of day both; empty where none may be shown."""
-    return " ".join(value for path in source or () for value in facts.examples(path, 1))
+    return next(iter(facts.examples(source, 1)), "") if source else ""
 
 
 def _in_brackets(source: Source | None, facts: Facts) -> str:
@@ -239,11 +289,18 @@ _WORDS = {
     Kind.APART: "Stored durations in {field}{example} differ from end − start: they are {factor} times as long in the "
     "middle.",
     Kind.SIZE: "Durations in {field}{example} are too large for calls in this unit.",
+    Kind.UNIT: "Durations in {field}{example} are small and read as seconds, which neither its name nor an end shows.",
+    Kind.TWO_UNITS: "Durations in {field}{example} seem to have two units: {share} of them differ from the others by a "
+    "factor of about {factor}{since}.",
+    Kind.SPAN: "From {other} to {field}{example} half of the calls last longer than {factor} hours, which is long for "
+    "calls.",
     Kind.CODES: "The {role} is taken from {field}{example}, whose values are codes.",
+    Kind.YES_OR_NO: "The {role} is taken from {field}{example}, whose values say yes or no.",
     Kind.ONE_LABEL: "The {role} is taken from {field}{example}, which is the same for all calls.",
     Kind.UNKNOWN_LABELS: "The {role} is taken from {field}{example}: its name says little, no value is a known type.",
     Kind.OTHER_LABELS: "The {role} is taken from {field}{example}, but its values are those of the other role.",
     Kind.DATE_ORDER: "In {share} of the documents day and month of {field}{example} could change places.",
+    Kind.NOT_DAY_FIRST: "Dates in {field}{example} are read with the day first, but in some the {first} comes first.",
     Kind.END_BEFORE_START: "{share} of the calls end before they start: {field}{example} lies before {other}.",
     Kind.FACTOR: "Stored durations in {field}{example} are {factor} times end − start in {share} of the calls.",
     Kind.MIDNIGHT: "{share} of the calls start at midnight: {field}{example} is a date, and {other} holds the time of "
@@ -253,15 +310,19 @@ _WORDS = {
 }
 
 
-def _remedy(doubt: Doubt, choice: Choice) -> str:
+def _remedy(doubt: Doubt, choice: Choice, facts: Facts) -> str:
     """Return what to do: the lines that change the choice, best first, and the one that keeps it."""
-    lines = _changes(doubt, choice)
+    lines = _changes(doubt, choice, facts)
     keep = setting_line(doubt.role, doubt.source)
-    if doubt.kind in (Kind.SIZE, Kind.FACTOR):
+    if doubt.kind in (Kind.SIZE, Kind.UNIT, Kind.FACTOR):
         keep = f"{_PREFIX}DURATION_UNIT={choice.units[doubt.source[0]].unit}" if doubt.source else keep
     change = f"Set {' or '.join(lines)}" if lines else ""
-    if doubt.kind is Kind.DATE_ORDER:
-        return f"{change}."
+    if doubt.kind in (Kind.DATE_ORDER, Kind.NOT_DAY_FIRST):
+        return f"{change}." if lines else "Store them as dates, or with years of four digits."
+    if doubt.kind is Kind.TWO_UNITS:
+        return (
+            f"Give all of them one unit, for example in a view that CALLVIZ_MONGO_COLLECTION names, or set {lines[0]}."
+        )
     if doubt.kind is Kind.EMPTY:
         none = f"{setting_line(doubt.role, None)} where the records have none"
         return (
@@ -273,29 +334,36 @@ def _remedy(doubt: Doubt, choice: Choice) -> str:
     return f"{change}; {keeps}." if change else f"Set {keeps}."
 
 
-def _changes(doubt: Doubt, choice: Choice) -> list[str]:
+def _changes(doubt: Doubt, choice: Choice, facts: Facts) -> list[str]:
+    unit = [f"{_PREFIX}DURATION_UNIT={doubt.unit}"] if doubt.unit else []
     if doubt.kind in (Kind.SIZE, Kind.FACTOR):
-        unit = [f"{_PREFIX}DURATION_UNIT={doubt.unit}"] if doubt.unit else []
         return unit or [setting_line("duration", None)]
-    if doubt.kind is Kind.DATE_ORDER:
+    if doubt.kind is Kind.UNIT:
+        return [f"{_PREFIX}DURATION_UNIT=min", *unit]
+    if doubt.kind in (Kind.DATE_ORDER, Kind.NOT_DAY_FIRST):
         return [f"CALLVIZ_DATE_ORDER={order}" for order in doubt.orders]
+    if doubt.kind is Kind.TWO_UNITS:
+        return [setting_line("duration", None)]
     if doubt.kind is Kind.END_BEFORE_START:
-        starts, ends = _better_lines(choice, "start_time", 2), _better_lines(choice, "end_time", 1)
+        starts, ends = _better_lines(choice, "start_time", 2, facts), _better_lines(choice, "end_time", 1, facts)
         swapped = f"{setting_line('start_time', doubt.source)} with {setting_line('end_time', doubt.other)}"
         return [*starts, *ends, swapped, setting_line("end_time", None)]
+    if doubt.kind is Kind.SPAN:
+        return [*_better_lines(choice, "end_time", 2, facts), setting_line("end_time", None)]
     if doubt.kind is Kind.APART:
-        return [*_better_lines(choice, "duration", 1), setting_line("duration", None)]
+        better = [*_better_lines(choice, "duration", 1, facts), *_better_lines(choice, "end_time", 1, facts)]
+        return [*unit, *better, setting_line("duration", None), setting_line("end_time", None)]
     if doubt.other:
         return [setting_line(doubt.role, doubt.other)]
     if doubt.kind is Kind.EMPTY:
         return []
-    return _better_lines(choice, doubt.role, 2 if doubt.role.endswith("_time") else 1)
+    return _better_lines(choice, doubt.role, 2 if doubt.role.endswith("_time") else 1, facts)
 
 
-def _better_lines(choice: Choice, role: str, most: int) -> list[str]:
+def _better_lines(choice: Choice, role: str, most: int, facts: Facts) -> list[str]:
     """Return the lines that set the best of the fields that were not taken."""
     return [
         setting_line(role, one.source)
-        for one in _others(choice, role)[:most]
-        if one.points > 0 and not one.name.says(Word.PLANNED)
+        for one in _others(choice, role, facts)[:most]
+        if one.points > 0 and not one.name.says(Word.PLANNED) and not _cannot(one, role, facts)
     ]

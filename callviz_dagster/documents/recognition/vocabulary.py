@@ -165,7 +165,7 @@ _WORDS: dict[Word, str] = {
         "medium media channel modality nature"
     ),
     Word.DIRECTION: (
-        "direction dir richtung sens sentido direccion direzione direcao flow orientation bound traffic inbound "
+        "direction dir way richtung sens sentido direccion direzione direcao flow orientation bound traffic inbound "
         "outbound incoming outgoing"
     ),
     Word.STATUS: "status state statut estado etat stato zustand situacao",
@@ -188,7 +188,8 @@ _WORDS: dict[Word, str] = {
     Word.PLANNED: (
         "scheduled schedule planned plan due expires expire expiry expiration followup follow reminder next "
         "appointment target estimated eta deadline callback back birth birthday dob valid until promised retry "
-        "renew renewal max maximum maximal limit limits allowed allowance budget quota"
+        "renew renewal shift roster booking booked reservation max maximum maximal limit limits allowed allowance "
+        "budget quota"
     ),
     Word.PERSONAL: (
         "id ids sid uuid guid uid by number numbers num no phone msisdn ani dnis cli cld did from to caller "

@@ -17,7 +17,7 @@ _NAME_OF_OFFSET = r"(?:\s+(?:[A-Z]{2,5}|[+-]\d{2}(?:\d{2})?))?(?:\s+m=[+-][\d.]+
 _REGION = r"[A-Z][A-Za-z]+(?:/[A-Za-z][A-Za-z0-9_+-]*)+"
 _CLOCK = re.compile(
     r"(?P<hour>\d{1,2})(?P<colon>[:.])(?P<minute>\d{2})(?:(?P=colon)(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
+    r"(?:\s*(?P<half>[AaPp]\.?[Mm]\.?)|\s*Uhr|\s+hs?\.?)?"
     rf"\s*(?:(?P<offset>{_OFFSET}){_NAME_OF_OFFSET}|(?P<region>{_REGION})|(?P<name>[A-Z]{{1,3}}))?(?:\s*\([^)]*\))?"
 )
 _DIGITS = re.compile(r"(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?")
@@ -43,7 +43,8 @@ def parse_clock(text: str, *, mail: bool = False) -> Clock | None:
     """Return a time of day of 12 or 24 hours; None where the text is not one, or names an ambiguous zone.
 
     Args:
-        text: hour and minute, also with seconds, a fraction, AM or PM, an offset, UTC, GMT or an IANA zone.
+        text: hour and minute, also with seconds, a fraction, AM or PM, `Uhr` or `h`, an offset, UTC, GMT or an IANA
+            zone.
         mail: whether the zone names of RFC 2822 are read.
     """
     match = _CLOCK.fullmatch(text.strip())

@@ -1,7 +1,8 @@
 """The forms in which text has a date, with or without a time of day: text → a time of the calendar and its zone.
 
 Pure. Nothing ambiguous is guessed. What belongs elsewhere: times of day (`documents/times/clock.py`), digits alone
-(`documents/times/digits.py`), and which instant it is (`documents/times/text.py`).
+(`documents/times/digits.py`), words of dates (`documents/times/date_words.py`), and which instant it is
+(`documents/times/text.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from callviz_dagster.documents.times.calendar import moment_of, reading_of_moment
 from callviz_dagster.documents.times.clock import Clock, parse_clock, region
+from callviz_dagster.documents.times.date_words import is_weekday, month_number
 from callviz_dagster.documents.times.reading import (
     AMBIGUOUS,
     DIGITS_LOST,
@@ -23,6 +25,7 @@ from callviz_dagster.documents.times.reading import (
 )
 
 DATE_ONLY = "date without a time of day read as midnight"
+DAY_FIRST = ", day before month and year"
 
 _DATE = len("2024-03-01")
 _REGION_BEHIND = re.compile(r"(?P<time>.+)\[(?P<region>[A-Za-z][A-Za-z0-9_+/-]*)\]")
@@ -34,35 +37,32 @@ _NO_OFFSET = re.compile(r"[+-]\d{2}(:?\d{2})?:?[6-9]\d$")
 """An offset with more than 59 minutes or seconds, which `fromisoformat` reads all the same."""
 _LOST_DIGITS = re.compile(r"[.,]\d{6}0*[1-9]")
 
-_REST = r"(?:(?:,?\s+(?:at\s+)?|,?T|:|-(?=\d{2}[.:]\d{2}[.:]))(?P<clock>.+))?"
-_WEEKDAY = r"(?:(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+)?"
-_NUMERIC_DATE = re.compile(r"(?P<first>\d{1,2})(?P<by>[/.-])(?P<second>\d{1,2})(?P=by)(?P<year>\d{4})" + _REST)
+_BEFORE_THE_CLOCK = r"(?:(?:at|um|om|kl\.?|à|às|alle|ore|a\s+las?)\s+)?"
+_REST = rf"(?:(?:,?\s+(?:[-–]\s+)?{_BEFORE_THE_CLOCK}|,?T|:|-(?=\d{{2}}[.:]\d{{2}}[.:]))(?P<clock>.+))?"
+_WEEKDAY = r"(?:(?P<weekday>[^\W\d_]{2,13})\.?,?\s+)?"
+_MONTH = r"(?P<month>[^\W\d_]{3,10})"
+_OF = r"(?:del?\s+)?"
+_NUMERIC_DATE = re.compile(
+    _WEEKDAY + r"(?P<first>\d{1,2})(?P<by>[/.-])(?P<second>\d{1,2})(?P=by)(?P<year>\d{4}|\d{2})" + _REST
+)
 _YEAR_FIRST = re.compile(
-    r"(?P<year>\d{4})(?P<by>[/.-])(?P<month>\d{1,2}|[a-z]{3,9})(?P=by)(?P<day>\d{1,2})" + _REST, re.IGNORECASE
+    r"(?P<year>\d{4})(?P<by>[/.-])(?P<month>\d{1,2}|[^\W\d_]{3,10})(?P=by)(?P<day>\d{1,2})" + _REST, re.IGNORECASE
 )
 _DAY_FIRST = re.compile(
-    _WEEKDAY + r"(?P<day>\d{1,2})(?:\s+|[/-])(?P<month>[a-z]{3,9})(?:\.?,?\s+|[/-])(?P<year>\d{4})" + _REST,
+    rf"{_WEEKDAY}(?P<day>\d{{1,2}})(?:er)?(?:\.?\s+{_OF}|\.|[/-]){_MONTH}(?:\.?,?\s+{_OF}|[/-])(?P<year>\d{{4}}|\d{{2}}){_REST}",
     re.IGNORECASE,
 )
-_MONTH_FIRST = re.compile(
-    _WEEKDAY + r"(?P<month>[a-z]{3,9})\.?\s+(?P<day>\d{1,2}),?\s+(?P<year>\d{4})" + _REST, re.IGNORECASE
-)
+_MONTH_FIRST = re.compile(_WEEKDAY + _MONTH + r"\.?\s+(?P<day>\d{1,2}),?\s+(?P<year>\d{4})" + _REST, re.IGNORECASE)
 _UNIX = re.compile(
     _WEEKDAY
     + r"(?P<month>[a-z]{3})\s+(?P<day>\d{1,2})\s+(?P<clock>\d{1,2}:\d{2}:\d{2}(?:\s+(?:UTC|GMT))?)\s+(?P<year>\d{4})",
     re.IGNORECASE,
 )
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            *("january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul"),
-            *("august aug", "september sept sep", "october oct", "november nov", "december dec"),
-        ),
-        start=1,
-    )
-    for name in names.split()
-}
+_HALF_OF_A_DAY = re.compile(r"\d\s*[ap]\.?m\b", re.IGNORECASE)
+_HOURS_AND_MINUTES = re.compile(r"(\d{1,2})\s?h\s?(\d{2})")
+"""`14h05`, as French writes it; without a date before it, it would be a duration."""
+_LAST_SHORT_YEAR = 68
+"""Two digits of a year stand for 1969 to 2068, as in POSIX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,18 @@ class WrittenTime:
     zone: dt.tzinfo | None = None
     assumed: str = ""
     date_only: bool = False
+    order: str = ""
+    """What was assumed of the order of day, month and year."""
 
     def reading(self, zone: str, note: str = READ) -> Reading:
         """Return the instant; `zone` is that of times without one, `note` says how it was read."""
         if isinstance(self.zone, ZoneInfo):
-            return reading_of_moment(self.moment, self.zone.key, note, self.assumed)
+            return reading_of_moment(self.moment, self.zone.key, note, self.order + self.assumed)
         return reading_of_moment(
-            self.moment.replace(tzinfo=self.zone), zone, DATE_ONLY if self.date_only else note, self.assumed
+            self.moment.replace(tzinfo=self.zone),
+            zone,
+            DATE_ONLY if self.date_only else note,
+            self.order + self.assumed,
         )
 
 
@@ -138,31 +143,59 @@ def _in_region(time: WrittenTime | Reading, name: str) -> WrittenTime | Reading:
 
 
 def _parse_other(text: str, date_order: str | None) -> WrittenTime | Reading:
-    if match := _NUMERIC_DATE.fullmatch(text):
-        return _parse_numeric_date(match, date_order)
-    for form in (_YEAR_FIRST, _DAY_FIRST, _MONTH_FIRST, _UNIX):
-        if match := form.fullmatch(text):
-            month = match["month"].lower()
-            number = int(month) if month.isdecimal() else _MONTHS.get(month, 0)
-            return _with_clock_text(int(match["year"]), number, int(match["day"]), match["clock"], form is _DAY_FIRST)
+    for form in (_NUMERIC_DATE, _YEAR_FIRST, _DAY_FIRST, _MONTH_FIRST, _UNIX):
+        match = form.fullmatch(text)
+        if match is None or not is_weekday(match.groupdict().get("weekday")):
+            continue
+        if form is _NUMERIC_DATE:
+            return _parse_numeric_date(match, date_order)
+        month, year = month_number(match["month"]), _whole_year(match["year"])
+        time = _with_clock_text(year, month, int(match["day"]), match["clock"], form is _DAY_FIRST)
+        if isinstance(time, Reading) or len(match["year"]) > 2:
+            return time
+        return replace(time, order=DAY_FIRST)
     return UNREADABLE
 
 
+def _whole_year(digits: str) -> int:
+    year = int(digits)
+    return year if len(digits) > 2 else year + (2000 if year <= _LAST_SHORT_YEAR else 1900)
+
+
 def _parse_numeric_date(match: re.Match[str], date_order: str | None) -> WrittenTime | Reading:
+    """Return the time of a date in three numbers, the year last.
+
+    Where points stand between the numbers, the day comes first: no country writes the month first with points. A
+    clock of twelve hours behind them says that somebody does all the same. Two digits at each end, with other signs
+    between them, can have the year at either.
+    """
     first, second = int(match["first"]), int(match["second"])
     possible = [order for order, month in (("dmy", second), ("mdy", first)) if 1 <= month <= 12]
+    noted = DAY_FIRST if len(match["year"]) == 2 else ""
     if date_order is not None:
         possible = [order for order in possible if order == date_order]
+    elif match["by"] == "." and len(possible) > 1 and not _HALF_OF_A_DAY.search(match["clock"] or ""):
+        possible, noted = ["dmy"], DAY_FIRST
+    elif _can_be_year_first(match):
+        return AMBIGUOUS
     if len(possible) > 1 and first != second:
         return AMBIGUOUS
     if not possible:
         return UNREADABLE
     day, month = (first, second) if possible[0] == "dmy" else (second, first)
-    return _with_clock_text(int(match["year"]), month, day, match["clock"])
+    time = _with_clock_text(_whole_year(match["year"]), month, day, match["clock"])
+    if isinstance(time, Reading) or possible[0] != "dmy" or first == second:
+        return time
+    return replace(time, order=noted)
+
+
+def _can_be_year_first(match: re.Match[str]) -> bool:
+    two_digits = len(match["first"]) == len(match["year"]) == 2 and match["by"] != "."
+    return two_digits and 1 <= int(match["second"]) <= 12 and 1 <= int(match["year"]) <= 31
 
 
 def _with_clock_text(year: int, month: int, day: int, text: str | None, mail: bool = False) -> WrittenTime | Reading:
     if text is None:
         return with_clock(year, month, day, None)
-    clock = parse_clock(text, mail=mail)
+    clock = parse_clock(_HOURS_AND_MINUTES.sub(r"\1:\2", text), mail=mail)
     return with_clock(year, month, day, clock) if clock else UNREADABLE

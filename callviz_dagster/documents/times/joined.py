@@ -6,10 +6,11 @@ Pure. What belongs elsewhere: which two fields they are (`documents/recognition/
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from callviz_dagster.documents.times.clock import Clock, parse_clock, parse_clock_digits
-from callviz_dagster.documents.times.forms import parse_time, with_clock
+from callviz_dagster.documents.times.forms import WrittenTime, parse_time, with_clock
 from callviz_dagster.documents.times.reading import EPOCH, UNREADABLE, Reading
 
 _JOINED = "date and time of day joined"
@@ -37,28 +38,29 @@ def join_date_and_clock(date: str | int, clock: str | int, *, zone: str, date_or
     time_of_day = _clock_in_text(clock.strip()) if isinstance(clock, str) else _clock_of_instant(clock)
     if time_of_day is None:
         return UNREADABLE
-    time = with_clock(day.year, day.month, day.day, time_of_day)
-    return time if isinstance(time, Reading) else time.reading(zone, _JOINED)
+    moment = day.moment
+    time = with_clock(moment.year, moment.month, moment.day, time_of_day)
+    return time if isinstance(time, Reading) else replace(time, order=day.order).reading(zone, _JOINED)
 
 
-def _date_in_text(text: str, date_order: str | None) -> dt.date | Reading:
+def _date_in_text(text: str, date_order: str | None) -> WrittenTime | Reading:
     time = parse_time(text, date_order)
     if isinstance(time, Reading):
         return time
-    return time.moment.date() if time.moment.time() == _MIDNIGHT and not time.assumed else UNREADABLE
+    return time if time.moment.time() == _MIDNIGHT and not time.assumed else UNREADABLE
 
 
 def _clock_in_text(text: str) -> Clock | None:
     return parse_clock_digits(text) or parse_clock(text)
 
 
-def _date_of_instant(instant: int, zone: str) -> dt.date | Reading:
+def _date_of_instant(instant: int, zone: str) -> WrittenTime | Reading:
     moment = _moment(instant)
     if moment is None:
         return UNREADABLE
     local = moment.astimezone(ZoneInfo(zone))
-    days = [shown.date() for shown in (moment, local) if shown.time() == _MIDNIGHT]
-    return days[0] if days else UNREADABLE
+    days = [shown.replace(tzinfo=None) for shown in (moment, local) if shown.time() == _MIDNIGHT]
+    return WrittenTime(days[0]) if days else UNREADABLE
 
 
 def _clock_of_instant(instant: int) -> Clock | None:
