@@ -222,7 +222,7 @@ TIMES: dict[str, list[Case]] = {
             "unreadable",
             "Fri, 01 Mar 2024 10:00:00 CET",
         ),
-        no_start_case("start_two_digit_year", '"03/04/24"', text("03/04/24"), "unreadable", "03/04/24"),
+        no_start_case("start_two_digit_year", '"03/04/24"', text("03/04/24"), "ambiguous", "03/04/24"),
         no_start_case("start_invalid_utf8", "bytes 61 ff 62", text(b"a\xffb"), "unreadable", "a\\xffb"),
         no_start_case("start_endless_digits", '"999…" (5,000 digits)', text("9" * 5_000), "unreadable", "9" * 5_000),
         no_start_case(

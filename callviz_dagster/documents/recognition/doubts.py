@@ -305,16 +305,24 @@ def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
     if several := two_units(facts, source[0], unit.unit, start, end):
         doubt = Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)
         return [*raised, doubt]
-    if fit and fit.documents >= FEW and (fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO):
+    if fit is None:
+        return [*raised, *_without_an_end(choice, facts, source)]
+    if fit.documents >= FEW and (fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO):
         other = None if fit.constant or not (start and end) else _unit_that_fits(facts, source[0], start, end)
         raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio, unit=other))
-    if fit is None and unit.known_by in _ASSUMED:
-        if too_large(facts, source[0], unit.unit):
-            raised.append(Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s"))
-        elif unit.known_by != "name" and unit.unit == "s" and is_open(facts, source[0]):
-            hours = median(facts, source[0]) < 1
-            raised.append(Doubt(Kind.UNIT, "duration", source, unit="h" if hours else None))
     return raised
+
+
+def _without_an_end(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
+    """Return the doubt about the unit of a field that no end − start has shown."""
+    unit = choice.units[source[0]]
+    if unit.known_by not in _ASSUMED:
+        return []
+    if too_large(facts, source[0], unit.unit):
+        return [Doubt(Kind.SIZE, "duration", source, unit="ms" if unit.unit == "s" else "s")]
+    if unit.known_by == "name" or unit.unit != "s" or not is_open(facts, source[0]):
+        return []
+    return [Doubt(Kind.UNIT, "duration", source, unit="h" if median(facts, source[0]) < 1 else None)]
 
 
 def _unit_that_fits(facts: Facts, path: Path, start: Source, end: Source) -> str | None:

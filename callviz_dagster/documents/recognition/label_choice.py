@@ -111,25 +111,32 @@ def _may_be_by_values(facts: Facts, path: Path, role: str, name: Name) -> bool:
 
 
 def _varied_first(candidates: list[Candidate], fields: Fields, role: str) -> list[Candidate]:
-    """Put a field that tells calls apart before those that are the same for all of them.
+    """Put the field that tells calls apart before those that are the same for all of them.
 
-    That is one with several values that are known labels of the role, and has the role's name or words of it or stands
-    on its own; where there is none, one with the role's name and several labels, before a single one that nobody knows.
+    Where its values are known labels, before all of these; else before those whose single label nobody knows.
     """
-    counts = {one.path: fields.facts.labels(one.path).counts for one in candidates if fields.seen(one.path)}
-    varied = [one for one in candidates if len(counts.get(one.path, ())) > 1 and one.points > 0]
-    known = [one for one in varied if known_share(role, counts[one.path]) >= _ALL_KNOWN]
-    best = max(known or [one for one in varied if role in one.name.ranks], key=lambda one: one.points, default=None)
+    labels_of = {one.path: fields.facts.labels(one.path) for one in candidates if fields.seen(one.path)}
+    known = {path: known_share(role, labels.counts) for path, labels in labels_of.items()}
+    varied = {path for path, labels in labels_of.items() if len(labels.counts) > 1}
+    best = _best_varied([one for one in candidates if one.path in varied and one.points > 0], known, role)
     if best is None:
         return candidates
-    return [
-        dataclasses.replace(one, points=max(one.points, LEAST))
-        if one is best
-        else dataclasses.replace(one, points=min(one.points, best.points - 1))
-        if len(counts.get(one.path, ())) == 1 and (known or not known_share(role, counts[one.path]))
-        else one
-        for one in candidates
-    ]
+    most = 1.0 if known[best.path] >= _ALL_KNOWN else 0.0
+    alike = {path for path in labels_of.keys() - varied if known[path] <= most}
+    lower = [_with_at_most(one, best.points - 1) if one.path in alike else one for one in candidates]
+    return [dataclasses.replace(best, points=max(best.points, LEAST)), *(one for one in lower if one is not best)]
+
+
+def _best_varied(varied: list[Candidate], known: Mapping[Path, float], role: str) -> Candidate | None:
+    """Return the best of several fields whose values are known labels of a role; else of those with the role's name."""
+    well_known = [one for one in varied if known[one.path] >= _ALL_KNOWN]
+    return max(
+        well_known or [one for one in varied if role in one.name.ranks], key=lambda one: one.points, default=None
+    )
+
+
+def _with_at_most(candidate: Candidate, points: float) -> Candidate:
+    return dataclasses.replace(candidate, points=min(candidate.points, points))
 
 
 def _inside_another(fields: Fields, path: Path, role: str) -> bool:

@@ -170,23 +170,24 @@ def _parse_numeric_date(match: re.Match[str], date_order: str | None) -> Written
     between them, can have the year at either.
     """
     first, second = int(match["first"]), int(match["second"])
-    possible = [order for order, month in (("dmy", second), ("mdy", first)) if 1 <= month <= 12]
-    noted = DAY_FIRST if len(match["year"]) == 2 else ""
-    if date_order is not None:
-        possible = [order for order in possible if order == date_order]
-    elif match["by"] == "." and len(possible) > 1 and not _HALF_OF_A_DAY.search(match["clock"] or ""):
-        possible, noted = ["dmy"], DAY_FIRST
-    elif _can_be_year_first(match):
+    order = date_order or _order_by_sign(match)
+    if order is None and _can_be_year_first(match):
         return AMBIGUOUS
+    possible = [one for one, month in (("dmy", second), ("mdy", first)) if 1 <= month <= 12 and order in (None, one)]
     if len(possible) > 1 and first != second:
         return AMBIGUOUS
     if not possible:
         return UNREADABLE
     day, month = (first, second) if possible[0] == "dmy" else (second, first)
     time = _with_clock_text(_whole_year(match["year"]), month, day, match["clock"])
-    if isinstance(time, Reading) or possible[0] != "dmy" or first == second:
-        return time
-    return replace(time, order=noted)
+    assumed = possible[0] == "dmy" and day != month and order != date_order
+    return replace(time, order=DAY_FIRST) if assumed and isinstance(time, WrittenTime) else time
+
+
+def _order_by_sign(match: re.Match[str]) -> str | None:
+    """Return `dmy` where points stand between numbers of which the first two can be day and month."""
+    either = int(match["first"]) <= 12 and 1 <= int(match["second"]) <= 12
+    return "dmy" if match["by"] == "." and either and not _HALF_OF_A_DAY.search(match["clock"] or "") else None
 
 
 def _can_be_year_first(match: re.Match[str]) -> bool:
