@@ -169,8 +169,8 @@ class Partitioning:
             return None
         moment = stored if stored.tzinfo else stored.replace(tzinfo=dt.UTC)
         try:
-            day = (moment if self.source_zone else moment.astimezone(ZoneInfo(self.zone))).date()
-            # Clocks that are set back at midnight, or another source zone, may move it by a day.
+            day = moment.date()
+            # The local date may be the day before or after.
             for near in (day, day - dt.timedelta(1), day + dt.timedelta(1)):
                 partition = self.partition(_floor(self.kind, near).isoformat())
                 if partition.start and partition.end and partition.start <= moment < partition.end:

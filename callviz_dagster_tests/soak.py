@@ -1,7 +1,9 @@
 """The soak test: calls change at random and things break, while Dagster's daemon keeps `calls.csv` up to date.
 
-`python -m callviz_dagster_tests.soak --seconds 300`, or `make soak`. When the writer stops, `calls.csv` must equal the
-collection exactly, and no file may show the password. `test_soak.py` runs the short form.
+`python -m callviz_dagster_tests.soak --seconds 300`, or `make soak`. After each fault every published file must be
+whole, and files of several snapshots reported. When the writer stops, `calls.csv` must equal the collection exactly,
+and no file may show the password. `test_soak.py` runs the short form. What belongs elsewhere: a full disk, and kills in
+each step (`helpers/interrupted.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import argparse
 import contextlib
 import csv
 import datetime as dt
+import logging
 import os
 import random
 import signal
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,9 +33,13 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from callviz_dagster.assets.checks.published_together import together
 from callviz_dagster.concurrency import running_thread
 from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.storage.lock import FILE as LOCK
+from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.published import changed_files, read_record
+from callviz_dagster_tests.helpers.proxy import Network, network
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -79,7 +87,15 @@ class Trial:
         """The published folder."""
         return self.folder / "publish"
 
-    def environment(self, home: str) -> dict[str, str]:
+    @property
+    def primary(self) -> Server:
+        """The server that takes the writes."""
+        with MongoClient[dict[str, Any]](self.servers[0].uri) as client:
+            client.admin.command("ping")
+            address = client.primary
+        return next((server for server in self.servers if address and server.port == address[1]), self.servers[0])
+
+    def environment(self, home: str, uri: str = "") -> dict[str, str]:
         """Return the environment of a Dagster instance with its files in the folder `home`."""
         path = self.folder / home
         path.mkdir(exist_ok=True)
@@ -87,7 +103,7 @@ class Trial:
         return {
             **os.environ,
             "DAGSTER_HOME": str(path),
-            "CALLVIZ_MONGO_URI": self.servers[0].uri,
+            "CALLVIZ_MONGO_URI": uri or self.servers[0].uri,
             "CALLVIZ_MONGO_DATABASE": "soak",
             "CALLVIZ_DATA_DIR": str(self.data),
             "CALLVIZ_PUBLISH_DIR": str(self.publish),
@@ -114,7 +130,8 @@ def soak(
         patience: how many seconds `calls.csv` may take to become equal to the collection afterwards.
 
     Raises:
-        AssertionError: `calls.csv` does not become equal to the collection, or a file shows the password.
+        AssertionError: a published file is torn, or of another snapshot than the others and not reported; `calls.csv`
+            does not become equal to the collection; a file shows the password.
     """
     chance = random.Random(seed)
     kinds = [*(faults or FAULTS)]
@@ -135,11 +152,13 @@ def soak(
                     fault = waiting.pop(0) if waiting else chance.choice(kinds)
                     fault(trial)
                     trial.done[fault.__name__] += 1
+                    require_whole_files(trial)
                     time.sleep(chance.uniform(1, 4))
             wanted = in_collection(trial.calls)
             wait_until(
                 lambda: in_csv(trial.publish / "calls.csv") == wanted, patience, "calls.csv equals MongoDB", folder
             )
+            wait_until(lambda: require_whole_files(trial), patience, "all files are of one snapshot", folder)
             trial.done["calls"] = len(wanted)
     assert files_with_the_password(folder) == []
     return dict(trial.done)
@@ -232,13 +251,42 @@ def kill_refresh(trial: Trial) -> None:
 
 def restart_primary(trial: Trial) -> None:
     """Kill the server that takes the writes, and start it again."""
-    with MongoClient[dict[str, Any]](trial.servers[0].uri) as client:
-        client.admin.command("ping")
-        address = client.primary
-    server = next((server for server in trial.servers if address and server.port == address[1]), trial.servers[0])
+    server = trial.primary
     server.kill()
     time.sleep(trial.chance.uniform(0.5, 2))
     server.start()
+
+
+def freeze_primary(trial: Trial) -> None:
+    """Let the server that takes the writes hang: connections stay open, new ones are taken, and none is answered."""
+    process = trial.primary.pid
+    os.kill(process, signal.SIGSTOP)
+    try:
+        time.sleep(trial.chance.uniform(5, 25))
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def freeze_in_mid_stream(trial: Trial) -> None:
+    """Refresh from the command line over a network that goes silent in the middle of the documents, then comes back."""
+    with network(trial.primary.port) as between:
+        between.go_silent_after(trial.chance.randrange(10_000, 40_000), trial.chance.uniform(20, 30))
+        materialize(trial, "*", days()[0], uri_through(between))
+        trial.done["silences in mid-stream"] += between.silences
+
+
+def read_without_an_answer(trial: Trial) -> None:
+    """Refresh from the command line over a network that takes connections and answers none."""
+    with network(trial.primary.port) as between:
+        between.go_silent()
+        assert "did not answer" in materialize(trial, "*", days()[0], uri_through(between))
+
+
+def uri_through(between: Network) -> str:
+    """Return a connection string that leads through a network to one server."""
+    credentials = f"root:{quote_plus(PASSWORD)}"
+    options = "directConnection=true&authSource=admin&serverSelectionTimeoutMS=2000"
+    return f"mongodb://{credentials}@127.0.0.1:{between.port}/?{options}"
 
 
 def break_disk(trial: Trial) -> None:
@@ -269,19 +317,24 @@ def refresh_beside(trial: Trial) -> None:
     materialize(trial, "*", days()[0])
 
 
-def materialize(trial: Trial, selection: str, first: dt.date) -> None:
-    """Materialize assets from a day to today; it may fail, for the daemon may just have broken what it needs."""
+def materialize(trial: Trial, selection: str, first: dt.date, uri: str = "") -> str:
+    """Materialize assets from a day to today, which may fail; return what was printed."""
     keys = f"{first}...{days()[-1]}"
     command = [str(BIN / "dagster"), "asset", "materialize", "-m", "callviz_dagster.definitions"]
-    with (trial.folder / "by_hand.log").open("ab") as log:
-        subprocess.run(
-            [*command, "--select", selection, "--partition-range", keys],
-            cwd=ROOT,
-            env=trial.environment("by_hand"),
-            stdout=log,
-            stderr=log,
-            check=False,
-        )
+    finished = subprocess.run(
+        [*command, "--select", selection, "--partition-range", keys],
+        cwd=ROOT,
+        env=trial.environment("by_hand", uri),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    with (trial.folder / "by_hand.log").open("a", encoding="utf-8") as log:
+        log.write(finished.stdout)
+    trial.done["refreshes by hand that succeeded"] += finished.returncode == 0
+    return finished.stdout
 
 
 def rename_collection(trial: Trial) -> None:
@@ -305,6 +358,9 @@ Fault = Callable[[Trial], None]
 FAULTS: tuple[Fault, ...] = (
     kill_refresh,
     restart_primary,
+    freeze_primary,
+    freeze_in_mid_stream,
+    read_without_an_answer,
     break_disk,
     kill_daemon,
     read_without_publishing,
@@ -312,6 +368,27 @@ FAULTS: tuple[Fault, ...] = (
     rename_collection,
     drop_collection,
 )
+
+
+def require_whole_files(trial: Trial) -> bool:
+    """Require that every published file is whole; return whether all are of one snapshot, as the record says, too.
+
+    Raises:
+        AssertionError: a file is torn, or the files are of several snapshots and nothing says so.
+    """
+    with one_at_a_time(trial.data, logging.getLogger(__name__)):
+        record = read_record(trial.publish)
+        passed, _ = together(record, changed_files(trial.publish, record))
+        table, package, page = (trial.publish / name for name in ("calls.csv", "callviz.twbx", "call_dashboard.html"))
+        assert not table.exists() or in_csv(table), "calls.csv holds each call once"
+        assert not page.exists() or page.read_text(encoding="utf-8").rstrip().endswith("</html>")
+        if package.exists():
+            with zipfile.ZipFile(package) as archive:
+                assert archive.testzip() is None
+                (packed,) = [archive.read(name) for name in archive.namelist() if name.endswith(".csv")]
+            assert not passed or packed == table.read_bytes(), "files of several snapshots are reported"
+    trial.done["checked"] += 1
+    return passed
 
 
 def files_with_the_password(folder: Path) -> list[str]:

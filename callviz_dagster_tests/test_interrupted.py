@@ -39,6 +39,15 @@ def test_a_refresh_that_is_killed_before_any_file_leaves_whole_files(
     assert faults["reported"] >= 1
 
 
+@pytest.mark.long
+def test_a_refresh_that_is_killed_at_a_random_moment_of_each_step_leaves_whole_files(
+    mongo_uri: str, collection: Collection[dict[str, object]], tmp_path: Path
+) -> None:
+    faults = interrupted("killed_in_steps", 4, mongo_uri, collection, tmp_path)
+    steps = {"raw_calls", "calls", "calls_csv", "call_dashboard", "callviz_workbook"}
+    assert all(faults.get(step, 0) >= 2 for step in steps), faults
+
+
 @pytest.mark.namespaces
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.long)])
 def test_a_refresh_that_runs_out_of_space_or_of_files_leaves_whole_files(

@@ -22,11 +22,13 @@ class Network:
         self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self.cuts = 0
+        self.cuts = self.silences = 0
         self._passes = threading.Event()
         self._passes.set()
         self._open: dict[socket.socket, socket.socket] = {}
         self._cut_after: int | None = None
+        self._silent_after: int | None = None
+        self._silent_seconds = 0.0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_after(self, size: int) -> None:
@@ -36,6 +38,10 @@ class Network:
     def go_silent(self) -> None:
         """Keep every connection and pass nothing on, as a network does that loses every packet."""
         self._passes.clear()
+
+    def go_silent_after(self, size: int, seconds: float) -> None:
+        """Go silent for some seconds once a connection has carried so many bytes to the client, in mid-message."""
+        self._silent_after, self._silent_seconds = size, seconds
 
     def come_back(self) -> None:
         """Pass on what has waited, and everything after it."""
@@ -68,6 +74,14 @@ class Network:
                     self.cuts += 1
                     target.sendall(data[: len(data) // 2])
                     break
+                if to_client and self._silent_after is not None and carried > self._silent_after:
+                    self._silent_after = None
+                    target.sendall(data[: len(data) // 2])
+                    data = data[len(data) // 2 :]
+                    self.silences += 1
+                    self.go_silent()
+                    self._passes.wait(self._silent_seconds)
+                    self.come_back()
                 target.sendall(data)
         self._reset(target if to_client else source)
 
