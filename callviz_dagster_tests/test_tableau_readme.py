@@ -39,8 +39,8 @@ def test_the_figures_are_those_of_the_workbook() -> None:
 
 def test_the_fields_it_names_exist() -> None:
     captions = {column.get("caption") for column in fields().values()}
-    assert {"Calls per Day", "Average per Day", "Completed"} <= captions
-    for name in ("Calls per Day", "Average per Day", "Completed"):
+    assert {"Average per Day", "Completed"} <= captions
+    for name in ("Average per Day", "Completed"):
         assert f"*{name}*" in GUIDE
 
 

@@ -264,43 +264,24 @@ def test_every_sheet_shows_what_mongodb_counts(
         for (status, call_type), number in both.items()
     }
 
-    # Daily Calls: each day from the first to the last, 0 where there was no call.
+    # Daily Calls: a bar for each day that has calls.
     days = counted(
         collection,
         zone,
         filters,
         {"$group": {"_id": {"day": "$day", "call_type": "$call_type"}, "calls": {"$sum": 1}}},
-        {
-            "$project": {
-                "day": {"$dateFromString": {"dateString": "$_id.day"}},
-                "call_type": "$_id.call_type",
-                "calls": 1,
-            }
-        },
-        {
-            "$densify": {
-                "field": "day",
-                "partitionByFields": ["call_type"],
-                "range": {"step": 1, "unit": "day", "bounds": "full"},
-            }
-        },
     )
-    expected = {(day["day"].date(), day["call_type"]): day.get("calls", 0) for day in days}
-    assert formula(1006) == "ZN(LOOKUP([Calculation_1001], 0))"
-    actual = sheet_rows(calls, "Daily Calls", (1001,), filters)
-    first, last = min(day for day, _ in actual), max(day for day, _ in actual)
-    shown = {
-        (first + dt.timedelta(days=n), call_type): actual.get((first + dt.timedelta(days=n), call_type), (0,))[0]
-        for n in range((last - first).days + 1)
-        for call_type in {call_type for _, call_type in actual}
+    bars = sheet_rows(calls, "Daily Calls", (1001,), filters)
+    assert {(str(day), call_type): number for (day, call_type), (number,) in bars.items()} == {
+        (day["_id"]["day"], day["_id"]["call_type"]): day["calls"] for day in days
     }
-    assert shown == expected
-    assert 0 in shown.values()
+    first, last = min(day for day, _ in bars), max(day for day, _ in bars)
+    assert len({day for day, _ in bars}) < (last - first).days, "some days have no calls"
 
     # Calls by Weekday: number, how many such days there were, the averages.
     weekdays = by(counted(collection, zone, filters, grouped("weekday", "call_type")), "weekday", "call_type")
     of_all_types = by(counted(collection, zone, filters, grouped("weekday")), "weekday")
-    calendar = [day.isoweekday() for day in {day for day, _ in expected}]
+    calendar = [(first + dt.timedelta(days=n)).isoweekday() for n in range((last - first).days + 1)]
     assert sheet_rows(calls, "Calls by Weekday", (1001, 1007, 1008, 1009), filters) == {
         (WEEKDAYS[weekday - 1], call_type): (
             number,

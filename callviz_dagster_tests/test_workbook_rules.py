@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def test_x3_the_manifest_names_the_feature_of_each_construct() -> None:
         "ExplainData_NullValueExplanation": "//explain-data",
         "IntuitiveSorting": "//shelf-sorts",
         "AccessibleZoneTabOrder": "//*[@enable-sort-zone-taborder]",
-        "AutoCreateAndUpdateDSDPhoneLayouts": "//devicelayout",
+        "AutoCreateAndUpdateDSDPhoneLayouts": "//devicelayout[@auto-generated]",
         "MarkAnimation": "//style-rule[@element='animation']",
     }
     assert manifest == {feature for feature, path in constructs.items() if ROOT.xpath(path)}
@@ -418,23 +418,46 @@ def test_f1_levels_are_those_of_their_filter() -> None:
 
 
 def zones() -> list[etree._Element]:
-    return list(dashboard().iter("zone"))
+    return list(dashboard().find("zones").iter("zone"))
 
 
-def test_b1_zones_are_numbered_once_and_name_sheets() -> None:
-    numbers = [zone.get("id") for zone in zones()]
+def phone_zones() -> list[etree._Element]:
+    (phone,) = dashboard().findall("devicelayouts/devicelayout")
+    assert phone.get("name") == "Phone"
+    return list(phone.iter("zone"))
+
+
+def test_b1_the_phone_layout_shows_everything_below_each_other() -> None:
+    (column,) = [zone for zone in phone_zones() if zone.get("type-v2") == "layout-flow"]
+    assert column.get("param") == "vert"
+    main = {zone.get("id"): zone for zone in zones()}
+    for zone in column.findall("zone"):
+        same = main[zone.get("id")]
+        assert [zone.get(name) for name in ("name", "param", "type-v2", "mode")] == [
+            same.get(name) for name in ("name", "param", "type-v2", "mode")
+        ]
+    assert {zone.get("name") for zone in column.findall("zone") if zone.get("type-v2") is None} == set(ALL_SHEETS)
+    assert {zone.get("param") for zone in phone_zones() if zone.get("type-v2") == "filter"} == {
+        zone.get("param") for zone in zones() if zone.get("type-v2") == "filter"
+    }
+
+
+@pytest.mark.parametrize("of_layout", [zones, phone_zones])
+def test_b1_zones_are_numbered_once_and_name_sheets(of_layout: Callable[[], list[etree._Element]]) -> None:
+    numbers = [zone.get("id") for zone in of_layout()]
     assert len(set(numbers)) == len(numbers)
-    for zone in zones():
+    for zone in of_layout():
         assert zone.get("type-v2") != "worksheet"
         assert zone.get("name") is None or zone.get("name") in ALL_SHEETS
 
 
-def test_b1_zones_lie_inside_their_parents_and_beside_each_other() -> None:
+@pytest.mark.parametrize("of_layout", [zones, phone_zones])
+def test_b1_zones_lie_inside_their_parents_and_beside_each_other(of_layout: Callable[[], list[etree._Element]]) -> None:
     def box(zone: etree._Element) -> tuple[int, int, int, int]:
         x, y, w, h = (int(zone.get(name)) for name in "xywh")
         return x, y, x + w, y + h
 
-    for zone in zones():
+    for zone in of_layout():
         children = zone.findall("zone")
         left, top, right, bottom = box(zone)
         for child in children:
@@ -446,7 +469,7 @@ def test_b1_zones_lie_inside_their_parents_and_beside_each_other() -> None:
                 assert box(one)[2] == box(other)[0]
             else:
                 assert box(one)[3] == box(other)[1]
-    assert box(zones()[0]) == (0, 0, 100_000, 100_000)
+    assert box(of_layout()[0]) == (0, 0, 100_000, 100_000)
 
 
 def test_b1_cards_belong_to_a_sheet_and_have_what_they_need() -> None:
@@ -519,7 +542,7 @@ def test_m2_one_text_source() -> None:
     assert ROOT.xpath("//extract") == []
 
 
-COUNT, DAILY = "usr:Calculation_1001:qk", "usr:Calculation_1006:qk"
+COUNT = "usr:Calculation_1001:qk"
 
 
 @pytest.mark.parametrize(
@@ -532,7 +555,7 @@ COUNT, DAILY = "usr:Calculation_1001:qk", "usr:Calculation_1006:qk"
             ["none:status:nk", "usr:Calculation_1002:ok", "usr:Calculation_1005:ok"],
             [COUNT],
         ),
-        ("Daily Calls", "Line", [DAILY], ["tdy:call_date:qk"]),
+        ("Daily Calls", "Bar", [COUNT], ["tdy:call_date:qk"]),
         ("Calls by Weekday", "Bar", [COUNT], ["none:call_weekday:nk"]),
         ("Duration Histogram", "Bar", [COUNT], ["none:Duration (bin):ok"]),
         (HEADLINE, "Text", [], []),
@@ -567,17 +590,11 @@ def test_m4_each_status_has_its_number_and_its_share_beside_it() -> None:
     assert fields()["Calculation_1005"].get("default-format") == "p0.0%"
 
 
-def test_m5_a_day_without_calls_is_drawn_as_none() -> None:
-    """Missing days are asked for, and the count of such a day is turned from Null to 0."""
+def test_m5_a_day_without_calls_has_no_bar() -> None:
+    """Bars on a continuous axis of dates: a gap is seen as one, whatever Desktop adds or leaves out."""
     one = sheet("Daily Calls")
-    assert [column.text for column in one.findall("table/show-full-range/column")] == [q("tdy:call_date:qk")]
-    assert formula(1006) == "ZN(LOOKUP([Calculation_1001], 0))"
-    # Along the dates, for each type by itself.
-    for instance in one.xpath(".//column-instance[@name=$name]", name=f"[{DAILY}]"):
-        assert [dict(calc.attrib) for calc in instance.findall("table-calc")] == [{"ordering-type": "Rows"}]
-    assert [dict(calc.attrib) for calc in fields()["Calculation_1006"].iter("table-calc")] == [
-        {"ordering-type": "Rows"}
-    ]
+    assert one.find("table/show-full-range") is None
+    assert "tdy:call_date:qk" in shelf("Daily Calls", "cols")
 
 
 def test_m6_weeks_start_on_monday_whatever_the_locale() -> None:
@@ -609,6 +626,7 @@ def test_m7_bins_can_be_changed_and_the_tail_is_bounded() -> None:
         "IF [duration_sec] < [Calculation_1010] THEN [duration_sec] "
         "ELSEIF [duration_sec] >= [Calculation_1010] THEN [Calculation_1010] END"
     )
+    assert fields()["Duration (bin)"].get("aggregation") == "None"
     full = [column.text for column in sheet("Duration Histogram").findall("table/show-full-range/column")]
     assert full == [f"[{DS}].[Duration (bin)]"]
 
@@ -778,7 +796,7 @@ def test_pytableau_reads_it() -> None:
     (calls,) = book.datasources
     captions = {column.get("caption") for column in fields().values()}
     assert set(calls.field_names) == captions
-    assert {one.name: str(one.mark_type) for one in book.worksheets}["Daily Calls"].endswith("Line")
+    assert {one.name: str(one.mark_type) for one in book.worksheets}["Daily Calls"].endswith("Bar")
 
 
 def _path() -> Path:

@@ -166,25 +166,11 @@ def axis(
 
 
 def daily(canvas: Canvas, calls: Calls, cells: Cells, area: tuple[float, float, float, float]) -> None:
-    """Draw a line for each call type; a day without calls is a point at 0."""
-    x, y, w, h = area
+    """Draw a bar for each day, stacked by call type; a day without calls has none."""
     days = sorted(day for day in {key for key, _ in cells} if isinstance(day, dt.date))
     span = [days[0] + dt.timedelta(days=n) for n in range((days[-1] - days[0]).days + 1)]
-    left, bottom, most = x + 46, y + h - 20, max(cells.values())
-    for call_type in types_in(cells):
-        points = [
-            (
-                left + n * (w - 50) / max(len(span) - 1, 1),
-                bottom - cells.get((day, call_type), 0) * (bottom - y - 6) / most,
-            )
-            for n, day in enumerate(span)
-        ]
-        paint = calls.paint(call_type)
-        canvas.line(points, str(paint["fill"]), stroke_width=1.2, opacity=paint["opacity"])
-    canvas.text(left, bottom + 13, str(span[0]), font_size=9)
-    canvas.text(x + w, bottom + 13, str(span[-1]), font_size=9, text_anchor="end")
-    canvas.text(left + (w - 50) / 2, bottom + 13, "Date of the call", fill=QUIET, text_anchor="middle")
-    axis(canvas, x, y, bottom, most, left, w, "Calls per day")
+    labelled = {span[0], span[len(span) // 2], span[-1]}
+    upwards(canvas, calls, cells, area, span, lambda day: str(day) if day in labelled else "")
 
 
 def headline(canvas: Canvas, calls: Calls, area: tuple[float, float, float, float]) -> None:
@@ -239,7 +225,7 @@ def draw(workbook: bytes, csv: Path, lit: str | None = None) -> str:
     calls, canvas = Calls(csv, colours, lit), Canvas()
     titles = {sheet.name: sheet.title.partition(". ")[2] for sheet in read(workbook).sheets}
     canvas.box(0, 0, WIDTH, HEIGHT, "#ffffff")
-    for zone in root.iter("zone"):
+    for zone in root.iterfind("dashboards/dashboard/zones//zone"):
         draw_zone(canvas, calls, root, zone, titles)
     canvas.text(WIDTH - 10, HEIGHT - 8, NOTE, text_anchor="end", font_style="italic", fill="#b00000")
     return canvas.svg()

@@ -202,16 +202,21 @@ def read_root(root: ET.Element) -> Workbook:
     )
     dashboards = tuple(
         Dashboard(
-            name_of(dashboard), tuple(dict.fromkeys(name_of(zone) for zone in sheet_zones(dashboard, SHOWS_SHEET)))
+            name_of(dashboard),
+            tuple(
+                dict.fromkeys(
+                    name_of(zone) for layout in dashboard.findall("zones") for zone in sheet_zones(layout, SHOWS_SHEET)
+                )
+            ),
         )
         for dashboard in root.findall("dashboards/dashboard")
     )
     return Workbook(sources, sheets, dashboards)
 
 
-def sheet_zones(dashboard: ET.Element, types: tuple[str | None, ...]) -> Iterator[ET.Element]:
-    """Yield the zones of a dashboard that name a sheet and are of one of `types` (`SHOWS_SHEET`, `NAMES_SHEET`)."""
-    for zone in dashboard.iter("zone"):
+def sheet_zones(layout: ET.Element, types: tuple[str | None, ...]) -> Iterator[ET.Element]:
+    """Yield the zones of a layout that name a sheet and are of one of `types` (`SHOWS_SHEET`, `NAMES_SHEET`)."""
+    for zone in layout.iter("zone"):
         if zone.get("name") and zone.get("type-v2") in types:
             yield zone
 
