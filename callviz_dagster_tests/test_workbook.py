@@ -383,7 +383,10 @@ def test_hyper_stands_in_for_the_text_file() -> None:
     names = {relation.get("connection") for relation in root.iter("relation")}
     assert names == {named.get("name") for named in root.iter("named-connection")}
     assert b"textscan" not in xml
-    assert b"[calls.csv]" not in xml
+    assert b"calls.csv" not in re.sub(rb"<desc>.*?</desc>", b"", xml, flags=re.DOTALL)
+    (table,) = root.iter("object")
+    assert table.get("caption") == "Extract"
+    assert {one.text for one in root.iter("object-id")} == {f"[{table.get('id')}]"}
 
 
 def test_other_tables_in_a_users_data_source_are_left_alone() -> None:
@@ -507,3 +510,25 @@ def test_the_packed_workbook_counts_the_completed_labels_of_the_settings() -> No
         assert [status for (status,) in counted.fetchall()] == [statuses[at] for at in positions(statuses, labels)]
     own = XML.replace(b"IN (&quot;", b"= (&quot;")
     assert b"= (&quot;completed" in prepare_workbook(own, KINDS, completed=labels)
+
+
+def test_fields_that_are_named_like_those_of_the_workbook_are_kept_apart() -> None:
+    names = ("Duration (bin)", "calculation_1001", "CALLS", "Date", "amount", "Amount")
+    columns = KINDS | dict.fromkeys(names, Kind.NUMBER)
+    for source in ("csv", "hyper"):
+        inside = prepare_workbook(XML, columns, source=source)
+        for version in SCHEMA_VERSIONS:
+            assert schema_errors(inside, version) == []
+        root = etree.fromstring(inside)
+        records = root.findall(".//metadata-record[@class='column']")
+        local = {one.findtext("remote-name"): one.findtext("local-name") for one in records}
+        calculated = {one.getparent().get("name") for one in root.findall("datasources/datasource/column/calculation")}
+        assert len({name.casefold() for name in local.values()}) == len(columns)
+        assert {name.casefold() for name in local.values()}.isdisjoint(name.casefold() for name in calculated)
+        assert local["Duration (bin)"] == "[Duration (bin) (calls.csv)]"
+        assert local["CALLS"] == "[CALLS]"
+        declared = root.findall("datasources/datasource[@caption='calls']/column")
+        captions = [one.get("caption").casefold() for one in declared]
+        assert len(set(captions)) == len(captions)
+        assert {"calls (field)", "date (field)"} <= set(captions)
+        assert audit(inside, columns) == [] or source == "hyper"

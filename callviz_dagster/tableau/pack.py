@@ -11,7 +11,7 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import escape, unescape
@@ -25,6 +25,7 @@ from callviz_dagster.tableau.model import (
     DATATYPES,
     HYPER_NAME,
     PARAMETERS,
+    Source,
     WorkbookError,
     local_name,
     read,
@@ -36,6 +37,12 @@ from callviz_dagster.tableau.model import (
 _FOLDER = "Data/calls"
 """The folder of the data in the archive."""
 _REMOTE_TYPES = {"boolean": 11, "integer": 20, "real": 5, "date": 133, "datetime": 135, "string": 129}
+_ROLES = {
+    **dict.fromkeys(("string", "boolean"), ("dimension", "nominal")),
+    **dict.fromkeys(("date", "datetime"), ("dimension", "ordinal")),
+    **dict.fromkeys(("integer", "real"), ("measure", "quantitative")),
+}
+"""Role and type of a further column by its data type, as Desktop gives them."""
 _AGGREGATIONS = {"integer": "Sum", "real": "Sum", "date": "Year", "datetime": "Year"}
 _COLLATIONS = {"csv": "LEN_RUS", "hyper": "LROOT"}
 _SNAPSHOT_NAME = "[callviz snapshot]"
@@ -81,6 +88,8 @@ def prepare_workbook(
         start = text.rfind("<datasource ", 0, tag.start())
         end = text.find("</datasource>", tag.end())
         text = text[:start] + _with_packed_data(text[start:end], csv_columns, source) + text[end:]
+    if source == "hyper":
+        text = _with_extract_object(text)
     return _with_snapshot(_with_completed(text, completed), snapshot).encode()
 
 
@@ -183,6 +192,24 @@ def write_package(workbook_xml: bytes, name: str, data: Path, target: IO[bytes])
     return digest.hexdigest()
 
 
+def separate_names(columns: Iterable[str], source: Source) -> dict[str, str]:
+    """Return the name of each column's field; one that a calculated field or another column has gets an addition.
+
+    Names differ for Tableau only where they differ in lower case.
+    """
+    taken = {name.casefold() for name in source.fields - source.columns}
+    names: dict[str, str] = {}
+    for column in columns:
+        local = base = local_name(column)
+        number = 1
+        while local.casefold() in taken:
+            local = f"{base} ({CSV_NAME})" if number == 1 else f"{base} ({CSV_NAME} {number})"
+            number += 1
+        taken.add(local.casefold())
+        names[column] = local
+    return names
+
+
 def _member(name: str, size: int) -> zipfile.ZipInfo:
     member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     member.compress_type = zipfile.ZIP_DEFLATED
@@ -223,7 +250,9 @@ def _with_packed_data(block: str, csv_columns: Mapping[str, Kind], source: str) 
     types = _pinned(data_source.pinned, csv_columns)
     if source == "csv":
         block = _with_relation_columns(block, types)
-    block = _connected(_with_records(block, types, source), source)
+    local_names = separate_names(types, data_source)
+    block = _with_captions(_with_records(block, types, local_names, source), types, local_names, data_source)
+    block = _connected(block, source)
     return block if source == "csv" else _with_hyper_relations(block)
 
 
@@ -232,6 +261,12 @@ def _connected(block: str, source: str) -> str:
     for tag in [tag.group() for tag in _tags("connection", block) if reads_calls(tag.group())]:
         block = block.replace(tag, _with_attribute(tag, "directory", _FOLDER) if source == "csv" else _HYPER_CONNECTION)
     return block
+
+
+def _with_extract_object(text: str) -> str:
+    """Return a workbook whose logical table is called as the table of the .hyper file is, wherever it is named."""
+    text = re.sub(rf"\b{re.escape(CSV_NAME)}_(?=[0-9A-F]{{32}}\b)", "Extract_", text)
+    return re.sub(rf"(<(?:object|column)\b[^>]*\bcaption=['\"]){re.escape(CSV_NAME)}(?=['\"])", r"\1Extract", text)
 
 
 def _with_relation_columns(block: str, types: Mapping[str, str]) -> str:
@@ -262,20 +297,33 @@ def _with_hyper_relations(block: str) -> str:
     return re.sub(r"(?<=['\"])textscan\.(?=\w+['\"])", "hyper.", block)
 
 
-def _with_records(block: str, types: Mapping[str, str], source: str) -> str:
+def _with_captions(block: str, types: Mapping[str, str], local_names: Mapping[str, str], data_source: Source) -> str:
+    """Return a data source in which each further column has a caption that no other field has."""
+    taken = {caption.casefold() for caption in data_source.captions.values()}
+    columns = ""
+    for name, local in local_names.items():
+        if local in data_source.captions or (local == local_name(name) and local.casefold() not in taken):
+            continue
+        role, kind = _ROLES[types[name]]
+        columns += (
+            f"      <column caption='{_quoted(local_name(name))} (field)' datatype='{types[name]}' "
+            f"name='[{_quoted(local)}]' role='{role}' type='{kind}' />\n"
+        )
+    return re.sub(r"<aliases\b[^>]*/>\n", lambda match: match.group() + columns, block, count=1)
+
+
+def _with_records(block: str, types: Mapping[str, str], local_names: Mapping[str, str], source: str) -> str:
     """Return a data source with a metadata record for each column, after those of its capabilities."""
-    return re.sub(
-        r"(?P<indent>[ \t]*)<metadata-records>(?P<records>.*?)</metadata-records>",
-        lambda match: _laid_out(
-            match["indent"], "<metadata-records>", _records(match["records"], types, source), "</metadata-records>"
-        ),
-        block,
-        count=1,
-        flags=re.DOTALL,
-    )
+
+    def records(match: re.Match[str]) -> str:
+        lines = _records(match["records"], types, local_names, source)
+        return _laid_out(match["indent"], "<metadata-records>", lines, "</metadata-records>")
+
+    existing = r"(?P<indent>[ \t]*)<metadata-records>(?P<records>.*?)</metadata-records>"
+    return re.sub(existing, records, block, count=1, flags=re.DOTALL)
 
 
-def _records(existing: str, types: Mapping[str, str], source: str) -> str:
+def _records(existing: str, types: Mapping[str, str], local_names: Mapping[str, str], source: str) -> str:
     object_id = re.search(r"<([\w.]*object-id)>.*?</\1>", existing)
     parent = "[Extract]" if source == "hyper" else f"[{CSV_NAME}]"
     lines: list[str] = []
@@ -289,7 +337,7 @@ def _records(existing: str, types: Mapping[str, str], source: str) -> str:
             "<metadata-record class='column'>",
             f"<remote-name>{_quoted(name)}</remote-name>",
             f"<remote-type>{_REMOTE_TYPES[datatype]}</remote-type>",
-            f"<local-name>[{_quoted(local_name(name))}]</local-name>",
+            f"<local-name>[{_quoted(local_names[name])}]</local-name>",
             f"<parent-name>{parent}</parent-name>",
             f"<remote-alias>{_quoted(name)}</remote-alias>",
             f"<ordinal>{ordinal}</ordinal>",
