@@ -69,8 +69,8 @@ def test_it_shows_each_role_and_the_settings_to_paste(fields: Command, collectio
     code, output, errors = fields()
     assert (code, errors) == (0, "")
     assert f"{SAMPLE} of 300 documents were read" in output
-    assert "start time: startedAt\n    in 100% of the documents, by name and data\n    for example 2024-03-0" in output
-    assert "not taken: createdAt (for example 2024-03-0" in output
+    assert "start time: startedAt\n    in 100% of the documents, recognized by name and data\n" in output
+    assert "    not taken:\n      - createdAt (for example 2024-03-0" in output
     assert "Z): names the record's own life" in output
     assert "duration: duration, ms (by data)" in output
     pasted = output.split("Settings that keep this choice:\n")[1].splitlines()

@@ -166,7 +166,7 @@ def test_fields_that_cannot_play_a_role_are_listed_with_a_value_and_the_reason()
         call_length="long",
     )
     fields = fields_of(documents)
-    rows = {row.role: row.not_taken for row in role_rows(choose(fields), fields)}
+    rows = {row.role: [*map(str, row.not_taken)] for row in role_rows(choose(fields), fields)}
     for role, reasons in {
         "start_time": [
             "startTime (for example in the morning): cannot be read as a time",

@@ -139,12 +139,14 @@ def _role_lines(row: RoleRow, derived: bool) -> Iterator[str]:
     no_field = "no field" + (", so end − start" if derived else "")
     yield f"{ROLE_NAMES[row.role]}: {row.field or no_field}{unit}"
     if row.field:
-        yield f"    in {row.share} of the documents, {row.known_by}"
+        yield f"    in {row.share} of the documents, recognized {row.known_by}"
     if row.examples:
         cut = row.examples if len(row.examples) <= _MOST_EXAMPLES else row.examples[: _MOST_EXAMPLES - 1] + "…"
         yield f"    for example {cut}"
     if row.not_taken:
-        yield from _wrapped(f"not taken: {row.not_taken}", "    ", "      ")
+        yield "    not taken:"
+    for other in row.not_taken:
+        yield from _wrapped(str(other), "      - ", "        ")
 
 
 def _rejected_lines(tally: Tally, too_many: bool) -> Iterator[str]:

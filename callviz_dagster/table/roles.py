@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from callviz_dagster.contract import ROLES
 from callviz_dagster.documents.durations import TwoPartClock
 from callviz_dagster.documents.profile import Field
-from callviz_dagster.documents.recognition.candidates import Fields
+from callviz_dagster.documents.recognition.candidates import Candidate, Fields
 from callviz_dagster.documents.recognition.choice import Wishes, choose
 from callviz_dagster.documents.recognition.decision import Choice, Standing
 from callviz_dagster.documents.recognition.evidence import Evidence
 from callviz_dagster.documents.recognition.facts import Facts, Source
-from callviz_dagster.documents.recognition.report import ROLE_NAMES, example_of, setting_line, shown
+from callviz_dagster.documents.recognition.report import ROLE_NAMES, example_of, setting_line, shown, why_unusable
 from callviz_dagster.documents.values import dotted, plain_path
 from callviz_dagster.documents.walker import Path
 from callviz_dagster.table.options import PlanError, TableOptions
@@ -154,16 +154,22 @@ def _no_start_time(choice: Choice, fields: Fields) -> str:
             f"The documents' fields are: {_some(dotted(path) for path in fields.known)}. "
             "Set CALLVIZ_FIELD_START_TIME to the field that holds it (a dotted path)."
         )
+    readable = [one for one in candidates if not why_unusable(one, "start_time", fields.facts)]
+    parts = [
+        _with_examples("Fields that hold times", readable, fields),
+        _with_examples("Fields that cannot be read as times", [x for x in candidates if x not in readable], fields),
+    ]
+    lines = " or ".join(setting_line("start_time", one.source) for one in (readable or candidates)[:3])
+    return f"No field was recognized as the start time of the calls. {''.join(parts)}Set {lines}."
+
+
+def _with_examples(heading: str, candidates: Sequence[Candidate], fields: Fields) -> str:
     seen = []
     for one in candidates:
         value = example_of(one.source, fields.facts)
         example = f", for example {value}" if value else ""
         seen.append(f"{shown(one.source)} (in {one.present:,} of {fields.documents:,} documents{example})")
-    lines = " or ".join(setting_line("start_time", one.source) for one in candidates[:3])
-    return (
-        f"No field was recognized as the start time of the calls. Fields that hold times: {', '.join(seen)}. "
-        f"Set {lines}."
-    )
+    return f"{heading}: {', '.join(seen)}. " if seen else ""
 
 
 def _some(names: Iterable[str], most: int = 30) -> str:

@@ -60,7 +60,8 @@ CALLS_CHECKS = (
         "calls",
         "roles_plausible",
         "The data agree with the fields and the unit that were chosen: calls end after they start, stored durations "
-        "fit end − start, and starts differ. Where they do not, nothing is published unless a setting names the field.",
+        "fit end − start, and starts differ. Where they do not, nothing is published unless a setting names the field. "
+        "Warns of durations whose unit changes.",
     ),
 )
 
@@ -302,7 +303,7 @@ def roles_table(recognized: Recognized) -> dg.MetadataValue:
             "unit (how it is known)": row.unit,
             "recognized": row.known_by,
             "example values": row.examples,
-            "other fields, and why not": row.not_taken,
+            "other fields, and why not": "; ".join(map(str, row.not_taken)),
             "line that keeps this choice": row.setting,
         }
         for row in role_rows(recognized.choice, recognized.fields)

@@ -27,10 +27,27 @@ ROLE_NAMES = {
 _MOST = 4
 """Candidates that are named, and as many again whose values can play no role."""
 _PREFIX = "CALLVIZ_FIELD_"
-_NO_MOMENTS = (Word.CAUSE, Word.STATUS, Word.TYPE, Word.DIRECTION, Word.CODE, Word.OTHER, Word.PERSONAL)
+_NO_MOMENTS = (
+    *(Word.CAUSE, Word.STATUS, Word.TYPE, Word.DIRECTION, Word.CODE, Word.OTHER, Word.PERSONAL),
+    *(Word.DURATION, Word.PART, Word.TALK),
+)
 """What a name speaks of that says nothing of when: `started_by`."""
 _HALF = 0.5
 """A field of which fewer values can be read holds something else."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A field that could have played a role and was not taken."""
+
+    field: str
+    example: str
+    """One of its values; empty where none may be shown."""
+    reason: str
+
+    def __str__(self) -> str:
+        example = f" (for example {self.example})" if self.example else ""
+        return f"{self.field}{example}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class RoleRow:
     """Of the documents, those in which it holds something."""
     unit: str
     known_by: str
-    not_taken: str
+    not_taken: tuple[Other, ...]
     examples: str
     setting: str
     """The line that keeps this choice; a comment where nothing is to be set."""
@@ -55,7 +72,8 @@ class RoleRow:
         text = f"{self.role}: {self.field or 'no field'}{unit}"
         if self.field:
             text += f" (in {self.share} of the documents, {self.known_by})"
-        return text + (f"; not taken: {self.not_taken}" if self.not_taken else "")
+        others = "; ".join(f"{one.field}: {one.reason}" for one in self.not_taken)
+        return text + (f"; not taken: {others}" if others else "")
 
 
 def shown(source: Source) -> str:
@@ -80,20 +98,21 @@ def role_rows(choice: Choice, fields: Fields) -> list[RoleRow]:
 
 def _role_row(role: str, choice: Choice, fields: Fields) -> RoleRow:
     sources = choice.roles.get(role, ())
-    not_taken = [
-        f"{shown(one.source)}{_in_brackets(one.source, fields.facts)}: {reason(one, role, choice, fields.facts)}"
-        for one in _others(choice, role, fields.facts)
-    ]
+    facts = fields.facts
+    not_taken = tuple(
+        Other(shown(one.source), example_of(one.source, facts), reason(one, role, choice, facts))
+        for one in _others(choice, role, facts)
+    )
     if not sources:
-        return RoleRow(role, "", "", "", "", "; ".join(not_taken), "", setting_line(role, None))
+        return RoleRow(role, "", "", "", "", not_taken, "", setting_line(role, None))
     return RoleRow(
         role,
         fields_in_words(sources),
         f"{_share(sources, fields):.0%}",
         _units(choice, sources) if role == "duration" else "",
         _known_by(choice, role, fields),
-        "; ".join(not_taken),
-        ", ".join(fields.facts.examples(sources[0])),
+        not_taken,
+        ", ".join(facts.examples(sources[0])),
         _keeping_line(role, sources),
     )
 
@@ -157,12 +176,12 @@ def _others(choice: Choice, role: str, facts: Facts) -> list[Candidate]:
         for one in choice.candidates.get(role, ())
         if one.source not in taken and (one.name.strengths[role] >= Strength.WEAK or one.cover > 0)
     ]
-    unusable = [one for one in named if one.name.strengths[role] >= Strength.WEAK and _cannot(one, role, facts)]
+    unusable = [one for one in named if one.name.strengths[role] >= Strength.WEAK and why_unusable(one, role, facts)]
     usable = [one for one in named if one not in unusable and one.points > -12.0 and one.cover > 0]
     return [*usable[:_MOST], *unusable[:_MOST]]
 
 
-def _cannot(one: Candidate, role: str, facts: Facts) -> str:
+def why_unusable(one: Candidate, role: str, facts: Facts) -> str:
     """Return why the values of a candidate cannot play a role, or hardly; empty where they can."""
     if not facts.numbers(one.path).filled.any():
         return ""
@@ -179,7 +198,7 @@ def _cannot(one: Candidate, role: str, facts: Facts) -> str:
 
 def reason(one: Candidate, role: str, choice: Choice, facts: Facts) -> str:
     """Return why a candidate was not taken."""
-    values = _cannot(one, role, facts) or _values_against(one, role, facts)
+    values = why_unusable(one, role, facts) or _values_against(one, role, facts)
     if values:
         return values
     chosen = _chosen(choice, role)
@@ -365,5 +384,5 @@ def _better_lines(choice: Choice, role: str, most: int, facts: Facts) -> list[st
     return [
         setting_line(role, one.source)
         for one in _others(choice, role, facts)[:most]
-        if one.points > 0 and not one.name.says(Word.PLANNED) and not _cannot(one, role, facts)
+        if one.points > 0 and not one.name.says(Word.PLANNED) and not why_unusable(one, role, facts)
     ]
