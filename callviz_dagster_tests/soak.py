@@ -74,6 +74,8 @@ class Trial:
     servers: list[Server]
     calls: Collection[dict[str, Any]]
     chance: random.Random
+    first_day: dt.date = field(default_factory=lambda: days()[0])
+    """The first partition, which stays the same over midnight."""
     daemon: subprocess.Popen[bytes] | None = None
     done: Counter[str] = field(default_factory=Counter)
 
@@ -108,7 +110,7 @@ class Trial:
             "CALLVIZ_DATA_DIR": str(self.data),
             "CALLVIZ_PUBLISH_DIR": str(self.publish),
             "CALLVIZ_PARTITIONS": "daily",
-            "CALLVIZ_PARTITIONS_START": f"{days()[0]}",
+            "CALLVIZ_PARTITIONS_START": f"{self.first_day}",
             "CALLVIZ_FIELD_START_TIME": "start_time",
             "CALLVIZ_MIN_REFRESH_SECONDS": "1",
             "CALLVIZ_MAX_DROP": "1",
@@ -271,7 +273,7 @@ def freeze_in_mid_stream(trial: Trial) -> None:
     """Refresh from the command line over a network that goes silent in the middle of the documents, then comes back."""
     with network(trial.primary.port) as between:
         between.go_silent_after(trial.chance.randrange(10_000, 40_000), trial.chance.uniform(20, 30))
-        materialize(trial, "*", days()[0], uri_through(between))
+        materialize(trial, "*", trial.first_day, uri_through(between))
         trial.done["silences in mid-stream"] += between.silences
 
 
@@ -279,7 +281,7 @@ def read_without_an_answer(trial: Trial) -> None:
     """Refresh from the command line over a network that takes connections and answers none."""
     with network(trial.primary.port) as between:
         between.go_silent()
-        assert "did not answer" in materialize(trial, "*", days()[0], uri_through(between))
+        assert "did not answer" in materialize(trial, "*", trial.first_day, uri_through(between))
 
 
 def uri_through(between: Network) -> str:
@@ -314,7 +316,7 @@ def read_without_publishing(trial: Trial) -> None:
 
 def refresh_beside(trial: Trial) -> None:
     """Refresh from the command line while the daemon may do the same."""
-    materialize(trial, "*", days()[0])
+    materialize(trial, "*", trial.first_day)
 
 
 def materialize(trial: Trial, selection: str, first: dt.date, uri: str = "") -> str:

@@ -19,11 +19,12 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.today import TODAY, ZONE
 
 Document = dict[str, Any]
 REFRESH_LIMIT, PARTITION_LIMIT = 120_000, 2_000
 """Bytes of event text in both files above the same assets and checks without content."""
-FIRST = dt.datetime.combine(dt.datetime.now(dt.UTC).date() - dt.timedelta(19), dt.time(), dt.UTC)
+FIRST = TODAY - dt.timedelta(19)
 
 
 def twenty_columns(collection: Collection[Document], number: int, days: int) -> None:
@@ -128,7 +129,7 @@ def test_a_partition_adds_little_to_what_dagster_writes_by_itself(
 ) -> None:
     twenty_columns(collection, 200, days=20)
     daily = dataclasses.replace(
-        settings, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time"
+        settings, timezone=ZONE, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time"
     )
     definitions = build_definitions(daily)
     days = Partitioning.of(daily).partitions(FIRST + dt.timedelta(20))

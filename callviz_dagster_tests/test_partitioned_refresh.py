@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import duckdb
@@ -32,10 +33,11 @@ from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau import extract
-from callviz_dagster_tests.helpers.refresh import checks, empty_instance, failure, files, metadata, refresh
+from callviz_dagster_tests.helpers.refresh import checks, empty_instance, failure, files, metadata, paths, refresh
+from callviz_dagster_tests.helpers.today import TODAY, ZONE
 
 Document = dict[str, Any]
-FIRST = dt.datetime.combine(dt.datetime.now(dt.UTC).date() - dt.timedelta(9), dt.time(), dt.UTC)
+FIRST = TODAY - dt.timedelta(9)
 DAYS = [f"{FIRST + dt.timedelta(n):%Y-%m-%d}" for n in range(10)]
 
 
@@ -43,7 +45,7 @@ DAYS = [f"{FIRST + dt.timedelta(n):%Y-%m-%d}" for n in range(10)]
 def daily(settings: Settings) -> Settings:
     """Return the settings of a collection that is cut by day, from ten days ago."""
     return dataclasses.replace(
-        settings, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time"
+        settings, timezone=ZONE, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time"
     )
 
 
@@ -97,8 +99,7 @@ def test_a_range_is_refreshed_in_one_run_and_published_in_time_order(
 
 def written(settings: Settings) -> dict[Path, tuple[int, int]]:
     """Return what tells a file that was written again, with the same bytes or others."""
-    paths = [path for folder in (settings.data_dir, settings.publish_dir) for path in folder.rglob("*")]
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths if path.is_file()}
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths(settings)}
 
 
 def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection: Collection[Document]) -> None:
@@ -261,7 +262,8 @@ def test_columns_are_the_same_over_partitions_made_at_different_times(
     daily: Settings, collection: Collection[Document]
 ) -> None:
     collection.create_index("start_time")
-    for day, value in enumerate([True, 7, 2.5, "text", dt.datetime(2024, 5, 1, 10, 0, 0, 250_000)]):
+    moment = dt.datetime(2024, 5, 1, 10, 0, 0, 250_000, ZoneInfo(ZONE))
+    for day, value in enumerate([True, 7, 2.5, "text", moment]):
         collection.insert_one({"_id": day, "start_time": FIRST + dt.timedelta(day), "mixed": value, f"only{day}": day})
         assert refresh_range(daily, DAYS[day], DAYS[day]).success
     path = daily.publish_dir / "calls.csv"

@@ -42,13 +42,11 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.run_file import RunState, run_state
 from callviz_dagster_tests.helpers.lock import holder
+from callviz_dagster_tests.helpers.today import TODAY, ZONE
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")
 LOCATION = "callviz_dagster"
-# A zone in which it is about noon, so that no test runs over midnight.
-ZONE = f"Etc/GMT{dt.datetime.now(dt.UTC).hour - 12:+d}"
-TODAY = dt.datetime.combine(dt.datetime.now(ZoneInfo(ZONE)).date(), dt.time(), ZoneInfo(ZONE))
 DAYS = [f"{TODAY - dt.timedelta(6 - n):%Y-%m-%d}" for n in range(7)]
 
 

@@ -22,6 +22,7 @@ from callviz_dagster.table.volume import (
     why_to_wait,
 )
 from callviz_dagster_tests.helpers.refresh import checks, failure, files, refresh, refresh_job, some_calls
+from callviz_dagster_tests.helpers.today import TODAY, ZONE
 
 Document = dict[str, Any]
 
@@ -106,20 +107,17 @@ def test_what_was_read_and_never_published_is_no_measure(settings: Settings, col
 def test_with_partitions_the_whole_collection_is_the_measure(
     settings: Settings, collection: Collection[Document]
 ) -> None:
-    days = [dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC), dt.datetime(2024, 3, 2, 12, tzinfo=dt.UTC)]
-    collection.insert_many({"_id": n, "start_time": days[n % 2]} for n in range(20))
+    collection.insert_many({"_id": n, "start_time": TODAY - dt.timedelta(n % 2)} for n in range(20))
     collection.insert_one({"_id": "no date", "start_time": "soon"})
     daily = dataclasses.replace(
         settings,
         partitions="daily",
-        partitions_start=dt.date.today() - dt.timedelta(1),
+        timezone=ZONE,
+        partitions_start=TODAY.date() - dt.timedelta(1),
         field_start_time="start_time",
         max_rejected=1.0,
     )
-    today = dt.datetime.now(dt.UTC).replace(hour=0)
-    collection.update_many({"_id": {"$type": "int"}}, [{"$set": {"start_time": {"$dateSubtract": {
-        "startDate": today, "unit": "day", "amount": {"$mod": ["$_id", 2]}}}}}])  # fmt: skip
-    keys = [f"{today.date() - dt.timedelta(days)}" for days in (1, 0)]
+    keys = [f"{TODAY.date() - dt.timedelta(days)}" for days in (1, 0)]
     tags = dict(zip(("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"), keys, strict=True))
     assert refresh_job(daily, tags=tags).success
     record = json.loads((settings.publish_dir / "published.json").read_text(encoding="utf-8"))

@@ -1,10 +1,11 @@
-"""Shared by tests: an instance, checks, failure, files, metadata, refresh, some_calls."""
+"""Shared by tests: an instance, checks, failure, files, metadata, paths, refresh, some_calls."""
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from pymongo.collection import Collection
 
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage import run_file
 
 Document = dict[str, Any]
 START = dt.datetime(2024, 3, 30, 23, 30, tzinfo=dt.UTC)
@@ -63,8 +65,13 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
 
 
 def files(settings: Settings) -> dict[str, bytes]:
-    folders = (settings.data_dir, settings.publish_dir)
-    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    return {str(path): path.read_bytes() for path in paths(settings)}
+
+
+def paths(settings: Settings) -> list[Path]:
+    """Return all files of a deployment, but for those that say which runs are at work."""
+    files = [path for folder in (settings.data_dir, settings.publish_dir) for path in folder.rglob("*")]
+    return [path for path in files if path.is_file() and run_file.FOLDER not in path.parts]
 
 
 def some_calls(collection: Collection[Document], number: int = 10) -> None:
