@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -221,10 +222,14 @@ class CallvizComponent(dg.Component, dg.Resolvable):
                 f"{context.path}: mongo.uri is not set: give it the connection string of MongoDB, for example "
                 '"{{ env.SUPPORT_MONGO_URI }}", and set that variable where Dagster runs.'
             )
-        folders = {name: getattr(self.settings, name) for name in (*_FOLDERS, "workbook")}
-        placed = {name: context.project_root / folder for name, folder in folders.items() if folder}
-        settings = dataclasses.replace(self.settings, **placed)
+        settings = self.placed_settings(context.project_root)
         return build_definitions(settings, name=self.name, key_prefix=self.name or None)
+
+    def placed_settings(self, project_root: Path) -> Settings:
+        """Return the settings with the folders where they are; relative ones start at the project's folder."""
+        folders = {name: getattr(self.settings, name) for name in (*_FOLDERS, "workbook")}
+        placed = {name: project_root / folder for name, folder in folders.items() if folder}
+        return dataclasses.replace(self.settings, **placed)
 
     def _require_own(self, context: dg.ComponentLoadContext) -> None:
         """Require that no other callviz component of the code location has this one's name or a folder of it.

@@ -104,7 +104,7 @@ def test_a_choice_that_the_data_contradict_is_refused(fields: Command, collectio
     documents = [call(number, endedAt=START - dt.timedelta(days=number + 1)) for number in range(30)]
     collection.insert_many(documents)
     code, output, _ = fields(FIELD_START_TIME="startedAt", FIELD_DURATION="none")
-    assert code == 1
+    assert code == 4
     assert "Contradicted by the data:\n  - 100% of the calls end before they start" in output
     assert fields(FIELD_START_TIME="startedAt", FIELD_END_TIME="endedAt")[0] == 0
 
@@ -114,7 +114,7 @@ def test_documents_without_a_usable_start_are_counted_by_reason(
 ) -> None:
     collection.insert_many(call(number, **({"startedAt": "soon"} if number % 3 else {})) for number in range(30))
     code, output, _ = fields()
-    assert code == 1
+    assert code == 4
     assert "  - 20 start_unreadable: The start time cannot be read as a time." in output
     assert "a refresh would be refused" in output
 
@@ -148,7 +148,7 @@ def test_an_empty_collection_says_so(fields: Command, collection: Collection[Doc
     collection.insert_one({"_id": 1})
     collection.delete_one({"_id": 1})
     code, output, _ = fields()
-    assert (code, output.splitlines()[0].split(" ", 1)[1]) == (1, "has no documents, so no field can be recognized.")
+    assert (code, output.splitlines()[0].split(" ", 1)[1]) == (4, "has no documents, so no field can be recognized.")
 
 
 def test_the_sample_is_that_of_a_refresh(settings: Settings, collection: Collection[Document]) -> None:

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from callviz_dagster.automation.prune import LOCATION, main, prune_runs
+from callviz_dagster.automation.prune import LOCATION, prune_runs
 from callviz_dagster.automation.runs import deployment_tags
 from callviz_dagster.settings import Settings
 
@@ -106,16 +106,3 @@ def test_runs_of_others_stay(instance: dg.DagsterInstance, deployment: Settings,
     own = by_hand(instance, LOCATION)
     assert prune_runs(instance, deployment, LATER) == [own]
     assert remaining(instance) == runs_kept
-
-
-def test_the_command_prunes_the_instance_in_dagster_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--days", "30"]) == 1
-    assert "DAGSTER_HOME" in capsys.readouterr().err
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-    assert main(["--days", "30"]) == 0
-    assert capsys.readouterr().out == "Removed 0 runs.\n"
-    with pytest.raises(SystemExit):
-        main(["--days", "0"])

@@ -30,6 +30,10 @@ from callviz_dagster.table.manifest import Coverage, TableFooter, existing_parti
 if TYPE_CHECKING:
     from callviz_dagster.table.options import TableOptions
 
+FAILED_CHECKS = "failed checks"
+"""Metadata of a failure: the checks that forbid publishing."""
+BUSY = "busy"
+"""Metadata of a failure: another process refreshes the same files."""
 UNREADABLE = "is damaged, or was written by another version of callviz"
 
 
@@ -49,7 +53,7 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
             description=" ".join(
                 [*descriptions, *([f"The last good file was left as it was: {paths_kept}."] if paths_kept else [])]
             ),
-            metadata={"failed checks": ", ".join(str(result.check_name) for result in failed)},
+            metadata={FAILED_CHECKS: ", ".join(str(result.check_name) for result in failed)},
         )
 
 
@@ -68,7 +72,8 @@ def user_errors_as_failures() -> Iterator[None]:
         yield
     except (SettingsError, PlanError, MongoError, FileError, BusyError) as error:
         message = error.strerror if isinstance(error, FileError) else str(error)
-        raise dg.Failure(description=message or str(error)) from None
+        metadata = {BUSY: True} if isinstance(error, BusyError) else {}
+        raise dg.Failure(description=message or str(error), metadata=metadata) from None
 
 
 @contextlib.contextmanager

@@ -1,26 +1,23 @@
-"""Removes old runs of this deployment from its Dagster instance.
+"""Removes old runs of this deployment from its Dagster instance, for `callviz prune --days 30`.
 
-The command is `python -m callviz_dagster.automation.prune --days 30`, with `DAGSTER_HOME` set. A run is removed with
-its events and its compute logs. Runs of other code locations stay, and so does every run that made the newest state of
-an asset or of a partition: without it, Dagster would show them as never materialized. What belongs elsewhere: which
-runs are this deployment's (`runs.py`), and the history of ticks, whose retention is set in dagster.yaml.
+A run is removed with its events and its compute logs. Runs of other code locations stay, and so does every run that
+made the newest state of an asset or of a partition: without it, Dagster would show them as never materialized. What
+belongs elsewhere: which runs are this deployment's (`runs.py`), and the history of ticks, whose retention is set in
+dagster.yaml.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.errors import DagsterHomeNotSetError
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from callviz_dagster.automation.runs import ended_runs
 from callviz_dagster.names import STAND_ALONE, Names
-from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.settings import Settings
 
 LOCATION = "callviz_dagster"
 """The name of the code location in `pyproject.toml` and `workspace.yaml`."""
@@ -82,30 +79,3 @@ def _remove_file(instance: dg.DagsterInstance, run_id: str) -> None:
         path = Path(instance.event_log_storage.path_for_shard(run_id))
         for suffix in ("", "-journal", "-shm", "-wal"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Remove what the command line asks for, from the instance in DAGSTER_HOME; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m callviz_dagster.automation.prune",
-        description="Remove callviz's own old runs from the Dagster instance that DAGSTER_HOME names.",
-    )
-    parser.add_argument("--days", type=float, required=True, help="remove runs that are older than this")
-    parser.add_argument("--location", default=LOCATION, help=f"name of the code location (default: {LOCATION})")
-    given = parser.parse_args(arguments)
-    if not given.days > 0:
-        parser.error("--days takes a number above 0")
-    try:
-        settings = Settings.load()
-        with dg.DagsterInstance.get() as instance:
-            before = dt.datetime.now(dt.UTC) - dt.timedelta(days=given.days)
-            removed = prune_runs(instance, settings, before, given.location)
-    except (SettingsError, DagsterHomeNotSetError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stdout.write(f"Removed {len(removed):,} runs.\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The command line: one module per subcommand.
+"""The command `callviz`: one module per subcommand.
 
 What belongs elsewhere: what a subcommand does beyond arguments, exit codes and the text that it prints.
 """

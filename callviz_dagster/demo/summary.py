@@ -17,13 +17,18 @@ _ADVICE = {
 }
 
 
-def summary(settings: Settings, began: float, seconds: float) -> str:
+def summary(
+    settings: Settings,
+    began: float,
+    seconds: float,
+    more: tuple[str, str] = ("make dev", "the Dagster UI, with calls coming in"),
+) -> str:
     """Say what the refresh that began at `began` (seconds since 1970) made of which documents, and what to do next."""
     files = _published_files(settings, began)
     width = max((len(str(path)) for path in files), default=0)
     sizes = [f"  {path!s:<{width}}  {_size(path.stat().st_size):>8}" for path in files]
     steps = [(str(path), advice) for path in files if (advice := _ADVICE.get(path.name))]
-    steps.append(("make dev", "the Dagster UI, with calls coming in"))
+    steps.append(more)
     width = max(len(step) for step, _ in steps)
     advised = [f"  {step:<{width}}  {advice}" for step, advice in steps]
     done = f"Done in {seconds:.1f} seconds. Next:"

@@ -1,0 +1,111 @@
+"""Which collection a command acts on, and in which Dagster instance.
+
+The collection is that of the environment and the `.env` file or, with `--name`, of a callviz component of the dg
+project in the current folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.storage.files import require_writable
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from callviz_dagster.names import Names
+
+HOME = Path(".dagster_home")
+"""Where callviz keeps a Dagster instance of its own, in the current folder, where `DAGSTER_HOME` names none."""
+_DAGSTER_YAML = Path(__file__).parent.parent / "demo" / "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class ChosenCollection:
+    """The collection that a command acts on."""
+
+    settings: Settings
+    name: str = ""
+    """Of the component in its project; empty for the collection of the environment."""
+
+    @property
+    def names(self) -> Names:
+        """The names of its definitions in Dagster."""
+        from callviz_dagster.names import names_of
+
+        return names_of(self.name, self.name or None)
+
+
+def chosen_collection(name: str) -> ChosenCollection:
+    """Return the collection of the environment, or that of the component with this name in the current dg project.
+
+    Raises:
+        SettingsError: a setting is not allowed, or there is no such component.
+    """
+    return _of_component(name) if name else ChosenCollection(Settings.load())
+
+
+def _of_component(name: str) -> ChosenCollection:
+    import dagster as dg
+    from dagster.components.core.component_tree import ComponentTreeException
+
+    from callviz_dagster.component import CallvizComponent
+
+    project = Path.cwd()
+    # A project that is not installed is imported from where create-dagster puts its package.
+    sys.path[:0] = [str(project / "src"), str(project)]
+    try:
+        tree = dg.ComponentTree.for_project(project)
+        components = tree.get_all_components(of_type=CallvizComponent)
+    except ComponentTreeException as error:
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        raise SettingsError(str(cause).strip()) from None
+    except (dg.DagsterError, ImportError) as error:
+        raise SettingsError(f"--name needs a dg project in the current folder: {error}") from None
+    found = {component.name: component for component in components}
+    if name not in found:
+        listed = ", ".join(sorted(found)) or "none"
+        raise SettingsError(f"--name {name}: this project has no callviz component of that name; it has {listed}.")
+    return ChosenCollection(found[name].placed_settings(tree.project_root), name)
+
+
+def dagster_home() -> Path:
+    """Return the folder of the Dagster instance, and put it into the environment.
+
+    Raises:
+        FileError: there is none, and none can be made in the current folder.
+    """
+    given = os.environ.get("DAGSTER_HOME")
+    if given:
+        return Path(given)
+    home = HOME.absolute()
+    require_writable(home)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(_DAGSTER_YAML, home / "dagster.yaml")
+    sys.stderr.write(f"DAGSTER_HOME is not set: this uses {home}.\n")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def dagster_instance() -> dg.DagsterInstance:
+    """Return the Dagster instance of `dagster_home`.
+
+    Raises:
+        SettingsError: it cannot be opened.
+        FileError: see `dagster_home`.
+    """
+    import dagster as dg
+
+    home = dagster_home()
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except (dg.DagsterError, OSError) as error:
+        raise SettingsError(f"The Dagster instance in {home} cannot be opened: {error}") from None

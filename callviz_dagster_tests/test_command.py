@@ -1,0 +1,235 @@
+"""The command `callviz`: what it prints, its exit codes, and which collection it acts on."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster.cli.dev import dev_command
+from callviz_dagster.cli.exit_codes import ExitCode
+from callviz_dagster.cli.main import main
+from callviz_dagster.cli.refresh import Refreshed, terminal
+from callviz_dagster.cli.status import Status
+from callviz_dagster.settings import Settings
+from callviz_dagster.storage import lock
+from callviz_dagster_tests.helpers.lock import holder
+from callviz_dagster_tests.helpers.refresh import some_calls
+
+Document = dict[str, Any]
+Command = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Command:
+    """Give the command in an empty folder, with settings of the environment: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    names = {"MONGO_URI": settings.mongo_uri, "MONGO_DATABASE": settings.mongo_database}
+    for name, value in names.items():
+        monkeypatch.setenv(f"CALLVIZ_{name}", str(value))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        capfd.readouterr()
+        code = main(arguments)
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_refresh_says_how_it_proceeds_and_what_is_published(
+    command: Command, collection: Collection[Document], tmp_path: Path
+) -> None:
+    some_calls(collection, 3)
+    code, output, errors = command("refresh")
+    assert code == ExitCode.DONE
+    assert errors == f"DAGSTER_HOME is not set: this uses {tmp_path / '.dagster_home'}.\n"
+    lines = output.splitlines()
+    assert lines[0] == f"Reading {collection.full_name}, through Dagster ..."
+    assert [line.split()[0] for line in lines[1:4]] == ["raw_calls", "calls", "calls_csv"]
+    assert any(line.strip().startswith("3 documents read, as of ") for line in lines)
+    assert lines[-1].split("  ")[1] == "callviz dev"
+    assert len((tmp_path / "tableau" / "calls.csv").read_text(encoding="utf-8").splitlines()) == 4
+    code, output, _ = command("status")
+    assert code == ExitCode.DONE
+    assert output.startswith("Published: 3 documents, as of ")
+    assert " success " in output.splitlines()[1], "the run is in the instance that the UI shows"
+
+
+@pytest.mark.long
+def test_the_exit_codes_are_those_that_cron_can_use(
+    command: Command, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    some_calls(collection, 3)
+    code, output, _ = command("refresh", "--json")
+    done = json.loads(output)
+    assert code == ExitCode.DONE
+    assert [*done] == [field.name for field in dataclasses.fields(Refreshed)]
+    assert (done["status"], done["calls"], done["rejected"], done["message"]) == ("done", 3, 0, "")
+    assert done["files"]["calls.csv"]["path"] == str(tmp_path / "tableau" / "calls.csv")
+
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.0)
+    busy = holder(tmp_path / ".callviz")
+    try:
+        code, output, errors = command("refresh", "--quiet")
+    finally:
+        busy.kill()
+        busy.communicate()
+    assert (code, output) == (ExitCode.BUSY, "")
+    assert errors.splitlines()[-1].startswith(f"Process {busy.pid} is refreshing the files in")
+
+    collection.delete_many({})
+    code, output, errors = command("refresh", "--json")
+    refused = json.loads(output)
+    assert (code, refused["status"]) == (ExitCode.REFUSED, "refused")
+    assert "raw_calls:volume_stable" in refused["failed_checks"]
+    assert errors.splitlines()[-1] == refused["message"]
+    code, output, _ = command("status")
+    assert "The last refresh was refused: 0 documents where there were 3." in output
+    assert " failure " in output
+
+    monkeypatch.setenv("CALLVIZ_MONGO_URI", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300")
+    code, _, errors = command("refresh")
+    assert code == ExitCode.FAILED
+    assert errors.splitlines()[-1].startswith("MongoDB did not answer: 127.0.0.1:9")
+    code, output, _ = command("check")
+    assert code == ExitCode.FAILED
+    assert output.startswith("FAIL  connection: MongoDB did not answer: 127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "message"),
+    [
+        (["refresh"], ("CALLVIZ_TIMEZONE", "Berlin"), "CALLVIZ_TIMEZONE: 'Berlin' is not allowed"),
+        (["refresh", "--partition", "2024-05-01"], ("CALLVIZ_MAX_DROP", "1"), "is not divided into partitions"),
+        (["refresh", "--partition", "2023-05-01"], ("CALLVIZ_PARTITIONS", "daily"), "they are 2024-05-01 to "),
+        (["prune", "--days", "0"], ("CALLVIZ_MAX_DROP", "1"), "Invalid value for '--days'"),
+        (["--name", "support_calls", "status"], ("CALLVIZ_MAX_DROP", "1"), "--name needs a dg project"),
+    ],
+)
+def test_a_wrong_setting_or_argument_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str], variable: tuple[str, str], message: str
+) -> None:
+    monkeypatch.setenv("CALLVIZ_PARTITIONS_START", "2024-05-01")
+    monkeypatch.setenv("CALLVIZ_FIELD_START_TIME", "start_time")
+    monkeypatch.setenv(*variable)
+    code, output, errors = command(*arguments)
+    assert (code, output) == (ExitCode.SETTINGS, "")
+    assert message in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_check_looks_at_the_server_the_folders_and_the_time_zone(
+    command: Command, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    some_calls(collection, 3)
+    code, output, _ = command("check")
+    assert code == ExitCode.DONE
+    assert [line.split(":")[0] for line in output.splitlines()] == [
+        f"ok    {name}"
+        for name in (
+            *("connection", "collection", "snapshot", "change stream", "data folder", "publish folder", "time zone"),
+            "Dagster instance",
+        )
+    ]
+    settings = {"PARTITIONS": "daily", "PARTITIONS_START": "2024-03-01", "FIELD_START_TIME": "start_time"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"CALLVIZ_{name}", value)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CALLVIZ_PUBLISH_DIR", str(tmp_path / "file"))
+    code, output, _ = command("check")
+    assert code == ExitCode.FAILED
+    failed = [line for line in output.splitlines() if line.startswith("FAIL")]
+    assert failed[0].startswith('FAIL  index: create one in mongosh: db.getCollection("calls").createIndex(')
+    assert failed[1].startswith("FAIL  publish folder: ")
+
+
+def test_prune_and_status_in_an_empty_instance(command: Command) -> None:
+    assert command("prune", "--days", "30")[:2] == (ExitCode.DONE, "Removed 0 runs.\n")
+    code, output, _ = command("status", "--json")
+    assert code == ExitCode.DONE
+    known = json.loads(output)
+    assert [*known] == [field.name for field in dataclasses.fields(Status)]
+    assert (known["published"], known["fresh"], known["runs"]) == (False, None, [])
+
+
+@pytest.mark.long
+def test_a_component_of_a_project_is_chosen_by_its_name(
+    command: Command, settings: Settings, collection: Collection[Document], tmp_path: Path
+) -> None:
+    some_calls(collection, 3)
+    defs = tmp_path / "src" / "call_center" / "defs"
+    (defs / "support_calls").mkdir(parents=True)
+    for folder in (defs.parent, defs):
+        (folder / "__init__.py").touch()
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "call_center"\n', encoding="utf-8"
+    )
+    (defs / "support_calls" / "defs.yaml").write_text(
+        "type: callviz_dagster.CallvizComponent\nattributes:\n"
+        f'  mongo: {{uri: "{{{{ env.CALLVIZ_MONGO_URI }}}}", database: {settings.database}}}\n',
+        encoding="utf-8",
+    )
+    code, _, errors = command("--name", "sales_calls", "status")
+    assert code == ExitCode.SETTINGS
+    assert errors == "--name sales_calls: this project has no callviz component of that name; it has support_calls.\n"
+    code, output, _ = command("--name", "support_calls", "refresh")
+    assert code == ExitCode.DONE
+    assert output.splitlines()[1].startswith("  raw_calls (")
+    assert (tmp_path / "tableau" / "support_calls" / "calls.csv").exists()
+    assert dev_command(3000)[-2:] == ["-p", "3000"], "Dagster takes the definitions of the project"
+
+
+def test_dev_gives_the_code_location_its_one_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workspace = Path(dev_command(3000)[-1])
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert "location_name: callviz_dagster\n" in workspace.read_text(encoding="utf-8")
+    assert "DAGSTER_HOME is not set" in capsys.readouterr().err
+
+
+def test_progress_takes_one_line_on_a_terminal_and_its_own_lines_elsewhere() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    steps = ["Reading", "    Reading: 1 of about 9 documents, 1 a second, about 8 s left", "  raw_calls (9.0 s)"]
+    on_terminal, elsewhere = Terminal(), io.StringIO()
+    for output in (on_terminal, elsewhere):
+        say = terminal(output)
+        for line in steps:
+            say(line)
+    assert on_terminal.getvalue() == f"{steps[0]}\n{steps[1]}\r\033[K{steps[2]}\n"
+    assert elsewhere.getvalue().splitlines() == steps
+
+
+def test_the_console_script_and_the_module_are_the_same_command() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"callviz": "callviz_dagster.__main__:run"}
+    script = "import sys\nfrom callviz_dagster.__main__ import run\nsys.argv = ['callviz', '--help']\nrun()"
+    printed = [
+        subprocess.run(
+            [sys.executable, *arguments], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True
+        ).stdout
+        for arguments in (["-c", script], ["-m", "callviz_dagster", "--help"])
+    ]
+    assert printed[0] == printed[1]
+    assert "refresh" in printed[0]
+    assert "Traceback" not in printed[0]
