@@ -6,6 +6,7 @@ the problems (`assets/callviz_workbook.py`).
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import IO
 
 from callviz_dagster.contract import LEADING, Kind
 from callviz_dagster.documents.display import display_text
+from callviz_dagster.tableau.form import form_problems
 from callviz_dagster.tableau.model import (
     CSV_NAME,
     DASHBOARD,
@@ -75,6 +77,8 @@ def audit(workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, own: bool = F
     Returns:
         The problems, the first that a reader would meet first; none if it fits.
     """
+    if (encoding := _declared_encoding(workbook_xml)).lower() not in ("utf-8", "utf8"):
+        return [Problem("workbook", "", f"says that it is {encoding}; save it as UTF-8, as Tableau Desktop does")]
     try:
         root = parse(workbook_xml)
     except WorkbookError as error:
@@ -82,9 +86,15 @@ def audit(workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, own: bool = F
     workbook = read_root(root)
     problems = [*_calls_problems(workbook), *_field_problems(root, workbook, csv_columns, own=own)]
     problems += _name_problems(root, workbook)
+    problems += [Problem(*finding) for finding in form_problems(root)]
     if not own:
         problems += _own_shape_problems(workbook)
     return list(dict.fromkeys(problems))
+
+
+def _declared_encoding(workbook_xml: bytes) -> str:
+    declaration = re.match(rb"(?:\xef\xbb\xbf)?<\?xml[^>]*\bencoding=['\"]([\w.-]+)", workbook_xml)
+    return declaration[1].decode() if declaration else "utf-8"
 
 
 def unreadable_value(open_csv: Callable[[], IO[bytes]], pinned: Mapping[str, str]) -> Problem | None:

@@ -20,6 +20,7 @@ from callviz_dagster.contract import Kind
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.outcomes import COMPLETED_FORMULA_START, COMPLETED_LABELS, completed_formula
 from callviz_dagster.tableau.deflate import deflate_in_parallel
+from callviz_dagster.tableau.form import REMOTE_TYPES
 from callviz_dagster.tableau.model import (
     CSV_NAME,
     DATATYPES,
@@ -36,7 +37,6 @@ from callviz_dagster.tableau.model import (
 
 _FOLDER = "Data/calls"
 """The folder of the data in the archive."""
-_REMOTE_TYPES = {"boolean": 11, "integer": 20, "real": 5, "date": 133, "datetime": 135, "string": 129}
 _ROLES = {
     **dict.fromkeys(("string", "boolean"), ("dimension", "nominal")),
     **dict.fromkeys(("date", "datetime"), ("dimension", "ordinal")),
@@ -336,7 +336,7 @@ def _records(existing: str, types: Mapping[str, str], local_names: Mapping[str, 
         lines += [
             "<metadata-record class='column'>",
             f"<remote-name>{_quoted(name)}</remote-name>",
-            f"<remote-type>{_REMOTE_TYPES[datatype]}</remote-type>",
+            f"<remote-type>{REMOTE_TYPES[datatype]}</remote-type>",
             f"<local-name>[{_quoted(local_names[name])}]</local-name>",
             f"<parent-name>{parent}</parent-name>",
             f"<remote-alias>{_quoted(name)}</remote-alias>",
