@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 
 import dagster as dg
 
@@ -21,17 +22,21 @@ from callviz_dagster.assets.raw_calls import build_raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
 from callviz_dagster.automation.jobs import build_nightly_refresh, build_refresh_calls
 from callviz_dagster.automation.sensor import build_calls_changed
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongo_resource import build_mongo
 from callviz_dagster.names import Names, names_of
 from callviz_dagster.partitions import Partitioning
-from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.settings import Settings, SettingsError, is_in_environment
 from callviz_dagster.storage.run_file import run_file
 
 _log = logging.getLogger(__name__)
 
 
 def build_definitions(
-    settings: Settings, *, key_prefix: str | Sequence[str] | None = None, name: str = ""
+    settings: Settings,
+    *,
+    key_prefix: str | Sequence[str] | None = None,
+    name: str = "",
+    mongo_uri: str | None = None,
 ) -> dg.Definitions:
     """Return the definitions for one collection, to be merged with any others by `dg.Definitions.merge`.
 
@@ -43,6 +48,9 @@ def build_definitions(
         key_prefix: of all asset keys; needed where a code location holds more than one collection.
         name: of the collection in its code location, for example `support_calls`; the job, the sensor, the schedule,
             the group, the resources and the pool are named after it.
+
+        mongo_uri: the connection string as the resource shows it, for example `dg.EnvVar("SUPPORT_MONGO_URI")`; without
+            it, that of the settings, which the UI does not show.
 
     Raises:
         SettingsError: an extra that the settings need is not installed, or two nodes of the graph would have one key.
@@ -68,7 +76,7 @@ def build_definitions(
         jobs=[refresh_calls],
         sensors=[build_calls_changed(settings, refresh_calls, names)],
         schedules=[build_nightly_refresh(settings, refresh_calls, names)],
-        resources={names.mongo: MongoDB(settings), names.settings: _settings_resource(settings)},
+        resources={names.mongo: build_mongo(settings, mongo_uri), names.settings: _settings_resource(settings)},
     )
 
 
@@ -117,19 +125,26 @@ def _settings_resource(settings: Settings) -> dg.ResourceDefinition:
 
 
 def _as_set(asset: dg.AssetsDefinition, settings: Settings, names: Names) -> dg.AssetsDefinition:
-    """Return an asset with the partitions and the freshness that the settings ask for.
+    """Return an asset with the partitions, the freshness, the owners and the tags that the settings ask for.
 
     A range of partitions is refreshed in one run, with what is made from all of them, so each asset says so.
     """
     partitions = Partitioning.of(settings).definition()
     freshness = dg.FreshnessPolicy.time_window(settings.fresh_within) if settings.fresh_within else None
-
     partitioned = {names.key(part) for part in ("raw_calls", "calls", "rejected_calls")}
+    tags = dict(tag.split("=", 1) for tag in settings.tags)
 
     def placed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        cataloged = spec.replace_attributes(
+            owners=settings.owners, tags={**spec.tags, **tags}, code_version=version("callviz-dagster")
+        )
         if spec.key in partitioned:
-            return spec.replace_attributes(partitions_def=partitions)
-        return spec.replace_attributes(freshness_policy=freshness) if spec.key == names.key("calls_csv") else spec
+            return cataloged.replace_attributes(partitions_def=partitions)
+        return (
+            cataloged.replace_attributes(freshness_policy=freshness)
+            if spec.key == names.key("calls_csv")
+            else cataloged
+        )
 
     return asset.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(placed)
 
@@ -137,4 +152,6 @@ def _as_set(asset: dg.AssetsDefinition, settings: Settings, names: Names) -> dg.
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the code location for the settings in the environment, whose runs work in one process."""
-    return dg.Definitions.merge(build_definitions(Settings.load()), dg.Definitions(executor=dg.in_process_executor))
+    uri = dg.EnvVar("CALLVIZ_MONGO_URI") if is_in_environment("CALLVIZ_MONGO_URI") else None
+    own = build_definitions(Settings.load(), mongo_uri=uri)
+    return dg.Definitions.merge(own, dg.Definitions(executor=dg.in_process_executor))

@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import difflib
 import os
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from callviz_dagster.setting_values.connection_string import ConnectionStringErr
 from callviz_dagster.setting_values.tableau_address import luids, object_name, server_address, site_content_url
 
 PREFIX = "CALLVIZ_"
+PRECEDENCE = "The environment wins over .env; restart a running `dagster dev` after a change of either."
 TEST_PREFIX = "CALLVIZ_TEST_"
 """Names for the test suite alone; they are no settings and are passed over."""
 
@@ -354,6 +356,20 @@ class Settings:
         parse=simple.span,
         shown_default="none: not watched",
     )
+    owners: tuple[str, ...] = _setting(
+        "OWNERS",
+        "owners of the assets in Dagster's catalog (comma-separated): e-mail addresses, or teams as `team:analytics`",
+        default=(),
+        parse=simple.owners,
+        shown_default="none",
+    )
+    tags: tuple[str, ...] = _setting(
+        "TAGS",
+        "tags of the assets in Dagster's catalog (comma-separated), for example `domain=support,tier=gold`",
+        default=(),
+        parse=simple.tags,
+        shown_default="none",
+    )
     data_dir: Path = _setting("DATA_DIR", "folder of the intermediate files", default=Path(".callviz"), parse=Path)
     publish_dir: Path = _setting("PUBLISH_DIR", "folder of the published files", default=Path("tableau"), parse=Path)
 
@@ -363,7 +379,15 @@ class Settings:
 
         A variable that is set to nothing counts as not set.
         """
-        environ = _with_env_file(env_file or Path(".env")) if environ is None else environ
+        if environ is not None:
+            return cls._of(environ)
+        try:
+            return cls._of(_with_env_file(env_file or Path(".env")))
+        except SettingsError as error:
+            raise type(error)(f"{error} {PRECEDENCE}") from None
+
+    @classmethod
+    def _of(cls, environ: Mapping[str, str]) -> Settings:
         given = {
             name: value.strip()
             for name, value in environ.items()
@@ -476,6 +500,11 @@ class Settings:
         return self.mongo_database or in_uri or "callviz"
 
 
+def is_in_environment(variable: str) -> bool:
+    """Return whether a variable is set in the process's environment itself, and not just in a `.env` file."""
+    return bool(os.environ.get(variable, "").strip())
+
+
 def markdown_table() -> str:
     """Return the settings as a Markdown table: variable, meaning, default."""
     lines = ["| variable | meaning | default |", "|---|---|---|"]
@@ -484,3 +513,17 @@ def markdown_table() -> str:
         for f in dataclasses.fields(Settings)
     ]
     return "\n".join(lines)
+
+
+def env_example() -> str:
+    """Return a `.env` file with every setting as a comment: what it means, its default, and a line to fill in."""
+    lines = [
+        "# Copy this file to .env and set what you need, at least CALLVIZ_MONGO_URI.",
+        *textwrap.wrap(PRECEDENCE, 100, initial_indent="# ", subsequent_indent="# "),
+    ]
+    for setting in dataclasses.fields(Settings):
+        meaning = f"{setting.metadata['meaning']}. Default: {setting.metadata['default']}.".replace("`", "")
+        text = meaning[0].upper() + meaning[1:]
+        lines += ["", *textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)]
+        lines.append(f"# {setting.metadata['name']}=")
+    return "\n".join(lines) + "\n"

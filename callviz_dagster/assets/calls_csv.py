@@ -109,6 +109,7 @@ def _publish(
         }
     )
     yield dg.MaterializeResult(
+        data_version=dg.DataVersion(csv.file.sha256),
         check_results=[
             checks.csv_reads_back(csv.rows, [], csv.file.sha256),
             disjoint,

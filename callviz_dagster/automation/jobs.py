@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from callviz_dagster.automation.runs import deployment_tags
+from callviz_dagster.automation.runs import COLLECTION_TAG, deployment_tags
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning, format_keys
 from callviz_dagster.settings import Settings
@@ -31,7 +31,7 @@ def build_refresh_calls(
         description=f"Read the collection {settings.database}.{settings.mongo_collection} and publish everything that "
         "is made from it.",
         executor_def=dg.in_process_executor,
-        run_tags=deployment_tags(settings),
+        run_tags=deployment_tags(settings) | {COLLECTION_TAG: f"{settings.database}.{settings.mongo_collection}"},
     )
 
 

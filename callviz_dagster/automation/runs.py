@@ -18,6 +18,8 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import held_by
 from callviz_dagster.storage.run_file import RunState, forget_run, run_state
 
+COLLECTION_TAG = "callviz/collection"
+"""Run tag: the collection, for people."""
 DEPLOYMENT_TAG = "callviz/deployment"
 """Run tag: a digest of the collection's name and the data folder, for these two are what a refresh works on."""
 REQUEST_TAG = "callviz/request"

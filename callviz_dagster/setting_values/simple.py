@@ -103,6 +103,23 @@ def names(value: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in value.split(",")) if name)
 
 
+def owners(value: str) -> tuple[str, ...]:
+    """Return owners of assets, as Dagster takes them."""
+    if wrong := [owner for owner in names(value) if not re.fullmatch(r"team:.+|[^@\s]+@[^@\s]+\.[^@\s]+", owner)]:
+        raise ValueError(f"e-mail addresses and teams such as team:analytics, and {wrong[0]} is neither")
+    return names(value)
+
+
+def tags(value: str) -> tuple[str, ...]:
+    """Return tags of assets, as Dagster takes them: `name=value`."""
+    if wrong := [tag for tag in names(value) if not re.fullmatch(r"[\w.-]{1,63}=[\w.-]{0,63}", tag, re.ASCII)]:
+        raise ValueError(
+            "tags such as domain=support, whose names and values have at most 63 letters, digits, dots, hyphens and "
+            f"underscores, and {wrong[0]} is none"
+        )
+    return names(value)
+
+
 def three_names(value: str) -> tuple[str, ...]:
     """Return at most three names between commas."""
     if len(names(value)) > 3:

@@ -101,4 +101,4 @@ def _report_of(times: dict[str, dt.timedelta | None]) -> FieldsReport:
 
 def fields_output() -> str:
     """Return what the command `fields` prints for the records of a service, as a code block."""
-    return f"```text\n$ python -m callviz_dagster fields\n{text(report_of(KNOWN['hubspot_calls'], mongoose=True))}```"
+    return f"```text\n$ callviz fields\n{text(report_of(KNOWN['hubspot_calls'], mongoose=True))}```"

@@ -1,6 +1,6 @@
 """The documents, and the tables and outputs in them that come from the code.
 
-`python -m callviz_dagster_tests.helpers.tables` writes these tables.
+`python -m callviz_dagster_tests.helpers.tables` writes these tables, and `.env.example`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from callviz_dagster.definitions import build_definitions
 from callviz_dagster_tests.helpers import recognition_tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+ENV_EXAMPLE = ROOT / ".env.example"
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "tableau/*.md", "benchmarks/*.md")
@@ -77,3 +78,4 @@ def with_tables(page: str) -> str:
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
+    ENV_EXAMPLE.write_text(settings.env_example(), encoding="utf-8")
