@@ -9,7 +9,10 @@ import bson
 import pytest
 
 from callviz_dagster.assets.calls import lineage
+from callviz_dagster.assets.checks import calls as checks
 from callviz_dagster.documents.profile import Profile
+from callviz_dagster.documents.recognition.doubts import Kind, doubts
+from callviz_dagster.documents.recognition.report import sentence
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.table.normalize import Normalized, normalize
@@ -80,6 +83,22 @@ def test_the_next_day_is_that_of_the_clock_where_it_is_put_forward() -> None:
     documents = [*records(), {"_id": 99, "call_date": "2024-03-31", "call_time": "23:59:00", "end_clock": "00:01:00"}]
     _, rows = table(documents, "Europe/Berlin", **fields)
     assert column(rows, "duration_sec")[-2:] == [120.0, 120.0]
+
+
+@pytest.mark.parametrize("date_form", ["%d/%m/%Y", "%m/%d/%y", "%d-%m-%y"])
+def test_they_are_joined_in_whatever_order_day_and_month_are_and_the_line_that_settles_it_is_shown(
+    date_form: str,
+) -> None:
+    documents = records(date_form)
+    plan, rows = table(documents)
+    choice, fields = plan.recognized.choice, plan.recognized.fields
+    assert first_fields(choice)["start_time"] == "call_date+call_time"
+    assert rows.rejected.num_rows > 0
+    (doubt,) = [one for one in doubts(choice, fields) if one.kind is Kind.DATE_ORDER]
+    order = "mdy" if date_form.startswith("%m") else "dmy"
+    assert f"CALLVIZ_DATE_ORDER={order}" in sentence(doubt, choice, fields.facts)
+    message = checks.rejected_within_limit(rows.tally, 0.05, plan.recognized).description or ""
+    assert f"CALLVIZ_DATE_ORDER={order}" in message.split("could change places, set")[1]
 
 
 def test_a_call_without_its_time_of_day_is_rejected_with_the_field() -> None:

@@ -57,6 +57,17 @@ def test_of_two_fields_that_say_the_same_the_finer_one_is_taken() -> None:
     assert chosen(documents)["duration"] == "BillableSeconds"
 
 
+@pytest.mark.parametrize("names", [("CallDuration", "Duration"), ("length", "duration")])
+def test_of_seconds_and_their_minutes_rounded_up_the_seconds_are_taken_without_an_end(names: tuple[str, str]) -> None:
+    fine, coarse = names
+    documents = [
+        {"_id": one["_id"], "start_time": one["start_time"], fine: str(length(one)), coarse: str(-(-length(one) // 60))}
+        for one in calls()
+    ]
+    assert chosen(documents)["duration"] == fine
+    assert not kinds(documents)
+
+
 def test_a_label_of_another_role_that_never_varies_is_not_taken() -> None:
     documents = [
         one | {"direction": ("in", "out")[one["_id"] % 2], "type": "Normal", "releaseCause": 16 + one["_id"] % 3}
@@ -128,7 +139,7 @@ def one_of(*labels: Any) -> Any:
     return lambda number: labels[number % len(labels)]
 
 
-@pytest.mark.parametrize("name", ["direction", "way", "traffic_flow", "Richtung"])
+@pytest.mark.parametrize("name", ["direction", "way", "traffic_flow", "Richtung", "Rufart"])
 def test_a_known_type_that_is_the_same_for_all_calls_gives_way_to_one_that_varies(name: str) -> None:
     documents = [
         {"_id": one.pop("_id"), name: one.pop("way"), "payload": one | {"type": "voice"}}

@@ -115,6 +115,16 @@ def test_lengths_of_calls_as_they_come_have_one_unit(seed: int) -> None:
         assert not of_durations(documents)[0].keys() & {Kind.TWO_UNITS, Kind.UNIT, Kind.SIZE}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_many_calls_of_seconds_beside_long_ones_have_one_unit(seed: int) -> None:
+    source = random.Random(seed)
+    documents = [
+        one | {"duration": source.randrange(5) if source.random() < 0.35 else round(source.lognormvariate(5, 1.5))}
+        for one in calls(256)
+    ]
+    assert not of_durations(documents)[0]
+
+
 # A unit that nothing but the default gives
 
 

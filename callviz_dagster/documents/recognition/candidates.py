@@ -7,7 +7,7 @@ elsewhere: fields judged together (`recognition/choice.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,8 @@ RECORD_CONFIRMED = 4.0
 """What it adds that the record was made shortly before the answer or the end, document after document: more than a
 weak name is worth, less than a name with the role's words."""
 _FOREIGN, _UNREADABLE, _CONTAINER, _MISSING, _RARE = -6.0, -10.0, -20.0, -5.0, -6.0
+_ROUNDED = 6.0
+"""What it takes away that another field says the same in a finer unit."""
 _DEEPEST = 4
 _UNNAMED_END = 5.0
 """What it takes away that a time is not called an end: only a stored duration makes it one."""
@@ -254,7 +256,26 @@ def duration_candidates(fields: Fields) -> list[Candidate]:
         cover, points = _length_points(fields, path)
         points += _length_name_points(name) - (10.0 if path in split else 0.0)
         candidates.append(Candidate((path,), name, stored.present, cover, points))
+    candidates = [
+        replace(one, points=one.points - _ROUNDED) if _is_rounded(fields, one, candidates) else one
+        for one in candidates
+    ]
     return sorted(candidates, key=lambda one: -one.points)
+
+
+def _is_rounded(fields: Fields, one: Candidate, others: list[Candidate]) -> bool:
+    """Return whether a field holds the minutes of another that holds the seconds: `Duration` 2 beside 75."""
+    if not fields.seen(one.path):
+        return False
+    minutes = fields.facts.numbers(one.path)
+    for other in others:
+        seconds = fields.facts.numbers(other.path)
+        both = minutes.known & seconds.known & (seconds.values > 0) & ~minutes.clock & ~seconds.clock
+        near = np.abs(minutes.values * 60 - seconds.values) < 60
+        larger = seconds.values > 60
+        if np.count_nonzero(both & larger) >= _SEEN and share(near, both) >= _NEARLY_ALL:
+            return True
+    return False
 
 
 def _length_name_points(name: Name) -> float:

@@ -245,8 +245,6 @@ def _order(choice: Choice, facts: Facts) -> list[Doubt]:
     first = "" if facts.date_order else facts.contradicts_day_first(start[0])
     if first:
         return [Doubt(Kind.NOT_DAY_FIRST, "start_time", start, orders=("mdy",) if first == "month" else ())]
-    if len(start) > 1:
-        return []
     ambiguous = facts.ambiguous(start[0]) / len(facts)
     if ambiguous <= ODD:
         return []
@@ -441,7 +439,9 @@ def _not_taken(choice: Choice, fields: Fields, role: str) -> Source | None:
 
 
 def _is_another(one: Candidate, role: str, fields: Fields) -> bool:
-    """Return whether values that are no times say that a field is not an end, such as `hangup_cause`."""
+    """Return whether values say that a field is another: no times for an end, such as `hangup_cause`, or no numbers."""
+    if role == "duration" and one.name.strengths[role] < Strength.WORDS and fields.seen(one.path):
+        return _readable(role, one.source, fields.facts) < 0.5
     if not role.endswith("_time") or role in one.name.ranks or not fields.seen(one.path):
         return False
     return fields.facts.times(one.source).readable < 0.5 and not one.name.says(Word.TIME)

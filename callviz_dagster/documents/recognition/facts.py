@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -196,18 +196,15 @@ class Facts:
     def _read(self, value: Value, near: Collection[int] = ()) -> Reading | None:
         if value is None:
             return None
-        reading = read_time(value, self.zone, self.date_order, near)
-        # Whatever the order of day and month is, the field holds times.
-        return read_time(value, self.zone, "mdy", near) if reading.problem == "ambiguous" else reading
+        return _whatever_order(lambda order: read_time(value, self.zone, order, near), self.date_order)
 
     def _join(self, day: Value, clock: Value) -> Reading | None:
         if day is None or clock is None:
             return None
         date, hour = _date_or_clock(day), _date_or_clock(clock)
-        reading = times.join_date_and_clock(date, hour, zone=self.zone, date_order=self.date_order)
-        if reading.problem == "ambiguous":
-            return times.join_date_and_clock(date, hour, zone=self.zone, date_order="mdy")
-        return reading
+        return _whatever_order(
+            lambda order: times.join_date_and_clock(date, hour, zone=self.zone, date_order=order), self.date_order
+        )
 
     def ambiguous(self, path: Path) -> int:
         """Return how many values are dates whose day and month could change places."""
@@ -384,6 +381,12 @@ class Fit:
 def parts_of_one(values: Floats) -> int:
     """Return to which part of their unit numbers are rounded: 1 for whole ones, 10 for those of one decimal place."""
     return next((10**places for places in range(6) if np.allclose(values * 10**places % 1, 0, atol=1e-6)), 10**6)
+
+
+def _whatever_order(read: Callable[[str | None], Reading], date_order: str | None) -> Reading:
+    """Return a reading also where day and month could change places: the field holds times in either order."""
+    orders = (date_order, "mdy", "dmy")
+    return next((reading for order in orders if (reading := read(order)).instant is not None), read(date_order))
 
 
 def _label_kind(value: Value) -> str:

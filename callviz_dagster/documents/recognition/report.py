@@ -243,7 +243,7 @@ def about_the_start(choice: Choice, fields: Fields) -> str:
         times = ", ".join(shown(one.source) + _in_brackets(one.source, fields.facts) for one in others)
         lines = " or ".join(setting_line("start_time", one.source) for one in others)
         text += f" Other fields that hold times: {times}. Set {lines}."
-    if len(source) == 1 and fields.facts.ambiguous(source[0]):
+    if fields.facts.ambiguous(source[0]):
         lines = " or ".join(f"CALLVIZ_DATE_ORDER={order}" for order in date_orders(source[0], fields.facts))
         text += f" Where day and month could change places, set {lines}."
     return text

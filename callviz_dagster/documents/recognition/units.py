@@ -26,13 +26,19 @@ _FEW = 5
 """With fewer values than this, a median says nothing."""
 _RATIOS = (60.0, 1_000.0, 3_600.0, 60_000.0, 1e6, 3.6e6, 1e9)
 """What values in one unit are a multiple of those in another."""
-_ALIKE = 2.5
-"""Medians of the calls of two stretches of time differ by less than this factor where their unit is the same."""
+_OF_HOURS = (3_600.0, 3.6e6)
+"""Those of hours, of which a call is a part."""
+_QUARTERS = (0.25, 0.5, 0.75)
+_ALIKE, _ALIKE_OF_FEW = 3.0, 5.0
+"""Durations of two groups of calls differ by less than these factors where their unit is the same: the quarters of many
+calls, and the middle of a few."""
+_TOO_SHORT = 0.5
+"""Seconds: half of all calls are longer."""
 _MANY = 20.0
 """Stored durations so many times as long as the call are no matter of rounding."""
 _EXACTLY, _LEAST_ELAPSED = 0.03, 100.0
 """A share in which rounding to whole numbers, and calls (seconds) in which it is less than that."""
-_OF_THOUSANDS, _OF_SIXTY = 3, 8
+_OF_THOUSANDS, _OF_SIXTY = 3, 10
 """Calls in a row that are a thousand times, or sixty times, as long as the others: no chance puts as many in a row."""
 _SHARE, _LEAST = 0.01, 3
 """A hundredth of the calls, and three of them, in another unit is no odd value."""
@@ -114,7 +120,7 @@ def two_units(facts: Facts, path: Path, unit: str, start: Source | None, end: So
         times = facts.times(start)
         timed = usable & times.known
         order = np.argsort(times.instants[timed], kind="stable")
-        stretch = _in_a_stretch(numbers.values[timed][order], times.instants[timed][order])
+        stretch = _in_a_stretch(numbers.values[timed][order] * SECONDS[unit], times.instants[timed][order])
         if stretch:
             return stretch
     return _in_two_groups(numbers.values[usable] * SECONDS[unit])
@@ -133,31 +139,44 @@ def _beside_elapsed(numbers: Floats, elapsed: Floats, unit: str) -> TwoUnits | N
     coarser = {factor: (np.abs(ratios * factor - 1) <= _EXACTLY) & (elapsed >= _LEAST_ELAPSED) for factor in _RATIOS}
     counts = [int(np.count_nonzero(coarser[factor])) for factor in _RATIOS]
     factor = _RATIOS[counts.index(max(counts))]
-    others = coarser[factor]
-    if int(np.count_nonzero(finer)) > int(np.count_nonzero(others)):
-        others, factor = finer, _nearest(float(np.median(ratios[finer])))
-    count = int(np.count_nonzero(others))
+    are_finer = int(np.count_nonzero(finer)) > max(counts)
+    count = int(np.count_nonzero(finer)) if are_finer else max(counts)
     if min(count, int(np.count_nonzero(fitting))) < max(_LEAST, _SHARE * len(numbers)):
         return None
+    if are_finer:
+        factor = _nearest(float(np.median(ratios[finer])), float(np.median(numbers[~finer])))
     return TwoUnits(factor, count / len(numbers))
 
 
-def _in_a_stretch(numbers: Floats, instants: Ints) -> TwoUnits | None:
+def _in_a_stretch(seconds: Floats, instants: Ints) -> TwoUnits | None:
     """Return the stretch of calls whose durations differ most from all others, where their medians say another unit."""
-    if len(numbers) < 2 * _OF_THOUSANDS:
+    if len(seconds) < 2 * _OF_THOUSANDS:
         return None
-    first, behind = _most_different(np.log(numbers))
-    inside = np.zeros(len(numbers), np.bool_)
+    first, behind = _most_different(np.log(seconds))
+    inside = np.zeros(len(seconds), np.bool_)
     inside[first:behind] = True
-    if np.count_nonzero(inside) > len(numbers) / 2:
+    if np.count_nonzero(inside) > len(seconds) / 2:
         inside = ~inside
-    ratio = float(np.median(numbers[inside]) / np.median(numbers[~inside]))
-    factor = _nearest(max(ratio, 1 / ratio))
-    least = _OF_SIXTY if factor < 1_000 else _OF_THOUSANDS
-    if not factor / _ALIKE < max(ratio, 1 / ratio) < factor * _ALIKE or np.count_nonzero(inside) < least:
+    quarters = np.quantile(seconds[inside], _QUARTERS), np.quantile(seconds[~inside], _QUARTERS)
+    low, high = sorted(quarters, key=lambda each: float(each[1]))
+    factor = _nearest(high[1] / low[1], low[1])
+    if factor < 1_000:
+        proven = int(np.count_nonzero(inside)) >= _OF_SIXTY and _are_near(high / low, factor, _ALIKE)
+    else:
+        proven = _are_no_calls(low[1], high[1]) and _are_near(high[1] / low[1], factor, _ALIKE_OF_FEW)
+    if not proven:
         return None
-    share = float(np.mean(inside))
-    return TwoUnits(factor, share, int(instants[inside].min()))
+    return TwoUnits(factor, float(np.mean(inside)), int(instants[inside].min()))
+
+
+def _are_near(ratios: Floats | float, factor: float, alike: float) -> bool:
+    """Return whether all ratios differ from a factor by less than another one."""
+    return bool(np.all(np.abs(np.log(ratios / factor)) < np.log(alike)))
+
+
+def _are_no_calls(low: float, high: float) -> bool:
+    """Return whether of two groups of durations, by their medians (seconds), one is too long or too short for calls."""
+    return high > _LONG or low < _TOO_SHORT
 
 
 def _most_different(logarithms: Floats) -> tuple[int, int]:
@@ -187,15 +206,15 @@ def _in_two_groups(seconds: Floats) -> TwoUnits | None:
     cut = int(between.argmax()) + 1
     low, high = float(np.median(np.exp(logarithms[:cut]))), float(np.median(np.exp(logarithms[cut:])))
     share = min(cut, len(logarithms) - cut) / len(logarithms)
-    factor = _nearest(high / low)
-    no_calls = high > _LONG or low < 0.5
-    apart = factor >= 1_000 and factor / _ALIKE < high / low < factor * _ALIKE
-    return TwoUnits(factor, share) if no_calls and apart and share >= _GROUP else None
+    factor = _nearest(high / low, low)
+    apart = factor >= 1_000 and _are_near(high / low, factor, _ALIKE_OF_FEW)
+    return TwoUnits(factor, share) if _are_no_calls(low, high) and apart and share >= _GROUP else None
 
 
-def _nearest(ratio: float) -> float:
-    """Return what units differ by that is nearest to a ratio."""
-    return min(_RATIOS, key=lambda one: abs(np.log(one / ratio)))
+def _nearest(ratio: float, lower: float) -> float:
+    """Return what units differ by that is nearest to a ratio; hours only where the lower values are parts of one."""
+    factors = [factor for factor in _RATIOS if lower < 1 or factor not in _OF_HOURS]
+    return min(factors, key=lambda one: abs(np.log(one / ratio)))
 
 
 def unit_by_data(facts: Facts, path: Path, start: Source, end: Source) -> str | None:

@@ -157,7 +157,7 @@ _WORDS: dict[Word, str] = {
         "timeout latency speed tta asa warteschlange klingel espera attente attesa wacht handling lag"
     ),
     Word.CALL: (
-        "call calls phone phonecall telephone conversation conv session interaction cdr anruf gesprach appel "
+        "call calls phone phonecall telephone conversation conv session interaction cdr anruf ruf gesprach appel "
         "llamada chiamata chamada ligacao oproep gesprek incident meeting conference voice visit"
     ),
     Word.TYPE: (
