@@ -82,6 +82,8 @@ def test_packs_the_workbook_with_the_current_calls(settings: Settings) -> None:
     assert shown["sha256"] == hashlib.sha256(twbx(settings).read_bytes()).hexdigest()
     assert shown["bytes"] == twbx(settings).stat().st_size
     assert shown["path"] == str(twbx(settings))
+    nodes = [spec.key for spec in tableau_specs(workbook_xml())]
+    assert set(nodes) < {event.asset_key for event in result.all_events if event.is_step_materialization}
 
 
 @pytest.mark.parametrize("version", SCHEMA_VERSIONS)
@@ -322,6 +324,25 @@ def test_each_sheet_leads_to_the_columns_it_uses() -> None:
                 upstream = dep.asset_key.to_user_string()
                 assert upstream == "calls_csv" or dep.column_name in of_source
     assert {dep.column_name for deps in of_source.values() for dep in deps} == {column.name for column in LEADING}
+
+
+def test_columns_have_the_types_and_comments_of_the_workbook() -> None:
+    specs = {spec.key.to_user_string(): spec for spec in tableau_specs(workbook_xml())}
+
+    def columns(name: str) -> dict[str, tuple[str, str | None]]:
+        schema = specs[f"callviz/{name}"].metadata["dagster/column_schema"]
+        return {column.name: (column.type, column.description) for column in schema.columns}
+
+    source = columns("embedded_datasource/calls")
+    assert {name: kind for name, (kind, _) in source.items() if kind != "string"} == {
+        "Start Time": "datetime",
+        "End Time": "datetime",
+        "Duration (s)": "real",
+        "Date": "date",
+        "Hour of Day": "integer",
+    }
+    assert all(description for _, description in source.values())
+    assert columns("sheet/daily_calls")["Calls"] == ("integer", "Number of calls: every row is one call and has an id.")
 
 
 def test_a_sheet_that_an_analyst_adds_shows_up() -> None:

@@ -16,6 +16,7 @@ import dagster as dg
 
 from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
 from callviz_dagster.assets.common import AuditFailed, publishing, require, require_partitions, run_settings, run_time
+from callviz_dagster.assets.tableau import packed_events
 from callviz_dagster.contract import Kind
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
@@ -70,6 +71,8 @@ def build_callviz_workbook(source: str = "csv", names: Names = STAND_ALONE) -> d
                 "dashboards": ", ".join(dashboard.name for dashboard in package.workbook.dashboards),
             }
         )
+        for event in packed_events(settings, names, package.workbook):
+            context.log_event(event)
         yield dg.MaterializeResult(check_results=[package.check])
 
     return callviz_workbook

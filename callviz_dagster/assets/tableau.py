@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -128,12 +129,14 @@ def _source_spec(
         kinds={"extract" if packed == "hyper" and ours else "live", "embedded datasource"},
         description=f"In Tableau: {what}, with each column's type, name and format.",
         lineage={source.captions.get(name, name): [(upstream, name)] for name in columns},
+        columns=_table_columns(source, columns),
     )
 
 
 def _sheet_spec(workbook: Workbook, keys: _Keys, sheet: Sheet) -> dg.AssetSpec:
     lineage: _Lineage = {}
     columns: list[str] = []
+    shown: list[str] = []
     calls = workbook.calls
     for owner, field in sheet.fields:
         if calls is None or owner != calls.name:
@@ -142,6 +145,7 @@ def _sheet_spec(workbook: Workbook, keys: _Keys, sheet: Sheet) -> dg.AssetSpec:
         key = keys["embedded_datasource", owner]
         lineage[calls.captions.get(field, field)] = [(key, calls.captions.get(name, name)) for name in needed]
         columns += [name for name in needed if name not in columns]
+        shown.append(field)
     uses = f" Uses {_listed([f'`{name}`' for name in columns])} of `calls.csv`." if columns else ""
     return _spec(
         keys["sheet", sheet.name],
@@ -150,6 +154,7 @@ def _sheet_spec(workbook: Workbook, keys: _Keys, sheet: Sheet) -> dg.AssetSpec:
         kinds={"sheet"},
         description=f"In Tableau, a chart: {sheet.title}.{uses}",
         lineage=lineage,
+        columns=_table_columns(calls, dict.fromkeys(shown)) if calls else [],
     )
 
 
@@ -175,16 +180,42 @@ def _dashboard_spec(workbook: Workbook, keys: _Keys, dashboard: Dashboard) -> dg
     )
 
 
+def _table_columns(source: Source, fields: Iterable[str]) -> list[dg.TableColumn]:
+    """Return fields as the UI lists columns: by their captions, with type and comment."""
+    return [
+        dg.TableColumn(
+            source.captions.get(field, field),
+            type=source.datatypes.get(field) or "string",
+            description=source.descriptions.get(field),
+        )
+        for field in fields
+    ]
+
+
+def packed_events(settings: Settings, names: Names, workbook: Workbook) -> list[dg.AssetMaterialization]:
+    """Return an event for each node of the graph that a packed workbook holds: it shows these calls from now on."""
+    if not settings.tableau_lineage or "workbook" in settings.tableau_content:
+        return []
+    return [dg.AssetMaterialization(key) for key in node_keys(workbook, WORKBOOK, names).values()]
+
+
 def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _spec(
-    key: dg.AssetKey, deps: list[dg.AssetKey], *, kind: str, kinds: set[str], description: str, lineage: _Lineage
+    key: dg.AssetKey,
+    deps: list[dg.AssetKey],
+    *,
+    kind: str,
+    kinds: set[str],
+    description: str,
+    lineage: _Lineage,
+    columns: Sequence[dg.TableColumn] = (),
 ) -> dg.AssetSpec:
     metadata: dict[str, Any] = {"dagster/storage_kind": "tableau"}
     if lineage:
-        metadata["dagster/column_schema"] = dg.TableSchema(columns=[dg.TableColumn(name) for name in lineage])
+        metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
             deps_by_column={
                 column: [dg.TableColumnDep(asset_key=asset, column_name=name) for asset, name in needed]

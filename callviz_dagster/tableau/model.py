@@ -70,6 +70,10 @@ class Source:
     fields: frozenset[str]
     """Internal names of all fields: columns, calculations, bins, groups."""
     captions: Mapping[str, str]
+    datatypes: Mapping[str, str]
+    """Field → Tableau data type."""
+    descriptions: Mapping[str, str]
+    """Field → the comment that Tableau shows for it, where it has one."""
     formulas: Mapping[str, tuple[tuple[str, str], ...]]
     """Calculated field → the (data source, field) names in its formula; its own data source is the empty name."""
 
@@ -280,6 +284,12 @@ def read_source(element: ET.Element) -> Source:
             if not name.startswith(":") and OBJECTS not in name
         ),
         fields=frozenset(pinned.keys() | names | groups),
+        datatypes=pinned | {bare(name_of(column)): column.get("datatype", "") for column in columns},
+        descriptions={
+            bare(name_of(column)): "".join(comment.itertext()).strip()
+            for column in columns
+            if (comment := column.find("desc")) is not None
+        },
         captions={bare(name_of(column)): column.get("caption") or bare(name_of(column)) for column in columns},
         formulas=formulas,
     )
