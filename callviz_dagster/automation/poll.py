@@ -58,7 +58,7 @@ def poll(cursor: Cursor, mongo: MongoDB, settings: Settings, now: dt.datetime) -
         restarted = bool(cursor.process) and cursor.process != server.process
         before = cursor.polled
         cursor = dataclasses.replace(_for_this_source(cursor, settings), process=server.process, polled=now.isoformat())
-        result = _poll(cursor, collection, server, settings, restarted=restarted)
+        result = _poll(cursor, collection, server, settings, now, restarted=restarted)
     observation = dict(result.observation)
     quiet_since = result.cursor.quiet_since or now.isoformat()
     if observation:
@@ -85,12 +85,14 @@ def _timestamp(text: str) -> dg.MetadataValue:
     return dg.MetadataValue.timestamp(dt.datetime.fromisoformat(text))
 
 
-def _poll(cursor: Cursor, collection: Calls, server: Server, settings: Settings, *, restarted: bool) -> PollResult:
+def _poll(
+    cursor: Cursor, collection: Calls, server: Server, settings: Settings, now: dt.datetime, *, restarted: bool
+) -> PollResult:
     """Poll by a change stream; where there is none, by number and newest `_id`, and say why."""
     why = server.no_change_stream
     if not why:
         try:
-            return _by_stream(cursor, collection, settings, restarted=restarted)
+            return _by_stream(cursor, collection, settings, now, restarted=restarted)
         except OperationFailure as error:
             if error.code == AUTHENTICATION_FAILED or passes(error):
                 raise
@@ -100,7 +102,9 @@ def _poll(cursor: Cursor, collection: Calls, server: Server, settings: Settings,
     return dataclasses.replace(result, note=note)
 
 
-def _by_stream(cursor: Cursor, collection: Calls, settings: Settings, *, restarted: bool) -> PollResult:
+def _by_stream(
+    cursor: Cursor, collection: Calls, settings: Settings, now: dt.datetime, *, restarted: bool
+) -> PollResult:
     field = settings.field_start_time or "" if settings.partitions != "none" else ""
     documents = collection.estimated_document_count()
     try:
@@ -118,7 +122,7 @@ def _by_stream(cursor: Cursor, collection: Calls, settings: Settings, *, restart
         cursor = decisions.request_full_refresh(cursor, str(error), feed.cluster_time)
         cursor = dataclasses.replace(cursor, pending={}, last_change=None, token=feed.token)
         return PollResult(cursor, documents, observation={"history lost": str(error)})
-    changed, why = affected_partitions(feed.changes, settings)
+    changed, why = affected_partitions(feed.changes, settings, now)
     if why or cursor.token is None:
         cursor = decisions.request_full_refresh(cursor, why, feed.cluster_time)
     cursor = dataclasses.replace(
@@ -160,7 +164,9 @@ def _by_watermark(cursor: Cursor, collection: Calls, settings: Settings) -> Poll
     )
 
 
-def affected_partitions(changes: Iterable[Change], settings: Settings) -> tuple[dict[str, ClusterTime], str]:
+def affected_partitions(
+    changes: Iterable[Change], settings: Settings, now: dt.datetime
+) -> tuple[dict[str, ClusterTime], str]:
     """Return the partitions that changes touch, each with the latest cluster time; and why it may be any, if so.
 
     A call that is deleted, or whose start time was another before, is looked up in `calls`.
@@ -168,7 +174,7 @@ def affected_partitions(changes: Iterable[Change], settings: Settings) -> tuple[
     partitioning = Partitioning.of(settings)
     affected: dict[str, ClusterTime] = {}
     traced: dict[str, ClusterTime] = {}
-    horizon = (dt.datetime.now(dt.UTC) + _MOST_AHEAD).date().isoformat()
+    horizon = (now + _MOST_AHEAD).date().isoformat()
     for change in changes:
         at = list(change.cluster_time)
         if not partitioning.partitioned:
@@ -182,10 +188,12 @@ def affected_partitions(changes: Iterable[Change], settings: Settings) -> tuple[
             if text is None or len(traced) > _MOST_TRACED:
                 return {}, "calls were deleted or moved that cannot be looked up in what is published"
             traced[text] = at
-    return decisions.latest(affected, partitions_of_ids(traced, settings)) if traced else affected, ""
+    return decisions.latest(affected, partitions_of_ids(traced, settings, now)) if traced else affected, ""
 
 
-def partitions_of_ids(identifiers: Mapping[str, ClusterTime], settings: Settings) -> dict[str, ClusterTime]:
+def partitions_of_ids(
+    identifiers: Mapping[str, ClusterTime], settings: Settings, now: dt.datetime
+) -> dict[str, ClusterTime]:
     """Return the partitions whose `calls` have one of these `_id` values, each with the latest cluster time."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -193,7 +201,7 @@ def partitions_of_ids(identifiers: Mapping[str, ClusterTime], settings: Settings
 
     wanted = pa.array(list(identifiers), pa.string())
     affected: dict[str, ClusterTime] = {}
-    for partition in Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC)):
+    for partition in Partitioning.of(settings).partitions(now):
         path = partition.calls(settings.data_dir)
         if not path.exists():
             continue
