@@ -96,7 +96,9 @@ def test_a_file_that_could_not_be_made_anew_is_named_in_the_last_line(
     result = refresh_job(settings)
     assert not result.success
     assert "No space left" in failure(result)
-    lines = [line for line in capfd.readouterr().err.splitlines() if " - WARNING - " in line]
+    lines = [line for line in capfd.readouterr().err.splitlines() if "made from other calls: " in line]
+    (warning,) = [line for line in lines if " - WARNING - " in line]
+    assert "call_dashboard.html (of " in warning
     assert "made from other calls: call_dashboard.html (of " in lines[-1]
     assert "callviz.twbx (of" not in lines[-1], "it was replaced"
 

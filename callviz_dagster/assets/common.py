@@ -80,15 +80,18 @@ def user_errors_as_failures() -> Iterator[None]:
 def publishing(settings: Settings, log: logging.Logger) -> Iterator[None]:
     """Hold the lock while a file is published; log at the end, whether it was or not, which files differ.
 
-    So the last publishing asset of a run names, in its last line, the files that could not be replaced.
+    So the last publishing asset of a run names, in its last line, the files that could not be replaced. Where it was
+    published this is no warning: another asset of the run may still replace them.
     """
+    level = logging.WARNING
     try:
         with user_errors_as_failures(), one_at_a_time(settings.data_dir, log):
             yield
+        level = logging.INFO
     finally:
         passed, description = together(read_record(settings.publish_dir))
         if not passed:
-            log.warning(description)
+            log.log(level, description)
 
 
 def table_options(settings: Settings) -> TableOptions:
