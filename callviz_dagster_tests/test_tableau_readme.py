@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import runpy
+import textwrap
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
+
+import pytest
 
 from callviz_dagster.contract import LEADING, OTHER_FIELDS, REPAIRS, markdown_table
 from callviz_dagster.dashboard import counts
@@ -77,3 +81,20 @@ def test_the_pictures_can_be_drawn_again(tmp_path: Path) -> None:
     texts = [text.text for text in ElementTree.parse(tmp_path / "pictures" / "calls_overview.svg").iter()]
     assert "40" in texts
     assert "(All)" in texts
+
+
+def test_the_lines_for_pandas_read_the_calls_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(Settings(data_dir=tmp_path / "data", publish_dir=tmp_path), calls_table(12))
+    text = (tmp_path / "calls.csv").read_text(encoding="utf-8").replace('"incoming"', '"NA"').replace("Jörg", "007")
+    (tmp_path / "calls.csv").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(textwrap.dedent(code), scope)  # the guide's own lines
+    calls = scope["calls"]
+    assert set(calls["call_type"]) == {"NA", "outgoing", "missed", "unknown"}
+    assert str(calls["start_time"].dtype).startswith("datetime64")
+    assert calls["duration_sec"].isna().sum() == 2
+    assert calls["duration_sec"].max() == 37.5 * 11
+    assert calls["_id"][0] == "0" * 24
+    assert "Müller, 007" in set(calls["agent"])
