@@ -16,6 +16,7 @@ import vl_convert
 from callviz_dagster.contract import WEEKDAYS
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard.counts import Counts
+from callviz_dagster.dashboard.rows import plausible, rows
 from callviz_dagster.dashboard.vega import VEGA_LITE
 from callviz_dagster_tests.helpers.calls import Call, business, counted, query, table
 
@@ -38,7 +39,7 @@ def drawn(counts: Counts, chart: str) -> Counter[tuple[Any, str]]:
     return Counter(
         {
             (row.get("label", row.get("from")), counts.types[row["code"]]): row["end"] - row["start"]
-            for row in charts.rows(counts, chart, width=300)["rows"]
+            for row in rows(counts, chart, width=300)["rows"]
         }
     )
 
@@ -61,14 +62,14 @@ def test_bars_equal_duckdbs_counts(chart: str, bar: str, counts: Counts, calls: 
 def test_stacked_parts_follow_each_other_without_gaps(counts: Counts) -> None:
     for chart in (charts.CALLS_BY_STATUS, charts.CALLS_BY_WEEKDAY, charts.DURATION_HISTOGRAM):
         ends: dict[Any, int] = {}
-        for row in charts.rows(counts, chart, width=300)["rows"]:
+        for row in rows(counts, chart, width=300)["rows"]:
             bar = row.get("label", row.get("from"))
             assert row["start"] == ends.get(bar, 0)
             ends[bar] = row["end"]
 
 
 def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
-    bars = charts.rows(counts, charts.CALLS_BY_STATUS, width=300)["bars"]
+    bars = rows(counts, charts.CALLS_BY_STATUS, width=300)["bars"]
     ((completed,),) = query("select count(*) from calls where status = 'completed'", calls)
     assert bars[0] == {
         "label": "completed",
@@ -80,8 +81,8 @@ def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
 
 def lines(counts: Counts) -> dict[str, list[tuple[float, float]]]:
     """Return the points of Daily Calls in pixels, by call type."""
-    rows = charts.rows(counts, charts.DAILY_CALLS, width=300)["rows"]
-    return {counts.types[row["code"]]: [tuple(point) for point in row["geometry"]["coordinates"]] for row in rows}
+    features = [row for row in rows(counts, charts.DAILY_CALLS, width=300)["rows"] if not row.get("mean")]
+    return {counts.types[row["code"]]: [tuple(point) for point in row["geometry"]["coordinates"]] for row in features}
 
 
 def test_daily_calls_has_a_point_at_0_for_a_day_without_calls() -> None:
@@ -90,22 +91,45 @@ def test_daily_calls_has_a_point_at_0_for_a_day_without_calls() -> None:
     calls += [("incoming", "completed", DAY + dt.timedelta(days=10), 9, None)] * 1
     points = lines(counted(table(calls)))
     width, height = 300, charts.HEIGHT
-    at = [0, width * 0.1, width * 0.2, width * 0.9, width]
-    assert points["incoming"] == [
-        pytest.approx(point) for point in zip(at, [0, height, height, height, height * 0.75], strict=True)
-    ]
-    assert points["missed"] == [
-        pytest.approx(point) for point in zip(at, [height, height / 2, height, height, height], strict=True)
-    ]
+    at = [width * day / 10 for day in range(11)]
+    incoming, missed = [4, *[0] * 9, 1], [0, 2, *[0] * 9]
+    for kind, numbers in (("incoming", incoming), ("missed", missed)):
+        heights = [(1 - number / 4) * height for number in numbers]
+        assert points[kind] == [pytest.approx(point) for point in zip(at, heights, strict=True)]
 
 
-def test_the_days_of_one_call_in_the_far_past_are_not_all_drawn() -> None:
-    calls: list[Call] = [("incoming", "completed", date, 9, None) for date in (dt.date(1700, 1, 1), DAY)]
-    assert len(lines(counted(table(calls)))["incoming"]) == 4
+@pytest.mark.parametrize(("days", "unit"), [(150, "day"), (500, "week"), (1800, "month")])
+def test_many_days_are_drawn_by_week_and_then_by_month(days: int, unit: str) -> None:
+    calls = table(business(4000, first=dt.date(2021, 3, 10), days=days))
+    numbers = query(
+        f"""select date_trunc('{unit}', call_date) as period, count(*) filter (call_type = 'incoming')
+        from calls group by all order by period""",
+        calls,
+    )
+    data = rows(counted(calls), charts.DAILY_CALLS, width=300)
+    top = data["bounds"][1]["calls"]
+    drawn = [(1 - y / charts.HEIGHT) * top for _, y in lines(counted(calls))["incoming"]]
+    assert [round(number) for number in drawn if number > 0.5] == [number for _, number in numbers if number]
+    means = [row for row in data["rows"] if row.get("mean")]
+    assert len(means) == (4 if unit == "day" else 0)
+    if means:
+        assert means[0]["geometry"]["coordinates"][0][1] == pytest.approx(
+            (1 - sum(drawn[:7]) / 7 / top) * charts.HEIGHT
+        )
+
+
+def test_a_call_with_a_wrong_date_is_not_drawn() -> None:
+    calls = business(300)
+    counts = counted(table([("incoming", "completed", dt.date(1970, 1, 1), 0, 5.0), *calls]))
+    assert plausible(counts).calls == 300
+    assert plausible(plausible(counts)).days[0] == counted(table(calls)).days[0]
+    far_apart = counted(table([("incoming", "completed", date, 9, None) for date in (dt.date(1700, 1, 1), DAY)]))
+    assert plausible(far_apart).calls == 2
+    assert len(lines(far_apart)["incoming"]) < 5000
 
 
 def test_a_single_day_stands_in_the_middle() -> None:
-    data = charts.rows(counted(table([("incoming", "completed", DAY, 9, None)])), charts.DAILY_CALLS, width=300)
+    data = rows(counted(table([("incoming", "completed", DAY, 9, None)])), charts.DAILY_CALLS, width=300)
     assert data["rows"][0]["geometry"]["coordinates"] == [[150, 0]]
     assert [point["calls"] for point in data["points"]] == [1]
 

@@ -45,6 +45,14 @@ def test_headline_of_little() -> None:
     assert one == "**1** call · **1** day covered, 2 March 2026 – 2 March 2026"
 
 
+def test_the_headline_leaves_wrong_dates_aside_and_says_so() -> None:
+    calls = [("incoming", "completed", dt.date(1970, 1, 1), 0, 5.0), *business(300)]
+    text = pictures.headline(counted(table(calls)))
+    assert text.startswith("**301** calls")
+    assert "2026" in text
+    assert text.endswith(" · 1 call outside of these days")
+
+
 def png(markdown: str) -> bytes:
     """Return the picture in Markdown text."""
     assert markdown.startswith("![")

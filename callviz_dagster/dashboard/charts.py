@@ -1,17 +1,17 @@
 """The five charts, once: what each shows, and in which colours.
 
-A chart is a Vega-Lite specification without data. The page gives it rows in the browser, and `rows` gives them here, so
-that both draw the same. What belongs elsewhere: counting (`dashboard/counts.py`), drawing pictures
-(`dashboard/pictures.py`), the page (`dashboard/page.py`).
+A chart is a Vega-Lite specification without data. What belongs elsewhere: the rows that it draws (`dashboard/rows.py`,
+and in the browser the page's scripts), counting (`dashboard/counts.py`), pictures (`dashboard/pictures.py`), and the
+page (`dashboard/page.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.contract import WEEKDAYS
-from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube, totals
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,6 @@ MOST_POINTS = 31
 """Up to this many days, Daily Calls marks each."""
 HEIGHT = 190
 MISSED_HEIGHT = 110
-_MILLISECONDS_PER_DAY = 86_400_000
 
 
 def colours(types: Sequence[str], *, grouped: bool = False) -> list[str]:
@@ -207,7 +206,7 @@ _DAY_FORMAT = {
 def _daily(colour: Spec) -> Spec:
     """A line per call type over all days; a day without calls is a point at 0.
 
-    The lines come as shapes in pixels, for drawing them point by point takes longer than a click may: see `_days`.
+    The lines come as shapes in pixels, for drawing them point by point takes longer than a click may.
     The data set `bounds` holds the corners of what is drawn, which the axes follow; `points` marks single days where
     there are few.
     """
@@ -253,14 +252,6 @@ def _shapes(colour: Spec) -> Spec:
             "strokeDash": {"condition": {"test": "datum.open", "value": [4, 3]}, "value": [1, 0]},
         },
     }
-
-
-def _first_and_last(days: Integers) -> tuple[int, int]:
-    """Return the first and the last day that Daily Calls shows: one more on each side of a single day."""
-    if not days.size:
-        return 0, 1
-    first, last = int(days[0]), int(days[-1])
-    return (first - 1, last + 1) if first == last else (first, last)
 
 
 def _weekdays(colour: Spec) -> Spec:
@@ -337,88 +328,3 @@ def _hours() -> Spec:
             "opacity": _FADED,
         },
     }
-
-
-def rows(counts: Counts, chart: str, *, width: int) -> dict[str, Rows]:
-    """Return the rows of one of the five charts for all calls, by data set, as the page's script makes them.
-
-    `width` is that of the drawing, in pixels.
-    """
-    if chart == DAILY_CALLS:
-        return _days(counts, width)
-    if chart == CALLS_BY_WEEKDAY:
-        grid = _grid(counts, lambda part: (part.day + 3) % 7, 7)
-        return {"rows": _stacked("label", WEEKDAYS, grid), "bars": []}
-    if chart == DURATION_HISTOGRAM:
-        last = TAIL_SECONDS // BIN_SECONDS
-        grid = _grid(counts, lambda part: (part.duration * counts.step // BIN_SECONDS).clip(-1, last) + 1, last + 2)
-        stacked = _stacked("from", [number * BIN_SECONDS / 60 for number in range(last + 1)], grid[1:])
-        return {"rows": [row | {"to": row["from"] + BIN_SECONDS / 60} for row in stacked], "bars": []}
-    if chart == CALLS_BY_TYPE:
-        labels, grid = counts.types, _grid(counts, lambda part: part.call_type, len(counts.types))
-    else:
-        labels, grid = counts.statuses, _grid(counts, lambda part: part.status, len(counts.statuses))
-    stacked = _stacked("label", labels, grid)
-    return {"rows": stacked, "bars": _written(stacked, counts.calls)}
-
-
-def _grid(counts: Counts, group: Callable[[Cube], Integers], size: int) -> Integers:
-    """Return calls by group and call type."""
-    import numpy as np
-
-    kinds = len(counts.types)
-    grid = np.zeros(size * kinds, np.int64)
-    cells, calls = totals(counts.cubes[-1], lambda part: group(part) * kinds + part.call_type)
-    grid[cells] = calls
-    return grid.reshape(size, kinds)
-
-
-def _stacked(name: str, keys: Iterable[str | float], grid: Integers) -> Rows:
-    """Return a row for each part of each stacked bar."""
-    stacked: Rows = []
-    for key, calls in zip(keys, grid.tolist(), strict=True):
-        start = 0
-        for code, number in enumerate(calls):
-            if number == 0:
-                continue
-            stacked.append({name: key, "code": code, "start": start, "end": start + number, "chosen": True})
-            start += number
-    return stacked
-
-
-def _written(parts: Rows, all_calls: int) -> Rows:
-    """Return a row for each whole bar with the text beside it."""
-    ends = {part["label"]: part["end"] for part in parts}
-    return [
-        {"label": label, "start": 0, "end": end, "text": f"{end:,} · {end / max(all_calls, 1):.1%}"}
-        for label, end in ends.items()
-    ]
-
-
-def _days(counts: Counts, width: float) -> dict[str, Rows]:
-    """Return the lines of Daily Calls as shapes in a drawing of this width, and what else it draws."""
-    import numpy as np
-
-    days = counts.days
-    first, last = _first_and_last(days)
-    grid = _grid(counts, lambda part: np.searchsorted(days, part.day), days.size)
-    known = dict(zip(days.tolist(), grid.tolist(), strict=True))
-    shown = sorted({near for day in known for near in (day - 1, day, day + 1) if days[0] <= near <= days[-1]})
-    zeros = [0] * len(counts.types)
-    top = max(int(grid.max(initial=0)), 1)
-    lines: Rows = []
-    points: Rows = []
-    for code in range(len(counts.types)):
-        calls = [known.get(day, zeros)[code] for day in shown]
-        at = [
-            [(day - first) / (last - first) * width, (1 - number / top) * HEIGHT]
-            for day, number in zip(shown, calls, strict=True)
-        ]
-        lines.append({"code": code, "type": "Feature", "geometry": {"type": "LineString", "coordinates": at}})
-        if len(shown) <= MOST_POINTS:
-            points += [
-                {"day": day * _MILLISECONDS_PER_DAY, "code": code, "calls": number}
-                for day, number in zip(shown, calls, strict=True)
-            ]
-    bounds = [{"day": first * _MILLISECONDS_PER_DAY, "calls": 0}, {"day": last * _MILLISECONDS_PER_DAY, "calls": top}]
-    return {"rows": lines, "points": points, "bounds": bounds, "chosen": []}

@@ -13,8 +13,9 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 
-from callviz_dagster.dashboard.charts import CONFIG, DAILY_CALLS, FIVE, Rows, Spec, colours, rows, specs
+from callviz_dagster.dashboard.charts import CONFIG, DAILY_CALLS, FIVE, Rows, Spec, colours, specs
 from callviz_dagster.dashboard.counts import Counts, date_of
+from callviz_dagster.dashboard.rows import plausible, rows
 from callviz_dagster.dashboard.vega import VEGA_LITE
 from callviz_dagster.documents.display import display_content
 
@@ -37,9 +38,12 @@ def headline(counts: Counts) -> str:
         parts.append(f"**{counts.completed / counts.calls:.1%}** completed")
     if counts.median is not None:
         parts.append(f"**{counts.median:,.1f} s** median duration")
-    first, last = date_of(counts.days[0]), date_of(counts.days[-1])
+    near = plausible(counts)
+    first, last = date_of(near.days[0]), date_of(near.days[-1])
     covered = (last - first).days + 1
     parts.append(f"**{covered:,}** day{'s' if covered != 1 else ''} covered, {_day(first)} – {_day(last)}")
+    if outside := counts.calls - near.calls:
+        parts.append(f"{outside:,} call{'s' if outside != 1 else ''} outside of these days")
     return " · ".join(parts)
 
 
@@ -74,6 +78,7 @@ def _drawn(counts: Counts, names: Sequence[str]) -> bytes:
     import vl_convert
 
     legend = {"title": None, "orient": "top", "columns": 3, "labelExpr": "types[datum.value]", "labelLimit": 110}
+    counts = plausible(counts)
     unfilled = specs(counts, legend=legend)
     charts = [
         _filled(unfilled[name], rows(counts, name, width=_WIDTH)) | {"title": name, "width": _WIDTH} for name in names

@@ -1,0 +1,178 @@
+"""What the five charts draw of all calls, as the page's scripts make it in the browser.
+
+What belongs elsewhere: the charts (`dashboard/charts.py`), counting (`dashboard/counts.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from callviz_dagster.contract import WEEKDAYS
+from callviz_dagster.dashboard.charts import (
+    CALLS_BY_TYPE,
+    CALLS_BY_WEEKDAY,
+    DAILY_CALLS,
+    DURATION_HISTOGRAM,
+    HEIGHT,
+    MOST_POINTS,
+    Rows,
+)
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube, date_of, totals
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+MOST_DAYS, MOST_WEEKS = 190, 160
+"""In Daily Calls, before it shows the next longer unit; as in `timeline.js`."""
+_MEAN_DAYS, _FEWEST_FOR_MEAN = 7, 21
+_MOST_DAYS_APART = 366
+_MILLISECONDS_PER_DAY = 86_400_000
+_Period = tuple[int, int]
+"""First and last day."""
+
+
+def plausible(counts: Counts) -> Counts:
+    """Return the counts without a few calls whose dates are far from all others, as the page opens."""
+    import numpy as np
+
+    first, last = _plausible_span(counts)
+    if first <= counts.days[0] and counts.days[-1] <= last:
+        return counts
+    cubes = []
+    for cube in counts.cubes:
+        inside = np.concatenate([(part.day >= first) & (part.day <= last) for part in cube.slices()])
+        cubes.append(replace(cube, keys=cube.keys[inside], calls=cube.calls[inside]))
+    return replace(counts, cubes=tuple(cubes))
+
+
+def _plausible_span(counts: Counts) -> _Period:
+    """Return the first and the last day that the page opens on, as `CallCounts.plausibleSpan` in `counts.js`."""
+    days, calls = totals(counts.cubes[0], lambda part: part.day)
+    runs: list[list[int]] = []
+    for day, number in zip(days.tolist(), calls.tolist(), strict=True):
+        if not runs or day - runs[-1][1] > _MOST_DAYS_APART:
+            runs.append([day, day, 0])
+        runs[-1][1] = day
+        runs[-1][2] += number
+    main = max(runs, key=lambda run: run[2])
+    apart = sum(run[2] for run in runs) - main[2]
+    few = apart <= max(0.01 * main[2], 3) and main[2] >= 10 * apart
+    return (main[0], main[1]) if few else (int(days[0]), int(days[-1]))
+
+
+def rows(counts: Counts, chart: str, *, width: int) -> dict[str, Rows]:
+    """Return the rows of one of the five charts for all calls, by data set, as the page's script makes them.
+
+    `width` is that of the drawing, in pixels.
+    """
+    if chart == DAILY_CALLS:
+        return _daily(counts, width)
+    if chart == CALLS_BY_WEEKDAY:
+        grid = _grid(counts, lambda part: (part.day + 3) % 7, 7)
+        return {"rows": _stacked("label", WEEKDAYS, grid), "bars": []}
+    if chart == DURATION_HISTOGRAM:
+        last = TAIL_SECONDS // BIN_SECONDS
+        grid = _grid(counts, lambda part: (part.duration * counts.step // BIN_SECONDS).clip(-1, last) + 1, last + 2)
+        stacked = _stacked("from", [number * BIN_SECONDS / 60 for number in range(last + 1)], grid[1:])
+        return {"rows": [row | {"to": row["from"] + BIN_SECONDS / 60} for row in stacked], "bars": []}
+    if chart == CALLS_BY_TYPE:
+        labels, grid = counts.types, _grid(counts, lambda part: part.call_type, len(counts.types))
+    else:
+        labels, grid = counts.statuses, _grid(counts, lambda part: part.status, len(counts.statuses))
+    stacked = _stacked("label", labels, grid)
+    return {"rows": stacked, "bars": _written(stacked, counts.calls)}
+
+
+def _grid(counts: Counts, group: Callable[[Cube], Integers], size: int) -> Integers:
+    """Return calls by group and call type."""
+    import numpy as np
+
+    kinds = len(counts.types)
+    grid = np.zeros(size * kinds, np.int64)
+    cells, calls = totals(counts.cubes[-1], lambda part: group(part) * kinds + part.call_type)
+    grid[cells] = calls
+    return grid.reshape(size, kinds)
+
+
+def _stacked(name: str, keys: Iterable[str | float], grid: Integers) -> Rows:
+    """Return a row for each part of each stacked bar."""
+    stacked: Rows = []
+    for key, calls in zip(keys, grid.tolist(), strict=True):
+        start = 0
+        for code, number in enumerate(calls):
+            if number == 0:
+                continue
+            stacked.append({name: key, "code": code, "start": start, "end": start + number, "chosen": True})
+            start += number
+    return stacked
+
+
+def _written(parts: Rows, all_calls: int) -> Rows:
+    """Return a row for each whole bar with the text beside it."""
+    ends = {part["label"]: part["end"] for part in parts}
+    return [
+        {"label": label, "start": 0, "end": end, "text": f"{end:,} · {end / max(all_calls, 1):.1%}"}
+        for label, end in ends.items()
+    ]
+
+
+def _daily(counts: Counts, width: float) -> dict[str, Rows]:
+    """Return the lines of Daily Calls as shapes in a drawing of this width, and what else it draws."""
+    import numpy as np
+
+    periods = _periods(int(counts.days[0]), int(counts.days[-1]))
+    starts = [first for first, _ in periods]
+    grid = _grid(counts, lambda part: np.searchsorted(starts, part.day, side="right") - 1, len(periods))
+    first, last = periods[0][0], periods[-1][1]
+    if first == last:
+        first, last = first - 1, last + 1
+    top = max(int(grid.max(initial=0)), 1)
+
+    def feature(code: int, days: Iterable[float], calls: Iterable[float], **more: bool) -> dict[str, Any]:
+        points = [
+            [(day - first) / (last - first) * width, (1 - number / top) * HEIGHT]
+            for day, number in zip(days, calls, strict=True)
+        ]
+        return {"code": code, **more, "type": "Feature", "geometry": {"type": "LineString", "coordinates": points}}
+
+    middles = [(start + end) / 2 for start, end in periods]
+    daily = all(start == end for start, end in periods)
+    with_mean = daily and len(periods) >= _FEWEST_FOR_MEAN
+    lines: Rows = []
+    points: Rows = []
+    for code, calls in enumerate(grid.T.tolist()):
+        lines.append(feature(code, middles, calls, faint=with_mean))
+        if with_mean:
+            means = np.convolve(calls, np.full(_MEAN_DAYS, 1 / _MEAN_DAYS), mode="valid").tolist()
+            lines.append(feature(code, middles[_MEAN_DAYS - 1 :], means, mean=True))
+        if len(periods) <= MOST_POINTS:
+            points += [
+                {"day": day * _MILLISECONDS_PER_DAY, "code": code, "calls": number}
+                for day, number in zip(middles, calls, strict=True)
+            ]
+    bounds = [{"day": first * _MILLISECONDS_PER_DAY, "calls": 0}, {"day": last * _MILLISECONDS_PER_DAY, "calls": top}]
+    return {"rows": lines, "points": points, "bounds": bounds, "chosen": []}
+
+
+def _periods(first: int, last: int) -> list[_Period]:
+    """Return the days, weeks or months of a span, those at its ends cut to it."""
+    length = last - first + 1
+    if length <= MOST_DAYS:
+        starts = list(range(first, last + 1))
+    elif length <= MOST_WEEKS * 7:
+        monday = first - (first + 3) % 7
+        starts = [first, *range(monday + 7, last + 1, 7)]
+    else:
+        months = range(date_of(first).year * 12 + date_of(first).month, date_of(last).year * 12 + date_of(last).month)
+        starts = [first, *(_day_of(dt.date(month // 12, month % 12 + 1, 1)) for month in months)]
+    ends = [start - 1 for start in starts[1:]]
+    return list(zip(starts, [*ends, last], strict=True))
+
+
+def _day_of(date: dt.date) -> int:
+    return (date - dt.date(1970, 1, 1)).days
