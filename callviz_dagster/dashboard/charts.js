@@ -196,7 +196,7 @@ function stepsOf(hours) {
   // One very busy hour does not wash out all others: it is in the last step, which begins well below it.
   const high = busy[Math.floor(MOST * (busy.length - 1))] ?? 0;
   const width = Math.max(rounded(high / STRENGTHS.length), 1);
-  return STRENGTHS.map((strength, step) => ({ from: step * width || 1, strength }))
+  return STRENGTHS.map((strength, step) => ({ from: step * width + 1, strength }))
     .filter(({ from }) => from <= (busy.at(-1) ?? 0));
 }
 

@@ -145,7 +145,7 @@ _CALLS_AXIS: Spec = {
 _FADED: Spec = {"condition": {"test": "datum.chosen", "value": 1}, "value": 0.25}
 
 
-_SHORT_LABEL = "length(datum.label) > 22 ? slice(datum.label, 0, 11) + '…' + slice(datum.label, -10) : datum.label"
+_SHORT_LABEL = "length(datum.label) > 20 ? slice(datum.label, 0, 9) + '…' + slice(datum.label, -9) : datum.label"
 """Long labels without their middle, because they often differ at their ends."""
 
 
@@ -156,7 +156,7 @@ def _bars(labels: Sequence[str], title: str, colour: Spec) -> Spec:
         "field": "label",
         "type": "nominal",
         "scale": {"domain": list(labels), "paddingInner": 0.2},
-        "axis": {"title": title, "labelExpr": _SHORT_LABEL, "labelLimit": 150, "domain": False, "ticks": False},
+        "axis": {"title": title, "labelExpr": _SHORT_LABEL, "labelLimit": 190, "domain": False, "ticks": False},
     }
     x = {
         "field": "start",

@@ -115,6 +115,20 @@ def test_the_legend_stays_in_view_and_is_printed(opened: Opening, written: Path)
     assert background == "rgb(255, 255, 255)"
 
 
+def test_charts_are_drawn_for_paper_when_the_page_is_printed(opened: Opening, by_field: Path) -> None:
+    dashboard = opened(by_field)
+    widths = """() => [...document.querySelectorAll("figure[data-chart] .drawing svg")]
+      .map((one) => Number(one.getAttribute("width")))"""
+    before = dashboard.page.evaluate(widths)
+    dashboard.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    paper = dashboard.page.evaluate(widths)
+    assert len(paper) == 7
+    assert all(width < 700 for width in paper)
+    assert max(before) > 1000
+    dashboard.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert dashboard.page.evaluate(widths) == [pytest.approx(width, abs=1) for width in before]
+
+
 def test_a_window_that_changes_its_width_is_filled_again(opened: Opening, written: Path) -> None:
     dashboard = opened(written)
     dashboard.page.set_viewport_size({"width": 700, "height": 800})

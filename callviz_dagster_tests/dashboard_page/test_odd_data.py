@@ -34,6 +34,7 @@ def test_one_call(opened: Opening, screenshots: Taking) -> None:
     assert_shows(dashboard, calls, {})
     assert dashboard.headline()["Calls"][0] == "1"
     assert dashboard.headline()["Days covered"][1] == "2 Mar 2026"
+    assert dashboard.text(f"{dashboard.figure(charts.CALLS_BY_HOUR)} .steps") == "Calls:\n1 or more"
     screenshots(dashboard.open().whole(), "page-one-call.png")
 
 
@@ -97,3 +98,27 @@ def test_a_median_of_some_calls_is_exact_where_durations_are_whole_seconds(fract
     assert number.startswith("≈ ") is bool(fraction)
     assert note.startswith("within 1 s, " if fraction else "105.0 s, ")
     assert_headline(dashboard, calls, {"type": ["incoming"]})
+
+
+STRENGTHS = """() => [...document.querySelectorAll('figure[data-chart="Calls by Hour and Weekday"] svg path')]
+  .map((path) => path.__data__?.datum).filter((datum) => datum?.hour !== undefined)
+  .map(({calls, strength}) => [calls, strength])"""
+
+
+def test_one_very_busy_hour_does_not_wash_out_the_others_and_long_labels_keep_their_ends(opened: Opening) -> None:
+    teams = [f"Customer service hotline for all of the north, team {number}" for number in range(5)]
+    calls = table([*business(1500, types=teams), *[(teams[0], "completed", DAY, 3, 10.0)] * 900])
+    dashboard = opened(calls)
+    cells = dashboard.page.evaluate(STRENGTHS)
+    strongest = [number for number, strength in cells if strength == 1]
+    assert max(strongest) >= 900
+    assert len(strongest) > 5
+    assert len({strength for _, strength in cells}) == 6
+    legend = dashboard.text(f"{dashboard.figure(charts.CALLS_BY_HOUR)} .steps").split("\n")
+    assert legend[0] == "Calls:"
+    assert legend[-1] == f"{min(strongest)} or more" or int(legend[-1].split()[0]) <= min(strongest)
+    labels = dashboard.page.locator(f"{dashboard.figure(charts.CALLS_BY_TYPE)} svg .role-axis-label text")
+    shown = [label for label in labels.all_text_contents() if label.startswith("Customer")]
+    assert sorted(label[-6:] for label in shown) == [f"team {number}" for number in range(5)]
+    titles = dashboard.page.eval_on_selector_all("#types button", "all => all.map((one) => one.title)")
+    assert sorted(title.rpartition(": ")[0] for title in titles) == teams
