@@ -57,6 +57,7 @@ lint: $(VENV)/.dev ## check style, formatting, types, layers, complexity, and th
 	@$(BIN)/complexipy --max-complexity-allowed 15 --failed --plain callviz_dagster benchmarks
 	@$(SCHEMA) vendor.github-workflows .github/workflows/ci.yml
 	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/ci.yml
+	@$(SCHEMA) vendor.compose-spec deploy/compose.yaml
 	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
 	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/proposal.yml
 	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
@@ -69,6 +70,8 @@ lock: $(BIN)/uv ## choose the newest dependencies that pyproject.toml allows and
 	@printf '$(BUILD)' | $(LOCK) --extra dev pyproject.toml - --output-file requirements/dev.txt
 	@printf '$(BUILD)' | $(LOCK) --extra demo pyproject.toml - --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
+	@printf '$(BUILD)' | $(LOCK) --extra postgres --extra tableau pyproject.toml - \
+		--constraint requirements/dev.txt --output-file requirements/production.txt
 
 release-check: $(VENV)/.dev ## build the release, install it in an environment of its own, run the demo from there
 	@rm -rf dist $(RELEASE)

@@ -1,0 +1,175 @@
+"""A server as the page "In production" sets it up: Postgres, code server, daemon and webserver as processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster.demo.child import Child
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests.conftest import unavailable
+from callviz_dagster_tests.helpers.refresh import START, some_calls
+from callviz_dagster_tests.helpers.users import NOBODY, folder_for_everybody
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+_PATIENCE = 240.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, look: Callable[[], Any]) -> Any:
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if found := look():
+                return found
+        time.sleep(0.5)
+    raise AssertionError(f"{what} did not come")
+
+
+def listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """Give the address of a Postgres server of the test's own; as root it runs as another user, for it refuses root."""
+    program = shutil.which("postgres")
+    if not program:
+        unavailable("The tests of a server need Postgres.")
+    options: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    port = free_port()
+    with folder_for_everybody() as folder:
+        folder.chmod(0o777)
+        data = folder / "data"
+        initdb = Path(program).resolve().parent / "initdb"
+        made = [str(initdb), "--pgdata", str(data), "--username", "dagster", "--auth", "trust", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, cwd=folder, **options)
+        command = [program, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
+        with (folder / "log").open("wb") as log:
+            child = Child(command, stdout=log, stderr=log, cwd=folder, **options)
+        try:
+            wait_for("Postgres", lambda: listens(port))
+            yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
+        finally:
+            child.end()
+
+
+def graphql(port: int, query: str, **variables: Any) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        data = json.load(answer)
+    assert "errors" not in data, data
+    return data["data"]
+
+
+BACKFILL = """mutation ($keys: [AssetKeyInput!]!, $names: [String!]!) {
+  launchPartitionBackfill(backfillParams: {assetSelection: $keys, partitionNames: $names}) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+  }
+}"""
+STATE = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  __typename ... on PartitionBackfill { status } } }"""
+RUNS = "{ runsOrError { ... on Runs { results { status tags { key value } } } } }"
+
+
+@pytest.mark.long
+def test_postgres_with_sensor_and_backfill_in_processes_of_their_own(
+    settings: Settings, collection: Collection[dict[str, Any]], postgres_url: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("dagster_postgres")
+    some_calls(collection, 5)
+    collection.create_index("start_time")
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(DEPLOY / "dagster.yaml", home)
+    code, webserver = free_port(), free_port()
+    workspace = (DEPLOY / "workspace.yaml").read_text(encoding="utf-8")
+    workspace = workspace.replace("host: code", "host: 127.0.0.1").replace("port: 4000", f"port: {code}")
+    (home / "workspace.yaml").write_text(workspace, encoding="utf-8")
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_POSTGRES_URL": postgres_url,
+        "CALLVIZ_MONGO_URI": settings.mongo_uri or "",
+        "CALLVIZ_MONGO_DATABASE": settings.database,
+        "CALLVIZ_DATA_DIR": str(settings.data_dir),
+        "CALLVIZ_PUBLISH_DIR": str(settings.publish_dir),
+        "CALLVIZ_FIELD_START_TIME": "start_time",
+        "CALLVIZ_PARTITIONS": "monthly",
+        "CALLVIZ_PARTITIONS_START": "2024-03-01",
+        "CALLVIZ_MIN_REFRESH_SECONDS": "1",
+        "CALLVIZ_WATCH": "true",
+    }
+    services = {
+        "code": ["dagster", "code-server", "start", "-h", "127.0.0.1", "-p", str(code)],
+        "webserver": ["dagster_webserver", "-h", "127.0.0.1", "-p", str(webserver), "-w", str(home / "workspace.yaml")],
+        "daemon": ["dagster._daemon", "run", "-w", str(home / "workspace.yaml")],
+    }
+    services["code"] += ["-m", "callviz_dagster.definitions", "--location-name", "callviz_dagster"]
+    csv = settings.publish_dir / "calls.csv"
+    with contextlib.ExitStack() as stack:
+        for name, command in services.items():
+            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
+            child = Child([sys.executable, "-m", *command], env=environment, cwd=home, stdout=log, stderr=log)
+            stack.callback(child.end)
+            if name == "code":
+                wait_for("the code server", lambda: listens(code))
+        wait_for("the refresh that the sensor asks for", csv.is_file)
+        collection.insert_one({"_id": 100, "start_time": START})
+        wait_for("the next refresh", lambda: len(csv.read_text(encoding="utf-8").splitlines()) == 7)
+        wait_for("the webserver", lambda: listens(webserver))
+        keys = [{"path": [name]} for name in ("raw_calls", "calls", "rejected_calls")]
+        names = ["2024-03-01", "2024-04-01"]
+        launched = graphql(webserver, BACKFILL, keys=keys, names=names)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+        def state() -> str:
+            backfill = graphql(webserver, STATE, id=launched["backfillId"])["partitionBackfillOrError"]
+            return str(backfill["status"])
+
+        done = wait_for("the backfill", lambda: state() if state() not in ("REQUESTED", "COMPLETING") else "")
+        assert done == "COMPLETED_SUCCESS"
+        runs = graphql(webserver, RUNS)["runsOrError"]["results"]
+    statuses = [run["status"] for run in runs]
+    assert statuses.count("SUCCESS") >= 3
+    assert "FAILURE" not in statuses
+    assert not (home / "history").exists(), "runs and events are in Postgres"
+
+
+def test_a_unit_and_the_compose_file_start_what_the_test_starts() -> None:
+    """The commands in `deploy/` are those that are tried here, so that a change of one is noticed."""
+    workspace = "-w /var/lib/callviz/dagster/workspace.yaml"
+    code = "code-server start -h {host} -p 4000 -m callviz_dagster.definitions --location-name callviz_dagster"
+    units = {path.stem: path.read_text(encoding="utf-8") for path in (DEPLOY / "systemd").glob("*.service")}
+    assert f"/dagster {code.format(host='127.0.0.1')}\n" in units["callviz-code"]
+    assert f"/dagster-webserver -h 127.0.0.1 -p 3000 {workspace}\n" in units["callviz-webserver"]
+    assert f"/dagster-daemon run {workspace}\n" in units["callviz-daemon"]
+    image = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    command = image[image.index("CMD [") :].removeprefix("CMD [")
+    assert " ".join(part.strip(' \\\n"]') for part in command.split(",")) == f"dagster {code.format(host='0.0.0.0')}"
+    compose = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    assert '"127.0.0.1:3000:3000"' in compose, "the UI has no login"
