@@ -20,6 +20,7 @@ from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.assets.published_together import build_published_together
 from callviz_dagster.assets.raw_calls import build_raw_calls
 from callviz_dagster.assets.tableau import workbook_specs
+from callviz_dagster.automation.alerts import build_alerts
 from callviz_dagster.automation.jobs import build_nightly_refresh, build_refresh_calls
 from callviz_dagster.automation.sensor import build_calls_changed
 from callviz_dagster.mongo_resource import build_mongo
@@ -74,7 +75,7 @@ def build_definitions(
         asset_checks=[together],
         assets=[*(_as_set(asset, settings, names) for asset in assets), *specs],
         jobs=[refresh_calls],
-        sensors=[build_calls_changed(settings, refresh_calls, names)],
+        sensors=[build_calls_changed(settings, refresh_calls, names), *build_alerts(settings, refresh_calls, names)],
         schedules=[build_nightly_refresh(settings, refresh_calls, names)],
         resources={names.mongo: build_mongo(settings, mongo_uri), names.settings: _settings_resource(settings)},
     )

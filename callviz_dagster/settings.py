@@ -10,7 +10,6 @@ import dataclasses
 import datetime as dt
 import difflib
 import os
-import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from callviz_dagster.contract import ROLES
 from callviz_dagster.documents.outcomes import COMPLETED_LABELS, MISSED_LABELS
 from callviz_dagster.setting_values import simple
 from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string
+from callviz_dagster.setting_values.smtp import MailServer, addresses, mail_server
 from callviz_dagster.setting_values.tableau_address import luids, object_name, server_address, site_content_url
 
 PREFIX = "CALLVIZ_"
@@ -370,6 +370,30 @@ class Settings:
         parse=simple.tags,
         shown_default="none",
     )
+    alert_to: tuple[str, ...] = _setting(
+        "ALERT_TO",
+        "e-mail addresses (comma-separated) that get a mail when a refresh fails or `CALLVIZ_FRESH_WITHIN` is missed",
+        default=(),
+        parse=addresses,
+        shown_default="none",
+    )
+    alert_from: str | None = _setting(
+        "ALERT_FROM", "e-mail address of the sender", default=None, shown_default="the user of `CALLVIZ_ALERT_SMTP`"
+    )
+    alert_smtp: MailServer | None = _setting(
+        "ALERT_SMTP",
+        "the mail server: `smtps://user:password@mail.example.com`, or `smtp://…` for STARTTLS; a secret",
+        default=None,
+        parse=mail_server,
+        shown_default="required with `CALLVIZ_ALERT_TO`",
+        secret=True,
+    )
+    ui_url: str | None = _setting(
+        "UI_URL",
+        "address of the Dagster UI, for links in mails",
+        default=None,
+        shown_default="none: no links",
+    )
     data_dir: Path = _setting("DATA_DIR", "folder of the intermediate files", default=Path(".callviz"), parse=Path)
     publish_dir: Path = _setting("PUBLISH_DIR", "folder of the published files", default=Path("tableau"), parse=Path)
 
@@ -414,6 +438,10 @@ class Settings:
         self._check_hidden_fields()
         self._check_tableau_server()
         self._check_start_time()
+        if self.alert_to and not self.alert_smtp:
+            raise MissingSettingError(
+                "CALLVIZ_ALERT_TO needs CALLVIZ_ALERT_SMTP, for example smtps://user:password@mail.example.com."
+            )
 
     def _check_pseudonym_key(self) -> None:
         if self.pseudonymize and len((self.pseudonym_key or "").encode()) < 32:
@@ -503,27 +531,3 @@ class Settings:
 def is_in_environment(variable: str) -> bool:
     """Return whether a variable is set in the process's environment itself, and not just in a `.env` file."""
     return bool(os.environ.get(variable, "").strip())
-
-
-def markdown_table() -> str:
-    """Return the settings as a Markdown table: variable, meaning, default."""
-    lines = ["| variable | meaning | default |", "|---|---|---|"]
-    lines += [
-        f"| `{f.metadata['name']}` | {f.metadata['meaning']} | {f.metadata['default']} |"
-        for f in dataclasses.fields(Settings)
-    ]
-    return "\n".join(lines)
-
-
-def env_example() -> str:
-    """Return a `.env` file with every setting as a comment: what it means, its default, and a line to fill in."""
-    lines = [
-        "# Copy this file to .env and set what you need, at least CALLVIZ_MONGO_URI.",
-        *textwrap.wrap(PRECEDENCE, 100, initial_indent="# ", subsequent_indent="# "),
-    ]
-    for setting in dataclasses.fields(Settings):
-        meaning = f"{setting.metadata['meaning']}. Default: {setting.metadata['default']}.".replace("`", "")
-        text = meaning[0].upper() + meaning[1:]
-        lines += ["", *textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)]
-        lines.append(f"# {setting.metadata['name']}=")
-    return "\n".join(lines) + "\n"

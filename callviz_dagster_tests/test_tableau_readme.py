@@ -15,9 +15,9 @@ from callviz_dagster.contract import LEADING, OTHER_FIELDS, REPAIRS, markdown_ta
 from callviz_dagster.dashboard import counts
 from callviz_dagster.documents.outcomes import COMPLETED_LABELS
 from callviz_dagster.settings import Settings
-from callviz_dagster.settings import markdown_table as settings_table
 from callviz_dagster.tableau.model import DASHBOARD, HEADLINE, SHEETS
 from callviz_dagster_tests.helpers.tableau import calls_table, publish
+from callviz_dagster_tests.helpers.tables import settings_table
 from callviz_dagster_tests.helpers.workbook_rules import fields
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
+import textwrap
 from pathlib import Path
 
 from callviz_dagster import contract, settings
@@ -36,7 +38,7 @@ PAGES = tuple(
 def tables() -> dict[str, str]:
     """Return each table by the name of its place."""
     return {
-        "settings": settings.markdown_table(),
+        "settings": settings_table(),
         "columns": contract.markdown_table(contract.table_columns((), other_fields=True)),
         "rejected": contract.markdown_table(contract.REJECTED),
         "checks": checks_table(),
@@ -65,6 +67,30 @@ def checks_table() -> str:
     return "\n".join(lines)
 
 
+def settings_table() -> str:
+    """Return the settings as a Markdown table: variable, meaning, default."""
+    lines = ["| variable | meaning | default |", "|---|---|---|"]
+    lines += [
+        f"| `{f.metadata['name']}` | {f.metadata['meaning']} | {f.metadata['default']} |"
+        for f in dataclasses.fields(settings.Settings)
+    ]
+    return "\n".join(lines)
+
+
+def env_example() -> str:
+    """Return a `.env` file with every setting as a comment: what it means, its default, and a line to fill in."""
+    lines = [
+        "# Copy this file to .env and set what you need, at least CALLVIZ_MONGO_URI.",
+        *textwrap.wrap(settings.PRECEDENCE, 100, initial_indent="# ", subsequent_indent="# "),
+    ]
+    for setting in dataclasses.fields(settings.Settings):
+        meaning = f"{setting.metadata['meaning']}. Default: {setting.metadata['default']}.".replace("`", "")
+        text = meaning[0].upper() + meaning[1:]
+        lines += ["", *textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)]
+        lines.append(f"# {setting.metadata['name']}=")
+    return "\n".join(lines) + "\n"
+
+
 def with_tables(page: str) -> str:
     """Return a page with each `<!-- name -->` followed by its table, in place of the table that was there."""
     for name, table in tables().items():
@@ -78,4 +104,4 @@ def with_tables(page: str) -> str:
 if __name__ == "__main__":
     for path in PAGES:
         path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
-    ENV_EXAMPLE.write_text(settings.env_example(), encoding="utf-8")
+    ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
