@@ -89,14 +89,26 @@ def test_every_chart_has_a_text_alternative_that_follows_the_choices(
     assert f"completed {number:,}, " in label
 
 
-def test_nothing_moves_under_the_pointer(opened: Opening, written: Path) -> None:
-    dashboard = opened(written)
+@pytest.mark.parametrize("width", [1280, 1024, 390])
+def test_nothing_moves_under_the_pointer(width: int, opened: Opening, by_field: Path) -> None:
+    dashboard = opened(by_field, size=(width, 800))
     places = "() => [...document.querySelectorAll('figure')].map((one) => one.getBoundingClientRect().y + scrollY)"
     before = dashboard.page.evaluate(places)
-    dashboard.click_bar(charts.CALLS_BY_STATUS, 1)
-    assert dashboard.page.evaluate(places) == [pytest.approx(y, abs=1) for y in before]
-    dashboard.click_bar(charts.CALLS_BY_STATUS, 1)
+
+    def moved() -> list[float]:
+        now = dashboard.page.evaluate(places)
+        return [round(y - was) for y, was in zip(now, before, strict=True) if abs(y - was) > 1]
+
+    for _ in range(2):  # the second click on the same place lets the bar go
+        dashboard.click_bar(charts.CALLS_BY_STATUS, 1)
+        assert moved() == []
     assert dashboard.link() == {}
+    dashboard.click_bar(charts.CALLS_BY_HOUR, 13)
+    assert moved() == []
+    dashboard.changing(dashboard.page.get_by_role("button", name="Last 30 days").click)
+    assert moved() == []
+    dashboard.changing(dashboard.page.locator('[data-field="queue"]').get_by_role("button", name="sales").click)
+    assert moved() == []
 
 
 def test_the_legend_stays_in_view_and_is_printed(opened: Opening, written: Path) -> None:
