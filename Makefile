@@ -80,7 +80,7 @@ release-check: $(VENV)/.dev ## build the release, install it in an environment o
 	@$(BIN)/python -m venv $(RELEASE)
 	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
 	@cd $(RELEASE) && bin/python -c 'import callviz_dagster.notebook as n; assert n.__file__.startswith("$(CURDIR)/$(RELEASE)/")'
-	@cd $(RELEASE) && bin/python -m callviz_dagster.demo refresh --documents 2000
+	@cd $(RELEASE) && bin/callviz demo refresh --documents 2000
 
 clean: ## remove the environment, the demo's data, caches and what a refresh published
 	rm -rf $(VENV) .callviz .dagster_home .tmp_dagster_home_* .coverage .coverage.* .mypy_cache .pytest_cache \

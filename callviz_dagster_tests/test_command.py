@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,30 @@ def test_progress_takes_one_line_on_a_terminal_and_its_own_lines_elsewhere() -> 
             say(line)
     assert on_terminal.getvalue() == f"{steps[0]}\n{steps[1]}\r\033[K{steps[2]}\n"
     assert elsewhere.getvalue().splitlines() == steps
+
+
+def test_the_command_starts_without_loading_what_a_refresh_needs() -> None:
+    script = (
+        "import sys\nimport callviz_dagster.cli.main\n"
+        "print({'dagster', 'pandas', 'pyarrow', 'numpy', 'pandera'}.intersection(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True
+    )
+    assert done.stdout == "set()\n", done.stderr
+
+
+@pytest.mark.long
+def test_the_wheel_has_what_the_command_and_analysts_need(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (entry_points,) = [name for name in names if name.endswith(".dist-info/entry_points.txt")]
+        assert "callviz = callviz_dagster.__main__:run" in archive.read(entry_points).decode()
+    needed = ("py.typed", "tableau/callviz.twb", "tableau/README.md", "demo/dagster.yaml", "dashboard/charts.js")
+    assert {f"callviz_dagster/{name}" for name in needed} <= names
 
 
 def test_the_console_script_and_the_module_are_the_same_command() -> None:

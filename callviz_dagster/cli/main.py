@@ -16,7 +16,6 @@ from callviz_dagster.cli.exit_codes import ExitCode
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.settings import SettingsError
 from callviz_dagster.storage.files import FileError
-from callviz_dagster.table.options import PlanError
 
 _PORT = 3000
 
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.SETTINGS
-    except (MongoError, PlanError) as error:
+    except MongoError as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILED
     except FileError as error:
@@ -79,8 +78,13 @@ def fields(context: click.Context) -> int:
     Reads a sample of the collection; writes nothing. Exit code 4: a refresh would be refused.
     """
     from callviz_dagster.cli.fields import read_fields_report, text
+    from callviz_dagster.table.options import PlanError
 
-    findings = read_fields_report(_chosen(context).settings)
+    try:
+        findings = read_fields_report(_chosen(context).settings)
+    except PlanError as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.FAILED
     sys.stdout.write(text(findings))
     return ExitCode.REFUSED if findings.refused else ExitCode.DONE
 
