@@ -2,8 +2,8 @@
 
 `python -m callviz_dagster_tests.soak --seconds 300`, or `make soak`. After each fault every published file must be
 whole, and files of several snapshots reported. When the writer stops, `calls.csv` must equal the collection exactly,
-and no file may show the password. `test_soak.py` runs the short form. What belongs elsewhere: a full disk, and kills in
-each step (`helpers/interrupted.py`).
+and no file may show the password. `test_soak.py` runs the short form. What belongs elsewhere: kills in each step, and
+what a disk has room for (`helpers/interrupted.py`).
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.storage.lock import FILE as LOCK
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import changed_files, read_record
+from callviz_dagster_tests.helpers.interrupted import NAMESPACE
 from callviz_dagster_tests.helpers.proxy import Network, network
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PASSWORD = "Sup3r/Secret@9"
 DAYS = 5
+DISK = "disk"
+"""The folder of the files that are refreshed."""
 CONFIGURATION = """
 telemetry: {enabled: false}
 nux: {enabled: false}
@@ -59,11 +62,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--seconds", type=int, default=300, help="how long calls change and things break")
     parser.add_argument("--seed", type=int, default=None, help="seed of the random changes (default: a new one)")
+    parser.add_argument("--disk", action="store_true", help="keep the files on a small disk, which is filled, too")
     given = parser.parse_args()
+    if not given.disk and may_mount():
+        command = [*NAMESPACE, sys.executable, "-m", "callviz_dagster_tests.soak", *sys.argv[1:], "--disk"]
+        os.execvp(command[0], command)
     seed = given.seed if given.seed is not None else random.randrange(10**6)
-    with tempfile.TemporaryDirectory() as folder:
-        report = soak(Path(folder), seconds=given.seconds, members=3, seed=seed)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        small_disk(Path(folder, DISK)) if given.disk else contextlib.nullcontext(),
+    ):
+        faults = (*FAULTS, fill_disk) if given.disk else FAULTS
+        report = soak(Path(folder), seconds=given.seconds, members=3, seed=seed, faults=faults)
     sys.stdout.write(f"calls.csv equals the collection. seed {seed}; {report}\n")
+
+
+def may_mount() -> bool:
+    """Return whether this user may have a mount namespace of their own."""
+    return (
+        sys.platform == "linux"
+        and not subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode
+    )
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Mount a disk of 64 MB for the duration of the `with` block."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 @dataclass
@@ -82,12 +112,12 @@ class Trial:
     @property
     def data(self) -> Path:
         """The data folder."""
-        return self.folder / "data"
+        return self.folder / DISK / "data"
 
     @property
     def publish(self) -> Path:
         """The published folder."""
-        return self.folder / "publish"
+        return self.folder / DISK / "publish"
 
     @property
     def primary(self) -> Server:
@@ -137,12 +167,12 @@ def soak(
     """
     chance = random.Random(seed)
     kinds = [*(faults or FAULTS)]
-    (folder / "publish").mkdir()
     with (
         running_replica_set(folder / "mongod", members=members, user=("root", PASSWORD)) as servers,
         MongoClient[dict[str, Any]](servers[0].uri, w="majority") as client,
     ):
         trial = Trial(folder, servers, client.soak.calls, chance)
+        trial.publish.mkdir(parents=True)
         trial.calls.create_index("start_time")
         write(trial.calls, chance, 500)
         with running_daemon(trial):
@@ -301,6 +331,18 @@ def break_disk(trial: Trial) -> None:
     finally:
         trial.publish.unlink()
         aside.rename(trial.publish)
+
+
+def fill_disk(trial: Trial) -> None:
+    """Let the disk of the files be full for some seconds."""
+    filler = trial.folder / DISK / "filler"
+    try:
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        time.sleep(trial.chance.uniform(3, 8))
+    finally:
+        filler.unlink(missing_ok=True)
 
 
 def kill_daemon(trial: Trial) -> None:

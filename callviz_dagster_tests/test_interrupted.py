@@ -11,10 +11,9 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster_tests.conftest import unavailable
+from callviz_dagster_tests.helpers.interrupted import NAMESPACE
 
 pytestmark = pytest.mark.server
-
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
 def interrupted(

@@ -39,6 +39,8 @@ from callviz_dagster.storage.published import changed_files, read_record
 from callviz_dagster_tests.helpers.refresh import some_calls
 
 CALLS = 50
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+"""Runs a command in a mount namespace of its own, where it may mount a small disk."""
 Disturbance = Callable[[dg.DagsterInstance], None]
 _BROKEN = 2
 """Exit code of a refresh that fails without a sentence."""
