@@ -665,15 +665,17 @@ def test_a_burst_costs_one_refresh(daemon: Daemon, collection: Collection[Docume
 def test_calls_that_keep_coming_do_not_keep_the_others_waiting(
     daemon: Daemon, collection: Collection[Document]
 ) -> None:
-    stop = threading.Event()
+    begun, stop = threading.Event(), threading.Event()
 
     def work() -> None:
         while not stop.wait(0.001):
             collection.insert_one({"start_time": at(6)})
+            begun.set()
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
+        assert begun.wait(120)
         assert daemon.tick() == ""
     finally:
         stop.set()
