@@ -58,14 +58,22 @@ def test_values_that_repeat_are_counted_however_few_fit_into_memory(
 
 def test_the_warning_has_the_numbers_and_no_value_of_a_hidden_field() -> None:
     repeated = {"call_id": Repetitions(2, 5, {"CA1": 3, "CA2": 2}), "uuid": Repetitions(0, 0, {})}
-    result = checks.call_identifiers_unique(repeated)
+    result = checks.call_identifiers_unique(repeated, 40)
     assert not result.passed and result.severity.value == "WARN"
     assert (result.description or "").startswith(
         "call_id: 2 values stand in 5 rows, for example CA1 (3 times), CA2 (2 times). Where a call is stored"
     )
-    assert "CA1" not in (checks.call_identifiers_unique(repeated, ["call_id"]).description or "")
-    assert checks.call_identifiers_unique({"uuid": repeated["uuid"]}).description == "No value repeats in uuid."
-    assert checks.call_identifiers_unique({}).passed
+    assert "CA1" not in (checks.call_identifiers_unique(repeated, 40, ["call_id"]).description or "")
+    assert checks.call_identifiers_unique({"uuid": repeated["uuid"]}, 40).description == "No value repeats in uuid."
+    assert checks.call_identifiers_unique({}, 40).passed
+
+
+def test_a_field_with_one_value_in_all_rows_identifies_no_call() -> None:
+    of_all = {"call_id": Repetitions(1, 40, {"x": 40})}
+    assert checks.call_identifiers_unique(of_all, 40).passed
+    in_part = checks.call_identifiers_unique(of_all, 41)
+    assert (in_part.description or "").startswith("call_id: 1 value stands in 40 rows, for example x (40 times).")
+    assert not checks.call_identifiers_unique({"call_id": Repetitions(1, 3, {"CA1": 3})}, 3).passed
 
 
 def test_a_refresh_warns_of_a_call_in_two_documents(collection: Collection[Any], settings: Settings) -> None:

@@ -160,6 +160,13 @@ def test_the_unit_stays_in_doubt_in_later_refreshes() -> None:
     assert Kind.SIZE in of_durations(larger, Wishes(standing=before))[0]
 
 
+def test_a_few_ends_beside_many_calls_without_one_do_not_show_the_unit() -> None:
+    documents = [one | {"duration": in_minutes(one["duration"])} for one in calls(60, end=True, talk=True)]
+    for document in documents[3:]:
+        del document["ended_at"]
+    assert Kind.UNIT in of_durations(documents)[0]
+
+
 def test_a_unit_in_the_name_or_shown_by_an_end_is_not_in_doubt() -> None:
     named = [one | {"minutes": in_minutes(one["minutes"])} for one in calls(60, name="minutes")]
     shown = [one | {"length": in_minutes(one["length"])} for one in calls(60, name="length", end=True)]

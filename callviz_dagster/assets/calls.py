@@ -309,6 +309,7 @@ def audit(
         checks.times_plausible(tally, plan.recognized),
         checks.call_identifiers_unique(
             {column.name: identifiers.repeated_values(calls_file, column.name) for column in identifying},
+            rows,
             [column.name for column in identifying if plan.options.secrets.hides(plain_path(column.path))],
         ),
         checks.roles_recognized(plan.recognized, doubts),

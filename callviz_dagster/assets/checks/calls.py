@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 40
 """Characters of a value that is shown as an example."""
+_SEVERAL = 10
+"""Rows of which no call has as many."""
 _MOST = 0.5
 """Where more documents than this are rejected, another field is the start time: a higher limit is no remedy."""
 
@@ -237,9 +239,17 @@ def ids_unique(rows: int, repeated: Sequence[str], total: int, *, one_type: bool
 
 
 def call_identifiers_unique(
-    repetitions: Mapping[str, Repetitions], hidden: Collection[str] = ()
+    all_repetitions: Mapping[str, Repetitions], rows: int, hidden: Collection[str] = ()
 ) -> dg.AssetCheckResult:
-    """Warn of values that repeat in columns that identify calls; of `hidden` columns none is shown."""
+    """Warn of values that repeat in columns that identify calls; of `hidden` columns none is shown.
+
+    A column with one value in all of several `rows` identifies no call.
+    """
+    repetitions = {
+        column: of_column
+        for column, of_column in all_repetitions.items()
+        if rows < _SEVERAL or (of_column.values, of_column.rows) != (1, rows)
+    }
     sentences = [
         _repeats(column, of_column, shown=column not in hidden)
         for column, of_column in repetitions.items()
@@ -259,7 +269,8 @@ def call_identifiers_unique(
 
 
 def _repeats(column: str, repetitions: Repetitions, *, shown: bool) -> str:
-    description = f"{column}: {repetitions.values:,} values stand in {repetitions.rows:,} rows"
+    values = "1 value stands" if repetitions.values == 1 else f"{repetitions.values:,} values stand"
+    description = f"{column}: {values} in {repetitions.rows:,} rows"
     examples = ", ".join(f"{value[:_LONGEST]} ({count:,} times)" for value, count in repetitions.examples.items())
     return f"{description}, for example {examples}." if shown else f"{description}."
 

@@ -303,16 +303,16 @@ def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
     if several := two_units(facts, source[0], unit.unit, start, end):
         doubt = Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)
         return [*raised, doubt]
-    if fit is None:
+    if fit is None or fit.documents < FEW:
         return [*raised, *_without_an_end(choice, facts, source)]
-    if fit.documents >= FEW and (fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO):
+    if fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO:
         other = None if fit.constant or not (start and end) else _unit_that_fits(facts, source[0], start, end)
         raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio, unit=other))
     return raised
 
 
 def _without_an_end(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
-    """Return the doubt about the unit of a field that no end − start has shown."""
+    """Return the doubt about the unit of a field that no end − start has shown, or that of a few calls alone."""
     unit = choice.units[source[0]]
     if unit.known_by not in _ASSUMED:
         return []
