@@ -89,7 +89,9 @@ def test_every_chart_has_a_text_alternative_that_follows_the_choices(
     assert f"completed {number:,}, " in label
 
 
-@pytest.mark.parametrize("width", [1280, 1024, 390])
+@pytest.mark.parametrize(
+    "width", [1280, pytest.param(1024, marks=pytest.mark.long), pytest.param(390, marks=pytest.mark.long)]
+)
 def test_nothing_moves_under_the_pointer(width: int, opened: Opening, by_field: Path) -> None:
     dashboard = opened(by_field, size=(width, 800))
     places = "() => [...document.querySelectorAll('figure')].map((one) => one.getBoundingClientRect().y + scrollY)"

@@ -53,7 +53,7 @@ def test_a_chart_is_saved_with_its_title_its_filters_and_its_legend(opened: Open
     assert height > 300
 
 
-@pytest.mark.parametrize(("seconds", "name"), [(10, "10 s"), (300, "5 min")])
+@pytest.mark.parametrize(("seconds", "name"), [(10, "10 s"), pytest.param(300, "5 min", marks=pytest.mark.long)])
 def test_bars_of_the_histogram_can_have_another_width(
     seconds: int, name: str, opened: Opening, written: Path, calls: pa.Table
 ) -> None:
