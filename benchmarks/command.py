@@ -81,20 +81,25 @@ def report(ran: Mapping[str, Sequence[Ran]], documents: int) -> None:
     timings |= {name: [steps[name] for steps in by_step] for name in by_step[0]}
     export = timings.get(EXPORT)
     ratios = {name: ratio(some, export) for name, some in timings.items() if name != EXPORT} if export else {}
-    out = sys.stdout.write
     if not export:
-        out("Not on PATH: mongoexport, so there is nothing to compare with.\n")
-    out(f"{'':26}{'seconds':>9}{'from':>7}{'to':>7}{'/ mongoexport':>15}\n")
-    for name, some in timings.items():
-        compared = f"{ratios[name]:15.2f}" if name in ratios else ""
-        out(f"{name:26}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}{compared}\n")
+        sys.stdout.write("Not on PATH: mongoexport, so there is nothing to compare with.\n")
+    print_table(timings, ratios)
     figures = {
         "documents": documents,
         "seconds": rounded({name: statistics.median(some) for name, some in timings.items()}),
         "peak_mb": rounded({name: max(one.peak_mb for one in some) for name, some in ran.items()}),
         "ratios": rounded(ratios),
     }
-    out(json.dumps(figures) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def print_table(timings: Mapping[str, Sequence[float]], ratios: Mapping[str, float]) -> None:
+    """Print the median and the range of each, and its ratio where it has one."""
+    lines = [f"{'':26}{'seconds':>9}{'from':>7}{'to':>7}{'/ mongoexport':>15}"]
+    for name, some in timings.items():
+        compared = f"{ratios[name]:15.2f}" if name in ratios else ""
+        lines.append(f"{name:26}{statistics.median(some):9.2f}{min(some):7.2f}{max(some):7.2f}{compared}")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
