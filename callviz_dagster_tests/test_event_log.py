@@ -59,7 +59,7 @@ def twenty_columns(collection: Collection[Document], number: int, days: int) -> 
 
 
 def left_empty(definitions: dg.Definitions) -> dg.Definitions:
-    """Return the same assets and checks, which do and say nothing; the nodes of Tableau are packed with the workbook."""
+    """Return the same assets and checks, which do and say nothing; Tableau's nodes are packed with the workbook."""
     nodes = [spec.key for spec in definitions.assets or () if isinstance(spec, dg.AssetSpec) and spec.key != COLLECTION]
 
     def empty(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:

@@ -43,7 +43,7 @@ class Refreshed:
     message: str = ""
     """Why nothing more was published, in a sentence; empty where the refresh is done."""
     failed_checks: tuple[str, ...] = ()
-    """Checks that failed, those that only warn included, as `asset:check`."""
+    """Checks that failed, those that only warn included; the asset, a colon and the name."""
     calls: int = 0
     rejected: int = 0
     snapshot_time: str = ""
