@@ -31,7 +31,7 @@ from callviz_dagster.assets.common import PartitionSelection
 from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
 from callviz_dagster.calls_csv.publish import publish_csv
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV

@@ -23,9 +23,9 @@ from callviz_dagster.assets.tableau import workbook_specs
 from callviz_dagster.automation.alerts import build_alerts
 from callviz_dagster.automation.jobs import build_nightly_refresh, build_refresh_calls
 from callviz_dagster.automation.sensor import build_calls_changed
-from callviz_dagster.mongo_resource import build_mongo
 from callviz_dagster.names import Names, names_of
 from callviz_dagster.partitions import Partitioning
+from callviz_dagster.resources import build_mongo
 from callviz_dagster.settings import Settings, SettingsError, is_in_environment
 from callviz_dagster.storage.run_file import run_file
 

@@ -3,7 +3,7 @@
 Partitions are half-open spans of local dates, or the whole collection. They share no document, because they are cut
 by the stored start time where it is a BSON date; documents without one are in no partition and are counted
 (`manifest.Coverage`).
-What belongs elsewhere: reading a partition (`mongodb/resource.py`).
+What belongs elsewhere: reading a partition (`mongodb/connection.py`).
 """
 
 from __future__ import annotations

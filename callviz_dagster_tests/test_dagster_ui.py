@@ -34,6 +34,7 @@ def dagster_dev(
     request: pytest.FixtureRequest, settings: Settings, collection: Collection[Any], tmp_path: Path
 ) -> Iterator[str]:
     """Run `dagster dev` on sample calls, with further settings where the test has some; give its address."""
+    expect.set_options(timeout=PATIENCE)
     seed_collection(collection, 20_000, seed=1, end=dt.date(2026, 6, 1))
     home = tmp_path / "home"
     home.mkdir()

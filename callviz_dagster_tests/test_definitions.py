@@ -10,7 +10,7 @@ from dagster._serdes import serialize_value
 from pymongo.collection import Collection
 
 from callviz_dagster.definitions import build_definitions
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.refresh import empty_instance, some_calls

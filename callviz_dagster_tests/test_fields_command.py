@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from callviz_dagster.cli.main import main
 from callviz_dagster.documents.recognition.evidence import SAMPLE, Gatherer
 from callviz_dagster.documents.walker import Walker
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.sample import read_sample
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.refresh import refresh

@@ -22,8 +22,8 @@ from pymongo import MongoClient
 
 from callviz_dagster.assets.mongodb_calls import mongodb_calls
 from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string, redact
 from callviz_dagster.settings import Settings, SettingsError
 

@@ -19,8 +19,8 @@ from pymongo.database import Database
 from callviz_dagster.automation import sensor
 from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.mongodb.changes import read_changes
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError, ReadLostError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.mongo import snapshot
 from callviz_dagster_tests.helpers.other_server import Answer, cursor, other_server, refused

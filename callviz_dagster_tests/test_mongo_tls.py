@@ -10,8 +10,8 @@ import dns.resolver
 import pytest
 
 from callviz_dagster.demo.mongod import Server, find_mongod
+from callviz_dagster.mongodb.connection import MongoDB, unreadable_file
 from callviz_dagster.mongodb.errors import MongoError
-from callviz_dagster.mongodb.resource import MongoDB, unreadable_file
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.certificate import certificate
 

@@ -11,8 +11,8 @@ from pymongo import MongoClient
 
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb import history
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.partitions import WHOLE
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster_tests.helpers.mongo import snapshot

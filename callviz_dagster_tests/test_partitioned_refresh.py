@@ -26,8 +26,8 @@ from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.mongodb import history
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import ReadLostError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning

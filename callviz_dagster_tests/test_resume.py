@@ -18,9 +18,9 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from callviz_dagster.demo.mongod import Server, running_replica_set
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.coverage import count_coverage
 from callviz_dagster.mongodb.errors import MongoError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.partitions import WHOLE, Partition, Partitioning, between
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.mongo import snapshot
@@ -101,7 +101,7 @@ def test_a_read_preference_keeps_all_reading_and_counting_from_the_primary(
 
     ports: defaultdict[str, set[int | None]] = defaultdict(set)
     client = functools.partial(MongoClient, event_listeners=[Asked()])
-    monkeypatch.setattr("callviz_dagster.mongodb.resource.pymongo.MongoClient", client)
+    monkeypatch.setattr("callviz_dagster.mongodb.connection.pymongo.MongoClient", client)
     monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 5_000)
     settings = Settings(
         mongo_uri=f"{members[0].uri}&readPreference=secondary",

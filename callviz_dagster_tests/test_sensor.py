@@ -35,8 +35,8 @@ from callviz_dagster.automation.runs import SILENCE, deployment_tags
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb.changes import read_changes
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import HistoryLostError, MongoError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import one_at_a_time

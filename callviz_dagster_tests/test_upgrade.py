@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from callviz_dagster.automation.decisions import Cursor
 from callviz_dagster.automation.poll import poll
 from callviz_dagster.mongodb.changes import read_changes
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.partitions import WHOLE
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.archive import digest_of_archive

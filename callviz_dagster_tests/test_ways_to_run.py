@@ -186,7 +186,7 @@ def test_a_look_at_the_collection_loads_no_heavy_library(environment: dict[str, 
         "import sys\n"
         "import dagster as dg\n"
         "from callviz_dagster.definitions import defs\n"
-        "from callviz_dagster.mongodb.resource import MongoDB\n"
+        "from callviz_dagster.mongodb.connection import MongoDB\n"
         "from callviz_dagster.settings import Settings\n"
         "sensor = defs().resolve_sensor_def('calls_changed')\n"
         "instance = dg.DagsterInstance.ephemeral()\n"

@@ -27,9 +27,9 @@ from callviz_dagster.assets.common import (
     user_errors_as_failures,
 )
 from callviz_dagster.concurrency import prefetch
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.coverage import count_coverage
 from callviz_dagster.mongodb.errors import ReadLostError
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.snapshot import SnapshotSession
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import COVERAGE, Partition

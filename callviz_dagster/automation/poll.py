@@ -23,7 +23,7 @@ from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from callviz_dagster.mongodb.resource import MongoDB
+    from callviz_dagster.mongodb.connection import MongoDB
 
 _MOST_TRACED = 100_000
 """Deleted or moved calls that are looked up in what is published; beyond that everything is refreshed."""

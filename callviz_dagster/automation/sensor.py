@@ -28,7 +28,7 @@ from callviz_dagster.table.volume import why_to_wait
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-    from callviz_dagster.mongodb.resource import MongoDB
+    from callviz_dagster.mongodb.connection import MongoDB
 
 REASON_TAG = "callviz/reason"
 TICK_SECONDS = 10

@@ -12,9 +12,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from callviz_dagster.cli.collection import ChosenCollection, dagster_home
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.mongodb.indexes import find_index
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.server import inspect_server
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError, require_writable

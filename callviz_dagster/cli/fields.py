@@ -22,7 +22,7 @@ from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE, Doubt, dou
 from callviz_dagster.documents.recognition.evidence import Gatherer
 from callviz_dagster.documents.recognition.report import ROLE_NAMES, RoleRow, role_rows, sentence
 from callviz_dagster.documents.walker import Walker
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.sample import CollectionSample, read_sample
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings

@@ -1,7 +1,7 @@
 """A MongoDB server of our own: finds a `mongod` binary, starts it on 127.0.0.1 and stops it again.
 
 Used by the demo and the tests. What belongs elsewhere: what is stored in it (`sample_calls.py`), and reading it
-(`mongodb/resource.py`).
+(`mongodb/connection.py`).
 """
 
 from __future__ import annotations

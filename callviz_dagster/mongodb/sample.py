@@ -16,8 +16,8 @@ from pymongo.cursor import RawBatchCursor
 
 from callviz_dagster.documents.recognition.evidence import SAMPLE, hashes
 from callviz_dagster.documents.walker import Walker
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.raw_batches import EXACT, unpack_quickly
-from callviz_dagster.mongodb.resource import MongoDB
 from callviz_dagster.mongodb.server import inspect_server
 
 _BATCH_SIZE = 50_000

@@ -1,6 +1,6 @@
 """A snapshot session: the collection as it is at one instant, and reading partitions of it, whatever interrupts.
 
-What belongs elsewhere: connecting (`resource.py`), and counting the documents that no partition has (`coverage.py`).
+What belongs elsewhere: connecting (`connection.py`), and counting the documents that no partition has (`coverage.py`).
 """
 
 from __future__ import annotations

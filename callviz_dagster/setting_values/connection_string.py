@@ -1,7 +1,7 @@
 """The connection string: what pymongo reads in it, and errors that show none of it.
 
 A part of a password that is taken for a host, a database or an option would be shown somewhere, so an ambiguous
-string is refused. What belongs elsewhere: connecting (`mongodb/resource.py`).
+string is refused. What belongs elsewhere: connecting (`mongodb/connection.py`).
 """
 
 from __future__ import annotations

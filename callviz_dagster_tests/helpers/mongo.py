@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.snapshot import SnapshotRead
 from callviz_dagster.partitions import WHOLE, Partition
 from callviz_dagster.settings import Settings

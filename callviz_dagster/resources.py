@@ -10,7 +10,7 @@ import dataclasses
 import dagster as dg
 from pydantic import Field
 
-from callviz_dagster.mongodb.resource import MongoDB
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.settings import Settings
 
 

@@ -1,7 +1,7 @@
-"""The Dagster resource `mongo`: connects to the collection and opens snapshot sessions.
+"""The connection to the collection, and snapshot sessions on it.
 
-callviz never writes to the database. What belongs elsewhere: reading (`snapshot.py`), changes (`changes.py`), and what
-an error means (`errors.py`).
+callviz never writes to the database. What belongs elsewhere: the Dagster resource (`callviz_dagster/resources.py`),
+reading (`snapshot.py`), changes (`changes.py`), and what an error means (`errors.py`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FILES = ("tlscafile", "tlscertificatekeyfile", "tlscrlfile")
 
 
 class MongoDB:
-    """The collection of calls, as a Dagster resource."""
+    """The collection of calls: connects to it where it is used."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
