@@ -174,14 +174,7 @@ def test_a_component_of_a_project_is_chosen_by_its_name(
     command: Command, settings: Settings, collection: Collection[Document], tmp_path: Path
 ) -> None:
     some_calls(collection, 3)
-    defs = tmp_path / "src" / "call_center" / "defs"
-    (defs / "support_calls").mkdir(parents=True)
-    for folder in (defs.parent, defs):
-        (folder / "__init__.py").touch()
-    (tmp_path / "pyproject.toml").write_text(
-        '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "call_center"\n', encoding="utf-8"
-    )
-    (defs / "support_calls" / "defs.yaml").write_text(
+    (project(tmp_path) / "defs.yaml").write_text(
         "type: callviz_dagster.CallvizComponent\nattributes:\n"
         f'  mongo: {{uri: "{{{{ env.CALLVIZ_MONGO_URI }}}}", database: {settings.database}}}\n',
         encoding="utf-8",
@@ -194,6 +187,33 @@ def test_a_component_of_a_project_is_chosen_by_its_name(
     assert output.splitlines()[1].startswith("  raw_calls (")
     assert (tmp_path / "tableau" / "support_calls" / "calls.csv").exists()
     assert dev_command(3000)[-2:] == ["-p", "3000"], "Dagster takes the definitions of the project"
+
+
+@pytest.mark.slow
+def test_a_file_of_a_component_that_is_no_yaml_is_named_without_what_it_holds(command: Command, tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    for text in ('uri: "mongodb://reader:hunter2@db', "uri: *hunter2", "\turi: hunter2", "uri: [hunter2"):
+        (folder / "defs.yaml").write_text(
+            f"type: callviz_dagster.CallvizComponent\nattributes:\n  mongo:\n    {text}\n  timezone: UTC\n",
+            encoding="utf-8",
+        )
+        code, output, errors = command("--name", "support_calls", "check")
+        assert code == ExitCode.SETTINGS
+        assert "defs.yaml:" in errors
+        assert "is not YAML that can be read" in errors
+        assert "hunter2" not in output + errors
+
+
+def project(folder: Path) -> Path:
+    """Make a dg project with an empty component, and return the component's folder."""
+    component = folder / "src" / "call_center" / "defs" / "support_calls"
+    component.mkdir(parents=True)
+    for package in (component.parent.parent, component.parent):
+        (package / "__init__.py").touch()
+    (folder / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "call_center"\n', encoding="utf-8"
+    )
+    return component
 
 
 def test_dev_gives_the_code_location_its_one_name(

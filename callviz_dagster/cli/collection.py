@@ -53,6 +53,7 @@ def chosen_collection(name: str) -> ChosenCollection:
 
 def _of_component(name: str) -> ChosenCollection:
     import dagster as dg
+    import yaml
     from dagster.components.core.component_tree import ComponentTreeException
 
     from callviz_dagster.component import CallvizComponent
@@ -63,11 +64,8 @@ def _of_component(name: str) -> ChosenCollection:
     try:
         tree = dg.ComponentTree.for_project(project)
         components = tree.get_all_components(of_type=CallvizComponent)
-    except ComponentTreeException as error:
-        cause: BaseException = error
-        while cause.__cause__:
-            cause = cause.__cause__
-        raise SettingsError(str(cause).strip()) from None
+    except (ComponentTreeException, yaml.YAMLError) as error:
+        raise SettingsError(_root_cause(error)) from None
     except (dg.DagsterError, ImportError) as error:
         raise SettingsError(f"--name needs a dg project in the current folder: {error}") from None
     found = {component.name: component for component in components}
@@ -75,6 +73,19 @@ def _of_component(name: str) -> ChosenCollection:
         listed = ", ".join(sorted(found)) or "none"
         raise SettingsError(f"--name {name}: this project has no callviz component of that name; it has {listed}.")
     return ChosenCollection(found[name].placed_settings(tree.project_root), name)
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what is wrong with a component, and no line of its file: that may hold a password."""
+    import yaml
+
+    while error.__cause__:
+        error = error.__cause__
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.name}:{mark.line + 1}" if mark else "A file of this project"
+        return f"{place} is not YAML that can be read: look at its quotes, brackets and indentation."
+    return str(error).strip()
 
 
 def dagster_home() -> Path:
