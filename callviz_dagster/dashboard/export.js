@@ -17,16 +17,21 @@ const Exports = (() => {
   /** Return a file name of a chart's name. */
   const fileName = (name, ending) => `${name.replace(/[^\p{L}\p{N}]+/gu, "_").toLowerCase()}.${ending}`;
 
-  /** Return a cell as CSV: numbers without separators, and no text that a spreadsheet would run as a formula. */
-  function csvCell(cell) {
+  /**
+   * Return a cell as CSV: numbers without separators, and no text that a spreadsheet would run as a formula.
+   *
+   * A label may look like a number, and stays as it is.
+   */
+  function csvCell(cell, isLabel) {
     const text = typeof cell === "string" ? cell : cell.text;
-    const plain = /^-?[\d,]+(\.\d+)?%?$/.test(text) ? text.replaceAll(",", "")
+    const plain = !isLabel && /^-?[\d,]+(\.\d+)?%?$/.test(text) ? text.replaceAll(",", "")
       : /^[=@+\-\t\r]/.test(text) ? `'${text}` : text;
     return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
   }
 
   function saveCsv(name, head, rows) {
-    const lines = [head, ...rows].map((row) => row.map(csvCell).join(","));
+    const line = (row) => row.map((cell, column) => csvCell(cell, !column || typeof cell !== "string")).join(",");
+    const lines = [head.map((text) => csvCell(text, true)).join(","), ...rows.map(line)];
     save(new Blob([`${lines.join("\n")}\n`], { type: "text/csv;charset=utf-8" }), fileName(name, "csv"));
   }
 
@@ -75,7 +80,7 @@ const Exports = (() => {
     return whole;
   }
 
-  /** Return a text in lines of about so many characters. */
+  /** Return a text in lines of about this number of characters. */
   function wrapped(text, characters) {
     const lines = [""];
     for (const word of text.split(" ")) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import struct
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +13,7 @@ import pytest
 
 from callviz_dagster.dashboard import charts
 from callviz_dagster_tests.dashboard_page.browser import Dashboard, Opening
-from callviz_dagster_tests.helpers.calls import query
+from callviz_dagster_tests.helpers.calls import Call, query, table
 
 LINK = {"from": ["2026-02-01"], "status": ["completed"]}
 
@@ -35,6 +36,18 @@ def test_the_numbers_are_saved_as_csv(opened: Opening, by_field: Path) -> None:
         head, *rows = list(csv.reader(file))
     assert head == ["queue", "Calls", "Share", "Completed", "Missed", "Median ≈"]
     assert {row[0] for row in rows} == {"sales", "support", "billing", "(none)"}
+
+
+def test_a_label_that_looks_like_a_number_is_saved_as_it_is(opened: Opening) -> None:
+    labels = ("1,234", "12,5", "10%", "=1+1")
+    calls: list[Call] = [(label, label, dt.date(2026, 3, 2), 9, 60.0) for label in labels for _ in range(1200)]
+    dashboard = opened(table(calls))
+    with saved(dashboard, f"Save {charts.CALLS_BY_STATUS} as CSV").open(encoding="utf-8", newline="") as file:
+        head, *rows = list(csv.reader(file))
+    as_text = {"1,234", "12,5", "10%", "'=1+1"}
+    assert {row[0] for row in rows} == as_text
+    assert as_text <= set(head)
+    assert {row[head.index("Calls")] for row in rows} == {"1200"}
 
 
 def test_a_chart_is_saved_with_its_title_its_filters_and_its_legend(opened: Opening, by_field: Path) -> None:
