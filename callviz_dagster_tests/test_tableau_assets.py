@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -175,6 +176,28 @@ def test_a_package_that_is_damaged_on_the_disk_is_not_published(
         return digest
 
     monkeypatch.setattr(asset, "write_package", damaged)
+    result = run(settings, build_callviz_workbook())
+    assert not result.success
+    assert "callviz.twbx: was not written whole" in failure(result)
+    assert not twbx(settings).exists()
+
+
+def test_a_package_whose_data_does_not_match_its_checksum_is_not_published(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It inflates without an error, and every value reads as its type; only the checksum at its end tells."""
+
+    def other_checksum(workbook: bytes, name: str, data: Path, target: IO[bytes]) -> str:
+        digest = write_package(workbook, name, data, target)
+        target.flush()
+        content = Path(target.name).read_bytes()
+        checksum = zlib.crc32(data.read_bytes()).to_bytes(4, "little")
+        assert content.count(checksum) == 2
+        target.seek(0)
+        target.write(content.replace(checksum, bytes(4)))
+        return digest
+
+    monkeypatch.setattr(asset, "write_package", other_checksum)
     result = run(settings, build_callviz_workbook())
     assert not result.success
     assert "callviz.twbx: was not written whole" in failure(result)

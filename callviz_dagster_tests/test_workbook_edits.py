@@ -55,6 +55,7 @@ EDITS: tuple[tuple[str, str, str], ...] = (
         "maxheight='600' maxwidth='1600' minheight='620'",
         "least height",
     ),
+    (r"minheight='620'", "minheight='tall'", "has a height that is no number"),
     (r"<devicelayouts>.*</devicelayouts>", "<devicelayouts />", "an empty list of device layouts"),
     (r"(<devicelayout.*?)name='Daily Calls'", r"\1name='Old Sheet'", "shows the sheet Old Sheet"),
     (

@@ -289,8 +289,10 @@ def _dashboard_problems(dashboard: ET.Element) -> Iterator[Finding]:
 
 def _size_problems(place: str, size: ET.Element) -> Iterator[Finding]:
     for side in ("width", "height"):
-        low, high = (int(size.get(f"{bound}{side}", "0") or 0) for bound in ("min", "max"))
-        if high and low > high:
+        bounds = [size.get(f"{bound}{side}", "0") for bound in ("min", "max")]
+        if not all(bound.isdecimal() for bound in bounds):
+            yield place, "", f"has a {side} that is no number"
+        elif 0 < int(bounds[1]) < int(bounds[0]):
             yield place, "", f"has a least {side} above its greatest"
 
 
