@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+import smtplib
+import ssl
+from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._utils.alert import EMAIL_MESSAGE, send_email_via_ssl, send_email_via_starttls
 
+from callviz_dagster.automation.runs import failure_sentence
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.setting_values.smtp import MailServer
 from callviz_dagster.settings import Settings
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 _TICK_SECONDS = 60
+_PATIENCE_SECONDS = 30
 
 
 def build_alerts(
@@ -50,11 +54,10 @@ def build_alerts(
 
 def failure_lines(context: dg.RunFailureSensorContext) -> list[str]:
     """Return the asset and the sentence of each step that failed."""
-    lines = []
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        about = data.user_failure_data.description if data.user_failure_data else data.error and data.error.message
-        lines.append(f"{event.step_key}: {' '.join((about or 'failed').split())}")
+    lines = [
+        f"{event.step_key}: {failure_sentence(event.step_failure_data) or 'failed'}"
+        for event in context.get_step_failure_events()
+    ]
     return lines or [" ".join((context.failure_event.message or "The run failed.").split())]
 
 
@@ -92,13 +95,18 @@ def too_old(settings: Settings, now: dt.datetime) -> tuple[str, str]:
 
 
 def _send(settings: Settings, server: MailServer, subject: str, line: str) -> None:
-    send = send_email_via_starttls if server.starttls else send_email_via_ssl
-    sender = settings.alert_from or server.user
-    message = EMAIL_MESSAGE.format(
-        email_from=sender,
-        email_to=",".join(settings.alert_to),
-        email_subject=subject,
-        email_body=html.escape(line),
-        randomness=dt.datetime.now(dt.UTC).isoformat(),
-    )
-    send(sender, server.password, list(settings.alert_to), message, server.host, server.port, server.user)
+    message = EmailMessage()
+    message["From"] = settings.alert_from or server.user
+    message["To"] = ", ".join(settings.alert_to)
+    message["Subject"] = subject
+    message.set_content(line, cte="8bit")
+    encryption = ssl.create_default_context()
+    connection: smtplib.SMTP
+    if server.starttls:
+        connection = smtplib.SMTP(server.host, server.port, timeout=_PATIENCE_SECONDS)
+        connection.starttls(context=encryption)
+    else:
+        connection = smtplib.SMTP_SSL(server.host, server.port, timeout=_PATIENCE_SECONDS, context=encryption)
+    with connection:
+        connection.login(server.user, server.password)
+        connection.send_message(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -17,6 +18,9 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.lock import held_by
 from callviz_dagster.storage.run_file import RunState, forget_run, run_state
+
+if TYPE_CHECKING:
+    from dagster._core.execution.plan.objects import StepFailureData
 
 COLLECTION_TAG = "callviz/collection"
 """Run tag: the collection, for people."""
@@ -37,6 +41,13 @@ _PENDING = [
     dg.DagsterRunStatus.CANCELING,
 ]
 """Every status of a run that still means to do something; Dagster's own list leaves the queued ones out."""
+
+
+def failure_sentence(failure: StepFailureData | None) -> str:
+    """Return why a step failed: the description of a failure that callviz foresaw, else the error's message."""
+    if failure and failure.user_failure_data:
+        return " ".join((failure.user_failure_data.description or "").split())
+    return " ".join(failure.error.message.split()) if failure and failure.error else ""
 
 
 def deployment_tags(settings: Settings) -> dict[str, str]:

@@ -20,6 +20,7 @@ import dagster as dg
 
 from callviz_dagster.assets.common import BUSY, FAILED_CHECKS
 from callviz_dagster.automation.jobs import partition_tags
+from callviz_dagster.automation.runs import failure_sentence
 from callviz_dagster.cli.collection import ChosenCollection
 from callviz_dagster.cli.exit_codes import ExitCode
 from callviz_dagster.definitions import build_definitions
@@ -115,7 +116,7 @@ def run(collection: ChosenCollection, instance: dg.DagsterInstance, tags: Mappin
     given = [failure.user_failure_data for failure in failures if failure.user_failure_data]
     about = given[0].metadata if given else {}
     failed = "busy" if BUSY in about else "refused" if FAILED_CHECKS in about else "failed"
-    message = (given[0].description if given else str(failures[0].error).strip() if failures else "") or ""
+    message = next(filter(None, map(failure_sentence, failures)), "The run ended without reporting why.")
     record = read_record(settings.publish_dir)
     checks = result.get_asset_check_evaluations()
     published = next(
@@ -130,7 +131,7 @@ def run(collection: ChosenCollection, instance: dg.DagsterInstance, tags: Mappin
         status="done" if result.success else failed,
         run_id=result.run_id,
         seconds=round(time.monotonic() - began, 3),
-        message="" if result.success else " ".join(message.split()),
+        message="" if result.success else message,
         failed_checks=tuple(f"{one.asset_key.to_user_string()}:{one.check_name}" for one in checks if not one.passed),
         calls=_count(published.get("dagster/row_count")),
         rejected=_count(published.get("rejected")),

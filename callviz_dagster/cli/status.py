@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from callviz_dagster.automation.runs import deployment_tags
+from callviz_dagster.automation.runs import deployment_tags, failure_sentence
 from callviz_dagster.cli.collection import ChosenCollection
 from callviz_dagster.storage.published import CALLS_CSV, changed_files, read_record
 from callviz_dagster.table.volume import refused_drop
@@ -83,11 +83,8 @@ def _runs(collection: ChosenCollection, instance: dg.DagsterInstance) -> Iterato
 def _failure(instance: dg.DagsterInstance, run_id: str) -> str:
     """Return the sentence of the step that failed first."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        data = entry.dagster_event.step_failure_data if entry.dagster_event else None
-        if data and data.user_failure_data:
-            return " ".join((data.user_failure_data.description or "").split())
-        if data and data.error:
-            return " ".join(str(data.error.message).split())
+        if entry.dagster_event and (sentence := failure_sentence(entry.dagster_event.step_failure_data)):
+            return sentence
     return "the process ended without reporting it"
 
 
