@@ -8,14 +8,19 @@ What belongs elsewhere: the sample calls of the demo, which look like a business
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import random
+import tempfile
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import bson
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
 from pymongo.collection import Collection
 
 START = dt.datetime(2023, 1, 1)
@@ -77,6 +82,24 @@ def fill(collection: Collection[Any], documents: int, untidy: float = 0.0) -> No
         numbers = range(first, min(first + _BATCH, documents))
         batch = [RawBSONDocument(bson.encode(document(n, documents, source, untidy))) for n in numbers]
         collection.insert_many(batch, ordered=False)
+
+
+@contextlib.contextmanager
+def filled(parsed: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Give the connection string and the name of the collection to measure; a user's own is left as it is."""
+    from callviz_dagster.demo.mongod import running_mongod
+
+    with contextlib.ExitStack() as stack:
+        uri = parsed.uri
+        if uri is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
+        name = getattr(parsed, "collection", None)
+        if not name:
+            name = name_of(parsed.documents, parsed.untidy)
+            with MongoClient[Any](uri) as client:
+                fill(client[parsed.database][name], parsed.documents, parsed.untidy)
+        yield uri, name
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -17,14 +17,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pymongo import MongoClient
-
-from benchmarks.collection import FIELDS, fill, name_of, parser
+from benchmarks.collection import FIELDS, filled, parser
 from benchmarks.processes import Ran, in_turns, ratio, rounded, seconds
 from benchmarks.startup import DAGSTER_YAML
-from callviz_dagster.demo.mongod import running_mongod
 
 COMMAND, EXPORT = "whole command", "mongoexport --type=csv"
 OUTSIDE = "Dagster and imports"
@@ -56,10 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = options.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = parsed.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
-        name = name_of(parsed.documents, parsed.untidy)
-        with MongoClient[Any](uri) as client:
-            fill(client[parsed.database][name], parsed.documents, parsed.untidy)
+        uri, name = stack.enter_context(filled(parsed))
         (folder / "dagster.yaml").write_text(DAGSTER_YAML, encoding="utf-8")
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CALLVIZ_")}
         environment = inherited | {

@@ -19,11 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pymongo import MongoClient
-
-from benchmarks.collection import FIELDS, fill, name_of, parser
+from benchmarks.collection import FIELDS, filled, parser
 from benchmarks.processes import Ran, in_turns, ratio, rounded, seconds
-from callviz_dagster.demo.mongod import running_mongod
 
 PLAIN, RAW, EXPORT, DUMP, REFRESH = "plain script", "raw batches", "mongoexport --type=csv", "mongodump", "refresh"
 PLAIN_TO_EXPORT = 1.9
@@ -109,10 +106,7 @@ def measure(parsed: argparse.Namespace) -> dict[str, list[Ran]]:
     """Run all commands in turns on the collection that the arguments name, and return what each run took."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = parsed.uri or stack.enter_context(running_mongod(folder / "mongod", cache_gb=2)).uri
-        name = name_of(parsed.documents, parsed.untidy)
-        with MongoClient[Any](uri) as client:
-            fill(client[parsed.database][name], parsed.documents, parsed.untidy)
+        uri, name = stack.enter_context(filled(parsed))
         timed = commands(uri, parsed.database, name, parsed.documents, folder)
         away = " and ".join(program.split()[0] for program in (EXPORT, DUMP) if program not in timed)
         if away:

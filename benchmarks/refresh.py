@@ -7,7 +7,6 @@ partition in which a call has changed. What belongs elsewhere: other ways to a C
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import datetime as dt
@@ -23,14 +22,13 @@ from typing import Any, TypeVar
 
 from pymongo import MongoClient
 
-from benchmarks.collection import DAYS, START, fill, name_of, parser
+from benchmarks.collection import DAYS, START, filled, parser
 from benchmarks.processes import Watch, watching
 from callviz_dagster.assets.calls import make_partition, plan_tables
 from callviz_dagster.assets.calls_csv import require_good
 from callviz_dagster.assets.common import PartitionSelection
 from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
 from callviz_dagster.calls_csv.publish import publish_csv
-from callviz_dagster.demo.mongod import running_mongod
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
@@ -102,21 +100,6 @@ def refresh(
 
 
 @contextlib.contextmanager
-def measured_collection(parsed: argparse.Namespace) -> Iterator[Settings]:
-    """Give the settings of the collection to measure, which is made where none is given."""
-    with contextlib.ExitStack() as stack:
-        uri = parsed.uri
-        if uri is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
-        name = parsed.collection or name_of(parsed.documents, parsed.untidy)
-        if not parsed.collection:
-            with MongoClient[Any](uri) as client:
-                fill(client[parsed.database][name], parsed.documents, parsed.untidy)
-        yield Settings(mongo_uri=uri, mongo_database=parsed.database, mongo_collection=name)
-
-
-@contextlib.contextmanager
 def one_call_changed(settings: Settings, partition: Partition) -> Iterator[None]:
     """Change one call of a partition, and change it back afterwards."""
     with MongoClient[Any](settings.mongo_uri) as client:
@@ -152,9 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = options.parse_args(arguments)
     if parsed.partitions and parsed.collection:
         options.error("--partitions changes a call, so it takes no collection of yours")
-    with measured_collection(parsed) as uri_of_calls, tempfile.TemporaryDirectory() as folder:
-        settings = dataclasses.replace(
-            uri_of_calls, timezone=parsed.timezone, data_dir=Path(folder, "data"), publish_dir=Path(folder, "publish")
+    with filled(parsed) as (uri, collection), tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            mongo_uri=uri,
+            mongo_database=parsed.database,
+            mongo_collection=collection,
+            timezone=parsed.timezone,
+            data_dir=Path(folder, "data"),
+            publish_dir=Path(folder, "publish"),
         )
         if parsed.partitions:
             settings = partitioned(settings, parsed.partitions)

@@ -13,18 +13,13 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from pathlib import Path
 from typing import Any
 
-from pymongo import MongoClient
-
 from benchmarks import refresh
-from benchmarks.collection import fill, name_of, parser
+from benchmarks.collection import filled, parser
 from benchmarks.processes import Ran, in_turns, ratio, rounded
-from callviz_dagster.demo.mongod import running_mongod
 
 CASES = {
     "threads, one core": ["--cores", "1"],
@@ -85,12 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(parsed: argparse.Namespace, source: list[str]) -> dict[str, list[Ran]]:
     """Run all cases in turns on the collection that the arguments name, and return what each run took."""
     with contextlib.ExitStack() as stack:
-        uri = parsed.uri
-        if uri is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            uri = stack.enter_context(running_mongod(folder, cache_gb=2)).uri
-        with MongoClient[Any](uri) as client:
-            fill(client[parsed.database][name_of(parsed.documents, parsed.untidy)], parsed.documents, parsed.untidy)
+        uri, _ = stack.enter_context(filled(parsed))
         command = [sys.executable, "-m", "benchmarks.threads", "--uri", uri, *source]
         return in_turns({name: [*command, *case] for name, case in CASES.items()}, parsed.rounds)
 
