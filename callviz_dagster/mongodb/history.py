@@ -36,7 +36,7 @@ def collection_bytes(collection: Collection[Any]) -> int:
 
 
 def why_too_short(size: int, history: int) -> str:
-    """Return the warning that a snapshot may not last for a read of so many bytes; empty where it should."""
+    """Return the warning that a snapshot may not last for a read of this number of bytes; empty where it should."""
     seconds = size / BYTES_A_SECOND
     if seconds <= history:
         return ""

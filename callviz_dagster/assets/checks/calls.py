@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LONGEST = 40
 """Characters of a value that is shown as an example."""
 _SEVERAL = 10
-"""Rows of which no call has as many."""
+"""A call is in fewer documents than this."""
 _MOST = 0.5
 """Where more documents than this are rejected, another field is the start time: a higher limit is no remedy."""
 

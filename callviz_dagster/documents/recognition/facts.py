@@ -49,25 +49,9 @@ _NUMERIC_DATE = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
 _DATE_WITH_POINTS = re.compile(r"(?:[^\W\d_]+\.?,?\s+)?(\d{1,2})\.(\d{1,2})\.(\d{4}|\d{2})(?!\d)")
 _TWO_PARTS = re.compile(r"(\d{1,9}):([0-5]\d)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_YES_AND_NO = {
-    "yes",
-    "no",
-    "y",
-    "n",
-    "true",
-    "false",
-    "t",
-    "f",
-    "ja",
-    "nein",
-    "j",
-    "si",
-    "sí",
-    "oui",
-    "non",
-    "o",
-    "sim",
-}
+_YES_AND_NO = frozenset(
+    ["yes", "no", "y", "n", "true", "false", "t", "f", "ja", "nein", "j", "si", "sí", "oui", "non", "o", "sim"]
+)
 """How text says yes or no; compared without case."""
 _EARLIEST_CALL, _LATEST_CALL = 315_532_800_000_000, 2_524_608_000_000_000
 """1980 and 2050: calls outside are errors, or another thing was read as a time."""

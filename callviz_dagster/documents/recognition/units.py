@@ -19,7 +19,7 @@ _HOUR = 3600.0
 _LONG = 3 * _HOUR
 """Seconds: half of all calls are shorter."""
 _SHORT = 20.0
-"""Half of all calls are longer than so many seconds, and shorter than so many minutes."""
+"""Half of all calls last longer than this number of seconds, and less than this number of minutes."""
 _FRACTIONS = 0.2
 """A field of which a fifth has decimal places is not one of whole seconds."""
 _FEW = 5
@@ -27,7 +27,7 @@ _FEW = 5
 _RATIOS = (60.0, 1_000.0, 3_600.0, 60_000.0, 1e6, 3.6e6, 1e9)
 """What values in one unit are a multiple of those in another."""
 _OF_HOURS = (3_600.0, 3.6e6)
-"""Those of hours, of which a call is a part."""
+"""Multiples by which hours differ from other units; a call is a fraction of an hour."""
 _QUARTERS = (0.25, 0.5, 0.75)
 _ALIKE, _ALIKE_OF_FEW = 3.0, 5.0
 """Durations of two groups of calls differ by less than these factors where their unit is the same: the quarters of many
@@ -35,11 +35,11 @@ calls, and the middle of a few."""
 _TOO_SHORT = 0.5
 """Seconds: half of all calls are longer."""
 _MANY = 20.0
-"""Stored durations so many times as long as the call are no matter of rounding."""
+"""Stored durations this many times as long as the call do not come from rounding."""
 _EXACTLY, _LEAST_ELAPSED = 0.03, 100.0
 """A share in which rounding to whole numbers, and calls (seconds) in which it is less than that."""
 _OF_THOUSANDS, _OF_SIXTY = 3, 10
-"""Calls in a row that are a thousand times, or sixty times, as long as the others: no chance puts as many in a row."""
+"""Calls in a row that are a thousand times, or sixty times, as long as the others: more than chance puts together."""
 _SHARE, _LEAST = 0.01, 3
 """A hundredth of the calls, and three of them, in another unit is no odd value."""
 _GROUP = 0.05
