@@ -242,7 +242,10 @@ class CallvizComponent(dg.Component, dg.Resolvable):
             raise SettingsError(f"{context.path}: two callviz components are named {self.name}: rename a folder.")
         for setting in _FOLDERS:
             folder = getattr(self.settings, setting)
-            sharing = sorted(other.name for other in components if getattr(other.settings, setting) == folder)
+            places = {
+                other.name: (context.project_root / getattr(other.settings, setting)).resolve() for other in components
+            }
+            sharing = sorted(name for name, place in places.items() if place == places[self.name])
             if len(sharing) > 1:
                 raise SettingsError(
                     f"{context.path}: {setting} is {folder} in {' and in '.join(sharing)}, and their files would "

@@ -235,6 +235,12 @@ def test_two_components_with_one_folder_are_refused(project: Path, setting: str)
     assert f"{setting} is files in sales_calls and in support_calls, and their files would overwrite each other" in text
 
 
+def test_one_folder_in_two_spellings_is_one_folder(project: Path) -> None:
+    write(project, f"mongo: {{uri: '{URI}'}}\ndata_dir: {project}/files", "sales_calls")
+    text = message(project, f"mongo: {{uri: '{URI}'}}\ndata_dir: other/../files")
+    assert "would overwrite each other" in text
+
+
 def test_two_components_of_one_name_are_refused(project: Path) -> None:
     write(project, f"mongo: {{uri: '{URI}'}}", "sales/calls")
     write(project, f"mongo: {{uri: '{URI}'}}", "sales_calls")
