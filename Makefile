@@ -14,7 +14,7 @@ RELEASE := build/release
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
-PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 # Build requirements of `pip install --editable`, which runs without build isolation.
 BUILD := hatchling\neditables\n
@@ -32,13 +32,13 @@ dev: writable $(VENV)/.demo ## the same MongoDB, with calls coming in, and the D
 	@exec $(BIN)/python -m callviz_dagster.demo serve --documents $(DOCUMENTS) --port $(PORT)
 
 test-fast: $(VENV)/.dev ## run the quick tests: no MongoDB server, no browser, few generated examples
-	@CALLVIZ_TEST_MORE=0.1 $(PYTEST) -m "not server and not browser and not namespaces and not slow and not long"
+	@CALLVIZ_TEST_MORE=0.05 $(PYTEST) --numprocesses 2 -m "not server and not browser and not namespaces and not slow and not long"
 
 test: $(VENV)/.dev ## run the tests, with coverage
-	@CALLVIZ_TEST_MORE=0.25 $(PYTEST) -m "not long" --cov --cov-report=term
+	@CALLVIZ_TEST_MORE=0.25 $(PYTEST) --numprocesses 4 -m "not long" --cov --cov-report=term
 
 test-all: $(VENV)/.dev ## run all tests, also the long ones, in random order with ten times as many generated examples, new ones (MORE=n, SEED=n)
-	@CALLVIZ_TEST_MORE=$(MORE) $(PYTEST) --random-order --random-order-seed=$(SEED)
+	@CALLVIZ_TEST_MORE=$(MORE) $(PYTEST) --numprocesses 4 --random-order --random-order-seed=$(SEED)
 
 soak: $(VENV)/.dev ## change calls and break things for 5 minutes while Dagster runs (SOAK_SECONDS=n)
 	@$(BIN)/python -m callviz_dagster_tests.soak --seconds $(SOAK_SECONDS)

@@ -220,6 +220,7 @@ def test_a_field_that_the_calls_do_not_have_is_left_out_and_named() -> None:
     assert "names queue, which calls.csv does not have" in asset._missing(missing, [footer])
 
 
+@pytest.mark.slow
 def test_fields_become_coarser_before_the_charts_do(monkeypatch: pytest.MonkeyPatch, calls: pa.Table) -> None:
     queues = pa.array([f"queue {number % 7}" for number in range(calls.num_rows)])
     calls = calls.append_column("queue", queues)

@@ -31,6 +31,7 @@ def test_the_example_of_an_env_file_has_every_setting_and_sets_none() -> None:
     assert not [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
+@pytest.mark.slow
 def test_a_table_that_is_out_of_date_is_noticed() -> None:
     page = PAGES[0].read_text(encoding="utf-8")
     assert with_tables(page.replace("`CALLVIZ_TIMEZONE`", "`CALLVIZ_ZONE`")) == page

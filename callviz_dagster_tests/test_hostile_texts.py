@@ -122,9 +122,9 @@ def test_each_hostile_text_is_published_as_label_name_and_value(
 
 @pytest.mark.long
 @examples(
-    max_examples=round(10 * MORE),
+    max_examples=max(round(10 * MORE), 1),
     deadline=None,
-    derandomize=MORE == 1,
+    derandomize=MORE <= 1,
     phases=(Phase.generate,),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
