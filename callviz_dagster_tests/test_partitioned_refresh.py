@@ -447,6 +447,27 @@ def test_partitions_that_cannot_be_read_while_the_server_keeps_their_snapshot_ar
     assert "refresh fewer partitions at a time" in first
 
 
+def test_a_warning_about_history_costs_no_second_count(
+    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted at the same instant, so what the warning counted is what the archive is compared with."""
+    calls_of_ten_days(collection)
+    monkeypatch.setattr(history, "BYTES_A_SECOND", 1)
+    database, partitioning = collection.database, Partitioning.of(daily)
+    database.command("profile", 2)
+    archives = list(
+        archive_partitions(
+            MongoDB(daily), [partitioning.partition(day) for day in DAYS], daily.data_dir, logging.getLogger("test")
+        )
+    )
+    database.command("profile", 0)
+    pipelines = [
+        entry["command"]["pipeline"] for entry in database["system.profile"].find({"command.aggregate": "calls"})
+    ]
+    assert sum({"$count": "documents"} in pipeline for pipeline in pipelines) == len(DAYS)
+    assert [archive.manifest.counted for archive in archives] == [archive.manifest.documents for archive in archives]
+
+
 @pytest.mark.skipif(not extract.installed(), reason="the extra hyper is not installed")
 def test_a_field_that_is_null_in_one_partition_has_one_type_in_all_files(
     daily: Settings, collection: Collection[Document]

@@ -93,6 +93,7 @@ class SnapshotSession:
         self.collection, self.server, self.cluster_time, self.log = collection, server, cluster_time, log
         self._session, self._counting = session, counting
         self._indexes: dict[str, StartTimeIndex] = {}
+        self._counts: dict[Partition, int] = {}
 
     @property
     def source(self) -> str:
@@ -107,7 +108,7 @@ class SnapshotSession:
             return
         size, history = collection_bytes(self.collection), history_seconds(self.collection)
         if why_too_short(size, history) and any(partition.filter() for partition in partitions):
-            documents = sum(self.count(*self._condition_and_index(partition)) for partition in partitions)
+            documents = sum(self._count_once(partition) for partition in partitions)
             size = size * documents // max(1, self.collection.estimated_document_count())
         if warning := why_too_short(size, history):
             self.log.warning(warning)
@@ -116,12 +117,18 @@ class SnapshotSession:
         index = self.index(partition.field) if partition.field else None
         return partition.filter(), index.name if index else None
 
+    def _count_once(self, partition: Partition) -> int:
+        """Return how many documents a partition has; the warning about history may have counted them already."""
+        if partition not in self._counts:
+            self._counts[partition] = self.count(*self._condition_and_index(partition))
+        return self._counts[partition]
+
     def read(self, partition: Partition) -> SnapshotRead:
         """Open a read of one partition; iterate over it."""
         condition, index = self._condition_and_index(partition)
         if condition or self.cluster_time is None:
             counted: Future[int] = Future()
-            counted.set_result(self.count(condition, index))
+            counted.set_result(self._count_once(partition))
             expected = counted.result()
         else:
             expected = self.collection.estimated_document_count()
