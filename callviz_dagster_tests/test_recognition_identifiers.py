@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 from callviz_dagster.assets.checks import calls as checks
 from callviz_dagster.documents.recognition.names import identifies_a_call
 from callviz_dagster.settings import Settings
-from callviz_dagster.table.identifiers import Repetitions, repeated_values
+from callviz_dagster.table.identifiers import Repetitions, SeenHashes, repeated_values, text_hashes
 from callviz_dagster_tests.helpers.raw_bson import examples
 from callviz_dagster_tests.helpers.refresh import checks as evaluations
 from callviz_dagster_tests.helpers.refresh import refresh
@@ -54,6 +54,23 @@ def test_values_that_repeat_are_counted_however_few_fit_into_memory(
     assert (repeated.values, repeated.rows) == (len(counts), sum(counts.values()))
     assert repeated.examples.items() <= counts.items()
     assert sorted(repeated.examples.values()) == sorted(counts.values())[-5:]
+
+
+@examples(60)
+@given(
+    st.lists(st.lists(st.none() | st.text("aé0", max_size=45) | st.text("x", min_size=30, max_size=45), max_size=8)),
+    st.integers(0, 30),
+)
+def test_hashes_prove_only_of_different_values_that_none_repeats(batches: list[list[str | None]], most: int) -> None:
+    seen = SeenHashes(most)
+    for batch in batches:
+        # The values lie in the middle of a longer array, as those of a filtered table do.
+        seen.add(text_hashes(pa.chunked_array([pa.array(["before", *batch, "after"], pa.string())[1:-1]])))
+    values = [value for batch in batches for value in batch if value is not None]
+    if len(values) > most or len(set(values)) < len(values):
+        assert not seen.all_differ()
+    elif all(len(value.encode()) <= 40 for value in values):
+        assert seen.all_differ()
 
 
 def test_the_warning_has_the_numbers_and_no_value_of_a_hidden_field() -> None:

@@ -277,17 +277,24 @@ def audit(
     import pyarrow.parquet as pq
 
     from callviz_dagster.documents.recognition.doubts import doubts as find_doubts
-    from callviz_dagster.documents.recognition.names import identifies_a_call
     from callviz_dagster.documents.values import plain_path
-    from callviz_dagster.table import identifiers
+    from callviz_dagster.table.identifiers import Repetitions, repeated_ids, repeated_values
 
     tally, plan, before = written.tally, tables.plan, tables.before
     rows = pq.read_metadata(calls_file).num_rows
     whole = written.sha256 == manifest.documents_sha256
     distinct = written.ids is None or written.ids.distinct
-    repeated, repetitions = ([], 0) if distinct else identifiers.repeated_ids(calls_file)
+    repeated, repetitions = ([], 0) if distinct else repeated_ids(calls_file)
     id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
-    identifying = [column for column in plan.fields if identifies_a_call(column.path)]
+    repetitions_by_column = {
+        column: Repetitions(0, 0, {}) if seen.all_differ() else repeated_values(calls_file, column)
+        for column, seen in written.identifiers.items()
+    }
+    hidden = [
+        column.name
+        for column in plan.fields
+        if column.name in repetitions_by_column and plan.options.secrets.hides(plain_path(column.path))
+    ]
     doubts = find_doubts(plan.recognized.choice, plan.recognized.fields)
     return [
         checks.every_document_accounted_for(
@@ -307,11 +314,7 @@ def audit(
         ),
         checks.labels_known(tally, before.labels if before else None),
         checks.times_plausible(tally, plan.recognized),
-        checks.call_identifiers_unique(
-            {column.name: identifiers.repeated_values(calls_file, column.name) for column in identifying},
-            rows,
-            [column.name for column in identifying if plan.options.secrets.hides(plain_path(column.path))],
-        ),
+        checks.call_identifiers_unique(repetitions_by_column, rows, hidden),
         checks.roles_recognized(plan.recognized, doubts),
         checks.roles_plausible(plan.recognized, doubts),
         checks.ids_unique(rows, repeated, repetitions, one_type=len(id_types) <= 1),

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from callviz_dagster.concurrency import MAX_IDS_IN_MEMORY
-from callviz_dagster.documents.buffers import hashes_of_slices, padded_bytes
+from callviz_dagster.documents.buffers import hashes_of_slices, padded_bytes, text_offsets
 from callviz_dagster.table.tally import EXAMPLES
 
 
@@ -64,6 +64,37 @@ def _as_number(text: str) -> tuple[int, str]:
     return len(text.encode()), text
 
 
+def text_hashes(values: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Return a hash of parts of each value's text, which takes little time; empty cells are left out."""
+    texts = values.combine_chunks().drop_null().cast(pa.string())
+    bounds = text_offsets(texts).astype(np.int64)
+    characters = padded_bytes(texts.buffers()[2] or b"", int(bounds[-1]))
+    return hashes_of_slices(characters, bounds[:-1], np.diff(bounds))
+
+
+class SeenHashes:
+    """Hashes of a column's values, gathered batch by batch, up to a number that fits into memory."""
+
+    def __init__(self, most: int = MAX_IDS_IN_MEMORY) -> None:
+        self._left = most
+        self._chunks: list[NDArray[np.uint64]] = []
+
+    def add(self, hashes: NDArray[np.uint64]) -> None:
+        """Add those of one more batch; of too many none is kept."""
+        self._left -= len(hashes)
+        if self._left >= 0:
+            self._chunks.append(hashes)
+        else:
+            self._chunks.clear()
+
+    def all_differ(self) -> bool:
+        """Return whether they prove that no value repeats. They are let go."""
+        hashes = np.concatenate([np.zeros(0, np.uint64), *self._chunks])
+        self._chunks.clear()
+        hashes.sort()
+        return self._left >= 0 and not bool((hashes[1:] == hashes[:-1]).any())
+
+
 def repeated_ids(path: Path, at_once: int = MAX_IDS_IN_MEMORY) -> tuple[list[str], int]:
     """Return examples and the number of rows of a `calls` file whose `_id` stands in an earlier row."""
     counts: Counter[str] = Counter()
@@ -86,8 +117,6 @@ class Repetitions(NamedTuple):
 
 def repeated_values(path: Path, column: str, at_once: int = MAX_IDS_IN_MEMORY) -> Repetitions:
     """Count the values of a column of a `calls` file that repeat, by 64-bit hashes, `at_once` in memory at a time."""
-    if pq.read_metadata(path).num_rows <= at_once and _all_differ(path, column):
-        return Repetitions(0, 0, {})
     parts = [IdRange(path)]
     passes = pq.read_metadata(path).num_rows // at_once + 1
     values, rows = 0, 0
@@ -100,20 +129,6 @@ def repeated_values(path: Path, column: str, at_once: int = MAX_IDS_IN_MEMORY) -
         top = repeated[np.argsort(-counts[repeated], kind="stable")][:EXAMPLES]
         most.update(dict(zip(hashes[top].tolist(), counts[top].tolist(), strict=True)))
     return Repetitions(values, rows, _texts_of(parts, column, dict(most.most_common(EXAMPLES))))
-
-
-def _all_differ(path: Path, column: str) -> bool:
-    """Return whether hashes of parts of the texts, which take little time, prove that none repeats."""
-    parts = [np.zeros(0, np.uint64)]
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=[column]):
-            texts = batch.column(0).drop_null().cast(pa.string())
-            _, offsets, characters = texts.buffers()
-            bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-            data = padded_bytes(characters or b"", int(bounds[-1]) if len(texts) else 0)
-            parts.append(hashes_of_slices(data, bounds[:-1], np.diff(bounds)))
-    hashes = np.sort(np.concatenate(parts))
-    return not bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _texts_of(parts: Sequence[IdRange], column: str, counts: Mapping[int, int]) -> dict[str, int]:

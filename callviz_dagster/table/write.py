@@ -9,25 +9,29 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from callviz_dagster.concurrency import MAX_ROW_GROUP_BYTES, MAX_ROW_GROUP_ROWS, parallel_map, prefetch
 from callviz_dagster.contract import REJECTED, arrow_schema
 from callviz_dagster.documents.buffers import Ints
+from callviz_dagster.documents.recognition.names import identifies_a_call
 from callviz_dagster.documents.recognition.report import role_rows
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.archive import read_archive
 from callviz_dagster.storage.files import parquet_writer
 from callviz_dagster.table import normalize
-from callviz_dagster.table.identifiers import IdOrder, id_order
+from callviz_dagster.table.identifiers import IdOrder, SeenHashes, id_order, text_hashes
 from callviz_dagster.table.manifest import FOOTER_KEY, Manifest, TableFooter
 from callviz_dagster.table.normalize import Normalized
 from callviz_dagster.table.plan import Plan
@@ -61,6 +65,8 @@ class WriteStats:
     violations: Violations = field(default_factory=Violations)
     ids: IdOrder | None = None
     """The order of all `_id`; None where there are no rows."""
+    identifiers: dict[str, SeenHashes] = field(default_factory=dict)
+    """Hashes of the values of each column that identifies a call."""
     first_rejected: pa.Table | None = None
 
 
@@ -78,24 +84,26 @@ def write_tables(
     now = (snapshot - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
     progress = Progress(log, "Normalizing", manifest.documents)
     stats, digest = WriteStats(), hashlib.sha256()
+    stats.identifiers = {column.name: SeenHashes() for column in plan.fields if identifies_a_call(column.path)}
 
-    def normalized(chunk: tuple[bytes, Ints]) -> tuple[memoryview, Normalized, IdOrder | None]:
+    def normalized(chunk: tuple[bytes, Ints]) -> _BatchRows:
         documents, starts = chunk
         rows = normalize.normalize(Walker().walk(documents, starts), plan, now=now)
-        return memoryview(documents)[: starts[-1]], rows, id_order(rows.calls)
+        hashes = {column: text_hashes(rows.calls.column(column)) for column in stats.identifiers}
+        return _BatchRows(memoryview(documents)[: starts[-1]], rows, id_order(rows.calls), hashes)
 
     with (
         parquet_writer(calls_file, arrow_schema(plan.columns)) as calls_writer,
         parquet_writer(rejected_file, arrow_schema(REJECTED)) as rejected_writer,
     ):
         with RowGroups(calls_writer, plan, stats.violations) as groups:
-            for documents, rows, ids in parallel_map(normalized, prefetch(read_archive(archive))):
-                digest.update(documents)
-                groups.add(rows.calls)
-                if rows.rejected.num_rows:
-                    rejected_writer.write_table(rows.rejected)
-                _count(stats, rows, ids)
-                progress.add(rows.tally.documents)
+            for batch in parallel_map(normalized, prefetch(read_archive(archive))):
+                digest.update(batch.documents)
+                groups.add(batch.rows.calls)
+                if batch.rows.rejected.num_rows:
+                    rejected_writer.write_table(batch.rows.rejected)
+                _count(stats, batch)
+                progress.add(batch.rows.tally.documents)
         footer = {FOOTER_KEY.decode(): table_footer(manifest, tables, stats.tally).to_json()}
         calls_writer.add_key_value_metadata(footer)
         rejected_writer.add_key_value_metadata(footer)
@@ -104,15 +112,27 @@ def write_tables(
     return stats
 
 
-def _count(stats: WriteStats, rows: Normalized, ids: IdOrder | None) -> None:
+class _BatchRows(NamedTuple):
+    """What one batch of the archive became."""
+
+    documents: memoryview
+    rows: Normalized
+    ids: IdOrder | None
+    hashes: Mapping[str, NDArray[np.uint64]]
+    """Of the values of each column that identifies a call."""
+
+
+def _count(stats: WriteStats, batch: _BatchRows) -> None:
     """Add what was seen in one more batch."""
-    if stats.first_rejected is None and rows.rejected.num_rows:
-        stats.first_rejected = rows.rejected.slice(0, PREVIEW_ROWS)
-    stats.tally.add(rows.tally)
+    if stats.first_rejected is None and batch.rows.rejected.num_rows:
+        stats.first_rejected = batch.rows.rejected.slice(0, PREVIEW_ROWS)
+    stats.tally.add(batch.rows.tally)
+    for column, hashes in batch.hashes.items():
+        stats.identifiers[column].add(hashes)
     if stats.ids is None:
-        stats.ids = ids
-    elif ids is not None:
-        stats.ids.follow(ids)
+        stats.ids = batch.ids
+    elif batch.ids is not None:
+        stats.ids.follow(batch.ids)
 
 
 class RowGroups:
