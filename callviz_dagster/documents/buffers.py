@@ -48,15 +48,18 @@ def hashes_of_slices(data: Bytes, starts: Ints, sizes: Ints) -> NDArray[np.uint6
     Those differ between the identifiers of one collection, and equal slices always have equal hashes.
     """
     eight_bytes = unaligned_view(data, "<u8")
-    longest = int(sizes.max(initial=0))
+    if not len(sizes):
+        return np.zeros(0, np.uint64)
+    shortest, longest = int(sizes.min()), int(sizes.max())
     keys = sizes.astype(np.uint64)
     for count, multiplier in zip(range(min(max(longest - 1, 0), 32) // 8 + 1), _MULTIPLIERS, strict=False):
         part = eight_bytes[np.maximum(starts + sizes - 8 * count, starts) if count else starts]
-        if longest < 8 or int(sizes.min()) < 8:
+        if shortest < 8:
             short = np.minimum(sizes, 8).astype(np.uint64)
             part &= np.where(short >= 8, np.uint64(2**64 - 1), (np.uint64(1) << (short * np.uint64(8))) - np.uint64(1))
+        mixed = _mixed((keys ^ part) * np.uint64(multiplier))
         # Only bytes of the slice itself count: its hash is the same beside longer ones.
-        keys = np.where((count == 0) | (sizes > 8 * count), _mixed((keys ^ part) * np.uint64(multiplier)), keys)
+        keys = mixed if count == 0 or shortest > 8 * count else np.where(sizes > 8 * count, mixed, keys)
     return keys
 
 

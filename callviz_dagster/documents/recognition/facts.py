@@ -369,8 +369,10 @@ def parts_of_one(values: Floats) -> int:
 
 def _whatever_order(read: Callable[[str | None], Reading], date_order: str | None) -> Reading:
     """Return a reading also where day and month could change places: the field holds times in either order."""
-    orders = (date_order, "mdy", "dmy")
-    return next((reading for order in orders if (reading := read(order)).instant is not None), read(date_order))
+    first = read(date_order)
+    if first.instant is not None or (date_order is None and first.problem != "ambiguous"):
+        return first
+    return next((reading for order in ("mdy", "dmy") if (reading := read(order)).instant is not None), first)
 
 
 def _label_kind(value: Value) -> str:
