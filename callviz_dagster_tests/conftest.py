@@ -44,15 +44,19 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a server or a browser by the fixtures that they use, directly or indirectly.
 
-    Coverage is measured over the written examples alone: it makes a generated example take three times as long, and a
-    line that only generated examples reach lacks a test that names it.
+    Coverage makes a generated example take almost twice as long, and a refresh half as long again. So it leaves out
+    generated examples and, of the cases of a test that needs a server, all but the first.
     """
+    parametrized: set[tuple[Path, str]] = set()
     for item in items:
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-            item.add_marker("no_cover")
         for name in getattr(item, "fixturenames", ()):
             if name in FIXTURE_MARKERS:
                 item.add_marker(FIXTURE_MARKERS[name])
+        test = item.path, getattr(item, "originalname", item.name)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) or test in parametrized:
+            item.add_marker("no_cover")
+        if item.get_closest_marker("server") and hasattr(item, "callspec"):
+            parametrized.add(test)
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -79,6 +83,13 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name == "DAGSTER_HOME" or (name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_coverage_of_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that a test marked `no_cover` starts run without coverage too."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(scope="session")

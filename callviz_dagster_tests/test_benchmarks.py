@@ -18,7 +18,7 @@ from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import run
 from callviz_dagster.dashboard.page import totals
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 Document = dict[str, Any]
 Measuring = Callable[..., dict[str, Any]]

@@ -23,6 +23,7 @@ from callviz_dagster.demo.child import Child
 from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.settings import Settings
 
+pytestmark = pytest.mark.no_cover
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = ("mongodb", "calls", "published", "tableau")
 FLOW = ("mongodb_calls", "raw_calls", "calls", "calls_csv", "callviz_workbook", "call_dashboard")

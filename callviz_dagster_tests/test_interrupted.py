@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from callviz_dagster_tests.conftest import unavailable
 from callviz_dagster_tests.helpers.interrupted import NAMESPACE
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.no_cover]
 
 
 def interrupted(

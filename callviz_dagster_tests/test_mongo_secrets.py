@@ -27,6 +27,7 @@ from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string, redact
 from callviz_dagster.settings import Settings, SettingsError
 
+pytestmark = pytest.mark.no_cover
 PASSWORDS = (("Sup3r", "Secret9"), ("Qx7wz", "Zebra4t"))
 FULL_WIDTH = "／＠：？＃［］％＆，．　"
 CHARACTERS = [character for character in string.printable if character.isprintable()] + [*FULL_WIDTH]

@@ -8,7 +8,7 @@ import pytest
 
 from callviz_dagster_tests.soak import FAULTS, Fault, break_disk, kill_daemon, kill_refresh, restart_primary, soak
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.no_cover]
 SHORT = (kill_refresh, restart_primary, break_disk, kill_daemon)
 
 

@@ -18,6 +18,7 @@ from pymongo.collection import Collection
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.services import KNOWN
 
+pytestmark = pytest.mark.no_cover
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
 Document = dict[str, Any]
