@@ -23,6 +23,7 @@ from pymongo.collection import Collection
 
 from callviz_dagster.contract import LEADING, table_columns, table_schema
 from callviz_dagster.demo.sample_calls import seed_collection
+from callviz_dagster.names import ASSETS
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.settings import Settings
 from callviz_dagster.table.manifest import read_footer
@@ -133,12 +134,28 @@ def test_materializations_tell_what_a_person_asks(settings: Settings, collection
         assert collection.database.name in metadata(result, asset)["source"]
 
 
-def test_the_same_data_gives_the_same_bytes(settings: Settings, collection: Collection[Document]) -> None:
+def test_the_same_data_gives_the_same_bytes_and_data_versions(
+    settings: Settings, collection: Collection[Document]
+) -> None:
     seed_collection(collection, 2_000, seed=3, end=dt.date(2025, 6, 1))
-    assert refresh(settings).success
+    versions = data_versions(refresh_job(settings))
     first = (settings.publish_dir / "calls.csv").read_bytes()
-    assert refresh(settings).success
+    assert data_versions(refresh_job(settings)) == versions, "so that nothing further on is refreshed"
     assert (settings.publish_dir / "calls.csv").read_bytes() == first
+    collection.update_one({}, {"$set": {"status": "missed", "start_time": None}})
+    changed = data_versions(refresh_job(settings))
+    assert {asset for asset in versions if changed[asset] == versions[asset]} == set()
+
+
+def data_versions(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """Return the data version of each file of a refresh."""
+    assert result.success
+    events = [event.materialization for event in result.get_asset_materialization_events()]
+    tags = {event.asset_key.to_user_string(): event.tags or {} for event in events}
+    versions = {asset: tags[asset].get("dagster/data_version", "") for asset in {*tags}.intersection(ASSETS)}
+    assert {*versions} >= {"raw_calls", "calls", "rejected_calls", "calls_csv", "call_dashboard", "callviz_workbook"}
+    assert all("dagster/data_version_is_user_provided" in tags[asset] for asset in versions)
+    return versions
 
 
 def test_too_many_rejected_documents_leave_the_last_good_files(

@@ -16,6 +16,7 @@ from callviz_dagster.assets.checks.call_dashboard import CALL_DASHBOARD_CHECKS, 
 from callviz_dagster.assets.common import (
     AuditFailed,
     calls_inputs,
+    data_version,
     latest_snapshot,
     publishing,
     require_partitions,
@@ -106,7 +107,7 @@ def _publish(
             **snapshot_metadata(latest.snapshot_time),
         }
     )
-    yield dg.MaterializeResult(check_results=[published.check])
+    yield dg.MaterializeResult(check_results=[published.check], data_version=data_version([published.content]))
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class PublishedPage:
     """What was published."""
 
     file: PublishedFile
+    content: str
+    """Digest of the page, but for the snapshot that it names."""
     counts: Counts
     check: dg.AssetCheckResult
     seconds: float
@@ -160,7 +163,7 @@ def publish_page(
         check = audit(temporary, paths)
         if not check.passed:
             raise AuditFailed([check])
-    return PublishedPage(stat_and_hash(target), rendered.counts, check, time.monotonic() - started)
+    return PublishedPage(stat_and_hash(target), rendered.content, rendered.counts, check, time.monotonic() - started)
 
 
 def audit(written: Path, paths: Sequence[Path]) -> dg.AssetCheckResult:

@@ -5,7 +5,7 @@ import datetime as dt
 import errno
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from callviz_dagster.assets.common import (
     PartitionSelection,
     add_partition_metadata,
     column_lineage,
+    data_version,
     mark_unchanged,
     record,
     require,
@@ -109,13 +110,17 @@ def _normalize(
                 (partition, make_partition(partition, settings, context.log, tables))
                 for partition in selection.partitions
             ]
+    versions = {
+        calls: _version([partition_result.calls for _, partition_result in done]),
+        rejected_calls: _version([partition_result.rejected for _, partition_result in done]),
+    }
     mark_unchanged(context, selection, calls, rejected_calls)
     results = _combined(done)
     _add_rejected_metadata(context, rejected_calls, selection, done)
     refused = [partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls]
     if refused:
         yield from results
-        yield dg.MaterializeResult(asset_key=rejected_calls)
+        yield dg.MaterializeResult(asset_key=rejected_calls, data_version=versions[rejected_calls])
         record(context, calls, _calls_metadata(done))
         raise AuditFailed(results).failure(*refused[:EXAMPLES])
     removed = remove_leftovers(selection, settings, run_time(context))
@@ -125,8 +130,14 @@ def _normalize(
         add_partition_metadata(context, calls, partition, metadata)
     if done:
         add_partition_metadata(context, calls, selection.last, _calls_run_metadata(names, done, removed))
-    yield dg.MaterializeResult(asset_key=calls, check_results=results)
-    yield dg.MaterializeResult(asset_key=rejected_calls)
+    yield dg.MaterializeResult(asset_key=calls, check_results=results, data_version=versions[calls])
+    yield dg.MaterializeResult(asset_key=rejected_calls, data_version=versions[rejected_calls])
+
+
+def _version(files: Iterable[PublishedFile | None]) -> dg.DataVersion | None:
+    from callviz_dagster.table.read import content_digest
+
+    return data_version([content_digest(file.path) for file in files if file])
 
 
 def _combined(done: "Results") -> list[dg.AssetCheckResult]:

@@ -17,6 +17,7 @@ from callviz_dagster.assets.common import (
     AuditFailed,
     calls_inputs,
     column_lineage,
+    data_version,
     latest_snapshot,
     publishing,
     require_partitions,
@@ -109,7 +110,7 @@ def _publish(
         }
     )
     yield dg.MaterializeResult(
-        data_version=dg.DataVersion(csv.file.sha256),
+        data_version=data_version([csv.file.sha256]),
         check_results=[
             checks.csv_reads_back(csv.rows, [], csv.file.sha256),
             disjoint,

@@ -13,6 +13,8 @@ from callviz_dagster.assets.checks.calls_hyper import CALLS_HYPER_CHECKS, all_ca
 from callviz_dagster.assets.common import (
     AuditFailed,
     calls_inputs,
+    data_version,
+    digest_of,
     latest_snapshot,
     publishing,
     require_partitions,
@@ -77,7 +79,7 @@ def _publish(
     context: dg.AssetExecutionContext, settings: Settings
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Publish the extract, and report it."""
-    from callviz_dagster.table.read import published_columns
+    from callviz_dagster.table.read import content_digest, published_columns
 
     start = time.perf_counter()
     target = settings.publish_dir / HYPER_NAME
@@ -87,13 +89,16 @@ def _publish(
             footer = merged(partitions.values())
             assert footer is not None, "require_partitions returns at least one"
             paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
+            columns = published_columns(footer)
             with staged(target) as temporary:
-                written = write_extract(temporary, [*paths], published_columns(footer), settings.timezone)
+                written = write_extract(temporary, [*paths], columns, settings.timezone)
                 check = all_calls_are_in_the_extract(count_rows(temporary), written)
                 if not check.passed:
                     raise AuditFailed([check])
             file = stat_and_hash(target)
             digests = [stat_and_hash(path).sha256 for path in paths]
+            # The engine writes other bytes each time.
+            content = digest_of(*map(content_digest, paths), repr(columns), settings.timezone)
             record_file(file, calls_inputs(paths, digests), latest_snapshot(paths))
     except AuditFailed as refused:
         yield from refused.results
@@ -106,4 +111,4 @@ def _publish(
             **snapshot_metadata(footer.snapshot_time),
         }
     )
-    yield dg.MaterializeResult(check_results=[check])
+    yield dg.MaterializeResult(check_results=[check], data_version=data_version([content]))

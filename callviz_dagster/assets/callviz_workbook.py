@@ -15,7 +15,16 @@ from typing import IO, Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.callviz_workbook import CALLVIZ_WORKBOOK_CHECKS, workbook_fits_calls_csv
-from callviz_dagster.assets.common import AuditFailed, publishing, require, require_partitions, run_settings, run_time
+from callviz_dagster.assets.common import (
+    AuditFailed,
+    data_version,
+    digest_of,
+    publishing,
+    require,
+    require_partitions,
+    run_settings,
+    run_time,
+)
 from callviz_dagster.assets.tableau import packed_events
 from callviz_dagster.contract import Kind
 from callviz_dagster.names import STAND_ALONE, Names
@@ -25,7 +34,7 @@ from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapsh
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
 from callviz_dagster.tableau.model import CSV_NAME, HYPER_NAME, Workbook, WorkbookError, locate, read
-from callviz_dagster.tableau.pack import pinned_types, prepare_workbook, write_package
+from callviz_dagster.tableau.pack import pinned_types, prepare_workbook, without_snapshot, write_package
 
 TWBX_NAME = "callviz.twbx"
 
@@ -73,7 +82,7 @@ def build_callviz_workbook(source: str = "csv", names: Names = STAND_ALONE) -> d
         )
         for event in packed_events(settings, names, package.workbook):
             context.log_event(event)
-        yield dg.MaterializeResult(check_results=[package.check])
+        yield dg.MaterializeResult(check_results=[package.check], data_version=data_version([package.content]))
 
     return callviz_workbook
 
@@ -86,6 +95,8 @@ class PublishedPackage:
     workbook: Workbook
     data: str
     """File name of the data in it."""
+    content: str
+    """Digest of the workbook, but for the snapshot that it names, and of the rows of `calls.csv`."""
     check: dg.AssetCheckResult
 
 
@@ -129,7 +140,8 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
     names = dict.fromkeys((CSV_NAME, data.name))
     made_from = {name: InputFile(record.files[name].sha256, record.files[name].cluster_time) for name in names}
     record_file(package_file, made_from, _snapshot(record))
-    return PublishedPackage(package_file, read(prepared), data.name, check)
+    content = digest_of(without_snapshot(prepared), record.files[CSV_NAME].sha256)
+    return PublishedPackage(package_file, read(prepared), data.name, content, check)
 
 
 def _require_extract(settings: Settings, record: PublishedRecord) -> Path:

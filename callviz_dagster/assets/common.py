@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -280,6 +281,24 @@ def run_metadata(files: Sequence[PublishedFile], *, documents: int, seconds: flo
         "seconds": round(seconds, 3),
         "documents per second": round(documents / seconds) if seconds else 0,
     }
+
+
+def data_version(contents: Sequence[str]) -> dg.DataVersion | None:
+    """Return the version of what a run has made, from a digest of the content of each file; None where it made nothing.
+
+    The content is what the file says beside the snapshot that it is of: the same calls have the same version, whenever
+    they were read. Dagster gives all partitions of a run one version.
+    """
+    return dg.DataVersion(contents[0] if len(contents) == 1 else digest_of(*contents)) if contents else None
+
+
+def digest_of(*parts: bytes | str) -> str:
+    """Return one digest of several parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(f"{len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def snapshot_metadata(snapshot_time: str) -> dict[str, Any]:

@@ -11,13 +11,12 @@ from typing import Any
 import dagster as dg
 
 from callviz_dagster.assets.checks.tableau_server import PUBLISHED_DATASOURCE_CHECKS, published_matches
-from callviz_dagster.assets.common import run_settings
+from callviz_dagster.assets.common import data_version, digest_of, run_settings
 from callviz_dagster.assets.tableau_server import (
     OP_TAGS,
     POOL,
     datasource_name,
     datasource_spec,
-    digest_of,
     observation,
     published_file,
     server_metadata,
@@ -78,7 +77,11 @@ def _publish(
             remember(session, published, opened.digest if matches.passed else "")
     if settings.tableau_lineage:
         context.log_event(_observation(settings, names, published))
-    yield dg.MaterializeResult(metadata=server_metadata(settings, published, opened.bytes), check_results=[matches])
+    yield dg.MaterializeResult(
+        metadata=server_metadata(settings, published, opened.bytes),
+        check_results=[matches],
+        data_version=data_version([opened.digest]),
+    )
 
 
 def rows_digest(path: Path, record: PublishedRecord) -> str:

@@ -15,12 +15,11 @@ from callviz_dagster.assets.checks.tableau_server import (
     published_matches,
     workbook_valid_on_server,
 )
-from callviz_dagster.assets.common import run_settings
+from callviz_dagster.assets.common import data_version, digest_of, run_settings
 from callviz_dagster.assets.tableau import node_keys
 from callviz_dagster.assets.tableau_server import (
     OP_TAGS,
     POOL,
-    digest_of,
     observation,
     published_file,
     server_metadata,
@@ -87,6 +86,7 @@ def _publish(
     yield dg.MaterializeResult(
         metadata=server_metadata(settings, published, opened.bytes),
         check_results=[matches, workbook_valid_on_server(verdict, uploaded=published.uploaded)],
+        data_version=data_version([opened.digest]),
     )
 
 

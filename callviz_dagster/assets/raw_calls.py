@@ -17,6 +17,7 @@ from callviz_dagster.assets.common import (
     AuditFailed,
     PartitionSelection,
     add_partition_metadata,
+    data_version,
     mark_unchanged,
     record,
     run_metadata,
@@ -129,7 +130,10 @@ def _read_and_archive(
                 },
             )
         )
-    yield dg.MaterializeResult(check_results=_results(archived, coverage, volume))
+    yield dg.MaterializeResult(
+        check_results=_results(archived, coverage, volume),
+        data_version=data_version([partition_archive.manifest.documents_sha256 for partition_archive in archived]),
+    )
 
 
 def _results(

@@ -160,12 +160,3 @@ def datasource_spec(settings: Settings, names: Names = STAND_ALONE) -> dg.AssetS
         description=f"On the Tableau server: the data source {datasource_name(settings)}, for workbooks and metrics.",
         metadata={"dagster/storage_kind": "tableau"},
     )
-
-
-def digest_of(*parts: bytes | str) -> str:
-    """Return one digest of several parts."""
-    digest = hashlib.sha256()
-    for part in parts:
-        content = part.encode() if isinstance(part, str) else part
-        digest.update(f"{len(content)} ".encode() + content)
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ however hostile a label from a document may be. What belongs elsewhere: counting
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import re
 from collections import Counter
@@ -57,6 +58,8 @@ class Page:
     html: str
     counts: Counts
     """The counts as the page holds them."""
+    content: str
+    """Digest of the page, but for the snapshot that it names."""
 
 
 def render(
@@ -73,6 +76,8 @@ def render(
     context = context or Context()
     counts, payload = _small_enough(counts)
     last_full_day = _last_full_day(footers)
+    texts = provenance(footers, counts.calls, uncovered=context.uncovered)
+    texts |= {"snapshot": context.snapshot or "unknown", "missingFields": list(context.missing_fields)}
     content = {
         "counts": payload,
         "specs": _specs(counts, payload),
@@ -88,8 +93,7 @@ def render(
         "refreshedAt": _last_refresh(footers),
         "staleAfter": context.stale_after / dt.timedelta(milliseconds=1),
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
-        "provenance": provenance(footers, counts.calls, uncovered=context.uncovered)
-        | {"snapshot": context.snapshot or "unknown", "missingFields": list(context.missing_fields)},
+        "provenance": texts,
     }
     library = (library or bundled()) if counts.calls else Library.of("")
     script = "".join(map(_file, SCRIPTS))
@@ -102,7 +106,13 @@ def render(
         "library": library.deflated,
         "script": script,
     }
-    return Page(re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("dashboard.html")), counts)
+    undated = content | {"refreshedAt": None, "provenance": texts | {"refreshed": "", "snapshot": ""}}
+    same_for_same_calls = _filled(parts | {"data": embedded_json(undated)})
+    return Page(_filled(parts), counts, hashlib.sha256(same_for_same_calls.encode()).hexdigest())
+
+
+def _filled(parts: Mapping[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _file("dashboard.html"))
 
 
 def _specs(counts: Counts, payload: Mapping[str, Any]) -> dict[str, charts.Spec]:

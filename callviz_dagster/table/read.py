@@ -6,6 +6,7 @@ What belongs elsewhere: which partitions there are (`partitions.py`), and what t
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +23,18 @@ from callviz_dagster.table.manifest import TableFooter
 def published_columns(footer: TableFooter) -> tuple[Column, ...]:
     """Return the columns of the table that `manifest.merged` footer describe."""
     return table_columns([field.column for field in footer.fields], other_fields=footer.other_fields)
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of the columns and rows in a Parquet file: all but its footer, which names the snapshot."""
+    metadata = pq.read_metadata(path)
+    columns = [(column.name, str(column.logical_type)) for column in metadata.schema]
+    digest, left = hashlib.sha256(repr(columns).encode()), path.stat().st_size - metadata.serialized_size
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(left, MAX_BYTES_READ))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()
 
 
 def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterator[pa.RecordBatch]:
