@@ -130,7 +130,8 @@ def _as_set(asset: dg.AssetsDefinition, settings: Settings, names: Names) -> dg.
 
     A range of partitions is refreshed in one run, with what is made from all of them, so each asset says so.
     """
-    partitions = Partitioning.of(settings).definition()
+    partitioning = Partitioning.of(settings)
+    partitions = partitioning.definition()
     freshness = dg.FreshnessPolicy.time_window(settings.fresh_within) if settings.fresh_within else None
     partitioned = {names.key(part) for part in ("raw_calls", "calls", "rejected_calls")}
     tags = dict(tag.split("=", 1) for tag in settings.tags)
@@ -140,7 +141,9 @@ def _as_set(asset: dg.AssetsDefinition, settings: Settings, names: Names) -> dg.
             owners=settings.owners, tags={**spec.tags, **tags}, code_version=version("callviz-dagster")
         )
         if spec.key in partitioned:
-            return cataloged.replace_attributes(partitions_def=partitions)
+            # Dagster has no descriptions of partitions.
+            described = {"partitions": str(partitioning)} if partitions else {}
+            return cataloged.replace_attributes(partitions_def=partitions).merge_attributes(metadata=described)
         return (
             cataloged.replace_attributes(freshness_policy=freshness)
             if spec.key == names.key("calls_csv")

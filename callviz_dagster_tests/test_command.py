@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pymongo.collection import Collection
 
 from callviz_dagster.cli.dev import dev_command
@@ -186,6 +187,10 @@ def test_a_component_of_a_project_is_chosen_by_its_name(
     assert code == ExitCode.DONE
     assert output.splitlines()[1].startswith("  raw_calls (")
     assert (tmp_path / "tableau" / "support_calls" / "calls.csv").exists()
+    _, output, _ = command("--name", "support_calls", "fields")
+    assert "CALLVIZ_" not in output
+    (keeping,) = yaml.safe_load(output.partition("Settings that keep this choice:")[2]).values()
+    assert (keeping["start_time"], keeping["duration_unit"]) == ("start_time", "s")
     assert dev_command(3000)[-2:] == ["-p", "3000"], "Dagster takes the definitions of the project"
 
 

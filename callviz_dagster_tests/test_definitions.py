@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
 import dagster as dg
 import pytest
 from dagster._serdes import serialize_value
 from pymongo.collection import Collection
 
+from callviz_dagster.assets.common import data_version
+from callviz_dagster.automation.runs import COLLECTION_TAG, DEPLOYMENT_TAG
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.names import STAND_ALONE, Names
@@ -47,6 +50,39 @@ def test_owners_tags_and_the_version_of_the_code_are_in_the_catalog() -> None:
         assert [*node.owners] == ["team:support", "ana@example.com"]
         assert (node.tags["domain"], node.tags["tier"]) == ("support", "")
         assert node.code_version
+
+
+def test_the_catalog_says_how_the_collection_is_divided_into_partitions() -> None:
+    """Partitions have no descriptions in Dagster."""
+    settings = Settings(
+        timezone="Europe/Berlin",
+        partitions="weekly",
+        partitions_start=dt.date(2024, 5, 1),
+        field_start_time="startedAt",
+    )
+    graph = build_definitions(settings).resolve_asset_graph()
+    described = graph.get(dg.AssetKey("raw_calls")).metadata["partitions"]
+    assert described == "weekly from 2024-04-29 in Europe/Berlin by startedAt"
+    assert "partitions" not in graph.get(dg.AssetKey("calls_csv")).metadata
+
+
+def test_the_partitions_of_a_run_share_one_data_version() -> None:
+    one = data_version(["a"])
+    assert one == dg.DataVersion("a")
+    assert data_version([]) is None
+    assert len({data_version(contents) for contents in (["a"], ["a", "b"], ["b", "a"], ["ab"])}) == 4
+
+
+def test_names_and_tags_carry_the_collection(settings: Settings) -> None:
+    definitions = build_definitions(settings, name="support_calls", key_prefix="support_calls")
+    assert [sensor.name for sensor in definitions.sensors or ()] == ["support_calls_changed"]
+    assert [schedule.name for schedule in definitions.schedules or ()] == ["nightly_refresh_support_calls"]
+    job = definitions.resolve_job_def("refresh_support_calls")
+    assert job.run_tags[COLLECTION_TAG] == f"{settings.database}.{settings.mongo_collection}"
+    other = dataclasses.replace(settings, mongo_collection="sales")
+    tags = build_definitions(other).resolve_job_def("refresh_calls").run_tags
+    assert tags[COLLECTION_TAG] != job.run_tags[COLLECTION_TAG]
+    assert tags[DEPLOYMENT_TAG] != job.run_tags[DEPLOYMENT_TAG], "by which the queue keeps a collection's runs apart"
 
 
 @pytest.mark.parametrize(("setting", "value"), [("OWNERS", "support"), ("TAGS", "domain"), ("TAGS", "a b=c")])

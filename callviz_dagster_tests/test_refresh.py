@@ -25,7 +25,7 @@ from callviz_dagster.contract import LEADING, table_columns, table_schema
 from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.names import ASSETS
 from callviz_dagster.notebook import load_calls
-from callviz_dagster.settings import Settings
+from callviz_dagster.settings import PRECEDENCE, Settings
 from callviz_dagster.table.manifest import read_footer
 from callviz_dagster.table.volume import ACCEPT_DROP_TAG
 from callviz_dagster_tests.helpers.refresh import (
@@ -208,6 +208,7 @@ def test_wrong_host_is_told_in_a_sentence(settings: Settings) -> None:
     result = refresh(away, "raw_calls")
     assert not result.success
     assert failure(result).startswith("MongoDB did not answer: 127.0.0.1:9")
+    assert failure(result).endswith(PRECEDENCE), "for a corrected .env does not reach a running `dagster dev`"
     assert "hunter22" not in "".join(str(event) for event in result.all_events)
 
 

@@ -21,6 +21,9 @@ def test_environment_is_above_the_env_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("CALLVIZ_TIMEZONE", "Asia/Kolkata")
     settings = Settings.load()
     assert (settings.timezone, settings.mongo_collection) == ("Asia/Kolkata", "calls_2024")
+    monkeypatch.setenv("CALLVIZ_TIMEZONE", "Berlin")
+    with pytest.raises(SettingsError, match=r"The environment wins over \.env; restart a running `dagster dev` after"):
+        Settings.load()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from callviz_dagster.contract import ROLES
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.names import Names
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
-from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.settings import PRECEDENCE, PREFIX, Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
 from callviz_dagster.storage.lock import BusyError, one_at_a_time
 from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time, read_record
@@ -66,15 +66,17 @@ def run_settings(context: dg.AssetExecutionContext | dg.AssetCheckExecutionConte
 
 @contextlib.contextmanager
 def user_errors_as_failures() -> Iterator[None]:
-    """Turn errors that a user can fix into failures whose description says how."""
+    """Turn errors that a user can fix into failures whose description says how, and when a new setting is read."""
     from callviz_dagster.table.options import PlanError
 
     try:
         yield
     except (SettingsError, PlanError, MongoError, FileError, BusyError) as error:
-        message = error.strerror if isinstance(error, FileError) else str(error)
+        message = (error.strerror if isinstance(error, FileError) else "") or str(error)
+        if PREFIX in message:
+            message = f"{message} {PRECEDENCE}"
         metadata = {BUSY: True} if isinstance(error, BusyError) else {}
-        raise dg.Failure(description=message or str(error), metadata=metadata) from None
+        raise dg.Failure(description=message, metadata=metadata) from None
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ elsewhere: reading the sample (`mongodb/sample.py`), choosing and its words (`do
 from __future__ import annotations
 
 import datetime as dt
+import json
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,9 @@ _WIDTH = 110
 _MOST_EXAMPLES = 160
 """Characters of example values."""
 _LINE_ENDS = {ord("\n"): "␊", ord("\r"): "␍"}
-_UNIT = "CALLVIZ_FIELD_DURATION_UNIT"
+_FIELD = "CALLVIZ_FIELD_"
+_UNIT = f"{_FIELD}DURATION_UNIT"
+_HEADING = "Settings that keep this choice:"
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,43 @@ def fields_report(sample: CollectionSample, settings: Settings, before: TableFoo
     return FieldsReport(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
 
 
-def text(findings: FieldsReport) -> str:
-    """Return the findings as text for a terminal."""
-    return "".join(display_text(line).translate(_LINE_ENDS) + "\n" for line in _lines(findings))
+def text(findings: FieldsReport, *, in_component: bool = False) -> str:
+    """Return the findings as text for a terminal, with settings as a component's YAML has them or the environment."""
+    lines = [*_lines(findings), *_setting_lines(findings)]
+    if in_component:
+        from callviz_dagster.component import in_yaml_keys
+
+        lines = [in_yaml_keys(line) for line in (*_lines(findings), *_yaml_lines(findings))]
+    return "".join(display_text(line).translate(_LINE_ENDS) + "\n" for line in lines)
+
+
+def _setting_lines(findings: FieldsReport) -> Iterator[str]:
+    """Yield the lines of `.env` that keep the choice."""
+    if not findings.tally.documents:
+        return
+    yield ""
+    yield _HEADING
+    for row in _rows(findings):
+        yield row.setting
+        if row.unit and not row.setting.startswith("#"):
+            yield f"{_UNIT}={row.unit.split()[0]}"
+
+
+def _yaml_lines(findings: FieldsReport) -> Iterator[str]:
+    """Yield the lines of a `defs.yaml` that keep the choice."""
+    for line in _setting_lines(findings):
+        name, _, value = line.partition("=")
+        if name.startswith(_FIELD):
+            yield f"  {name.removeprefix(_FIELD).lower()}: {json.dumps(value, ensure_ascii=False)}"
+        else:
+            yield f"  {line}" if line.startswith("#") else line
+        if line == _HEADING:
+            yield "fields:"
+
+
+def _rows(findings: FieldsReport) -> list[RoleRow]:
+    recognized = findings.plan.recognized
+    return role_rows(recognized.choice, recognized.fields)
 
 
 def _lines(findings: FieldsReport) -> Iterator[str]:
@@ -116,9 +153,8 @@ def _lines(findings: FieldsReport) -> Iterator[str]:
     yield f"{sample.source}: {tally.documents:,} of {sample.total:,} documents were read."
     yield ""
     recognized = findings.plan.recognized
-    rows = role_rows(recognized.choice, recognized.fields)
     has_end = bool(recognized.choice.roles["end_time"])
-    for row in rows:
+    for row in _rows(findings):
         yield from _role_lines(row, derived=row.role == "duration" and has_end)
     yield ""
     yield from _rejected_lines(tally, findings.too_many_rejected)
@@ -126,12 +162,6 @@ def _lines(findings: FieldsReport) -> Iterator[str]:
     sentences = [(one.kind in IMPLAUSIBLE, sentence(one, recognized.choice, facts)) for one in findings.doubts]
     yield from _list("Contradicted by the data:", [text_of_doubt for refused, text_of_doubt in sentences if refused])
     yield from _list("Doubtful:", [text_of_doubt for refused, text_of_doubt in sentences if not refused])
-    yield ""
-    yield "Settings that keep this choice:"
-    for row in rows:
-        yield row.setting
-        if row.unit and not row.setting.startswith("#"):
-            yield f"{_UNIT}={row.unit.split()[0]}"
 
 
 def _role_lines(row: RoleRow, derived: bool) -> Iterator[str]:

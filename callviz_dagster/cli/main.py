@@ -85,7 +85,7 @@ def fields(context: click.Context) -> int:
     except PlanError as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILED
-    sys.stdout.write(text(findings))
+    sys.stdout.write(text(findings, in_component=bool(context.obj)))
     return ExitCode.REFUSED if findings.refused else ExitCode.DONE
 
 
