@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
 import logging
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,15 +20,16 @@ import pytest
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from callviz_dagster.assets.raw_calls import archive_partitions
+from callviz_dagster.assets.common import PartitionSelection
+from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
 from callviz_dagster.calls_csv import assembler as csv_assembler
 from callviz_dagster.calls_csv import diff as csv_changes
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.definitions import build_definitions
-from callviz_dagster.mongodb import history
+from callviz_dagster.mongodb import history, indexes
 from callviz_dagster.mongodb.connection import MongoDB
-from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.errors import MongoError, ReadLostError
 from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning
@@ -469,6 +471,62 @@ def test_a_warning_about_history_costs_no_second_count(
     ]
     assert sum({"$count": "documents"} in pipeline for pipeline in pipelines) == len(DAYS)
     assert [archive.manifest.counted for archive in archives] == [archive.manifest.documents for archive in archives]
+
+
+def drop_the_index(collection: Collection[Document]) -> None:
+    collection.drop_index("start_time_1")
+
+
+def replace_the_collection(collection: Collection[Document]) -> None:
+    collection.drop()
+    calls_of_ten_days(collection)
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (drop_the_index, ""),
+        (Collection.drop, "The server has no database"),
+        (lambda collection: collection.rename("other"), "has no collection 'calls' \\(it has other\\)"),
+        (replace_the_collection, "replaced by another collection"),
+    ],
+    ids=["index dropped", "collection dropped", "renamed", "replaced"],
+)
+def test_a_collection_that_is_gone_between_two_partitions_is_not_read_as_empty(
+    daily: Settings, collection: Collection[Document], act: Callable[[Collection[Document]], Any], error: str
+) -> None:
+    """A server answers a query of a collection that it does not have with no documents; an index can be missed."""
+    calls_of_ten_days(collection)
+    partitioning = Partitioning.of(daily)
+    reading = archive_partitions(
+        MongoDB(daily), [partitioning.partition(day) for day in DAYS], daily.data_dir, logging.getLogger("test")
+    )
+    numbers = [next(reading).manifest.documents]
+    act(collection)
+    with pytest.raises(MongoError, match=error) if error else contextlib.nullcontext():
+        numbers.extend(archive.manifest.documents for archive in reading)
+    assert numbers == [5] * (1 if error else 10)
+
+
+def test_an_index_that_is_dropped_while_documents_are_counted_is_done_without(
+    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls_of_ten_days(collection)
+
+    def find_and_drop_index(*arguments: Any) -> indexes.StartTimeIndex:
+        index = indexes.find_index(*arguments)
+        collection.drop_indexes()
+        return index
+
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.find_index", find_and_drop_index)
+    partitioning = Partitioning.of(daily)
+    days = [partitioning.partition(day) for day in DAYS]
+    coverage = check_coverage(
+        MongoDB(daily), PartitionSelection(partitioning, days, days), daily, logging.getLogger("test")
+    )
+    assert coverage is not None
+    assert (coverage.documents, coverage.covered) == (50, 50)
+    assert coverage.create_index
 
 
 @pytest.mark.skipif(not extract.installed(), reason="the extra hyper is not installed")

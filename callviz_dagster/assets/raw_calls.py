@@ -30,7 +30,7 @@ from callviz_dagster.assets.common import (
 from callviz_dagster.concurrency import prefetch
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.coverage import count_coverage
-from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.errors import MongoError, ReadLostError
 from callviz_dagster.mongodb.snapshot import SnapshotSession
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import COVERAGE, Partition
@@ -278,12 +278,9 @@ def check_coverage(
     """
     if not selection.partitioning.partitioned:
         return None
-    partition_archive = set(existing_partitions(selection.all_partitions, settings.data_dir))
-    with mongo.snapshot_session(log) as session:
-        coverage = count_coverage(
-            session, selection.partitioning, selection.all_partitions, partition_archive | {*selection.partitions}
-        )
-    coverage = dataclasses.replace(coverage, snapshot_time=dt.datetime.now(dt.UTC).isoformat())
+    coverage = dataclasses.replace(
+        _count_coverage(mongo, selection, settings, log), snapshot_time=dt.datetime.now(dt.UTC).isoformat()
+    )
     if coverage.create_index:
         log.warning(
             f"No index finds the start times, so each partition is searched for in the whole collection. Create "
@@ -296,6 +293,22 @@ def check_coverage(
         require_volume(coverage.documents)
     write_text(settings.data_dir / "raw_calls" / COVERAGE, coverage.to_json())
     return coverage
+
+
+def _count_coverage(mongo: MongoDB, selection: PartitionSelection, settings: Settings, log: logging.Logger) -> Coverage:
+    existing = {*existing_partitions(selection.all_partitions, settings.data_dir), *selection.partitions}
+    attempt = 1
+    while True:
+        try:
+            with mongo.snapshot_session(log) as session:
+                coverage = count_coverage(session, selection.partitioning, selection.all_partitions, existing)
+                session.require_same_collection()
+                return coverage
+        except ReadLostError as error:
+            if attempt == _READS:
+                raise
+            attempt += 1
+            log.warning(f"{error} The documents are counted again.")
 
 
 def archive_partitions(
@@ -316,9 +329,16 @@ def archive_partitions(
     """
     waiting = list(partitions)
     attempt = 1
+    identity = ""
     while waiting:
         try:
             with mongo.snapshot_session(log) as session:
+                if len(waiting) < len(partitions) and session.server.identity != identity:
+                    raise MongoError(
+                        f"{session.source} was replaced by another collection while it was read. Refresh again: "
+                        "the partitions that have been read are those of the collection before."
+                    )
+                identity = session.server.identity
                 session.warn_of_short_history(waiting)
                 if waiting[0].key:
                     log.info(f"Reading {len(waiting):,} partitions of {session.source} ({session.server.description}).")
@@ -367,6 +387,7 @@ def _archive_once(
             same_bytes=digest_of_archive(temporary) == archive.sha256,
             no_snapshot=read.no_snapshot,
         )
+        session.require_same_collection()
         if not complete.passed:
             raise AuditFailed([complete])
         if require_volume:

@@ -31,6 +31,9 @@ HISTORY_LOST = {9, 136, 234, 260, 280, 286, 40585, 40649, 50811}
 ChangeStreamHistoryLost and three of resume tokens that have no name."""
 SNAPSHOT_GONE = {239, 246}
 """SnapshotTooOld, SnapshotUnavailable."""
+_PLAN_KILLED = 175
+"""QueryPlanKilled: the index or the collection that a cursor was reading is gone."""
+_INDEX_GONE = "hint provided does not correspond to an existing index"
 _INTERRUPTED = {
     *(6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436),  # not primary, shutting down, network
     *(43, 237),  # the cursor is gone: the server restarted or was told to end it
@@ -58,10 +61,12 @@ def passes(error: PyMongoError) -> bool:
 
 
 def reason_of(error: PyMongoError) -> str:
-    """Return what pymongo or the server says, without its repetition of the whole reply."""
+    """Return what pymongo or the server says, on one line, without its repetition of the whole reply."""
     if isinstance(error, OperationFailure) and error.details and "errmsg" in error.details:
-        return redact(str(error.details["errmsg"]))
-    return redact(str(error).split(", full error: ")[0])
+        text = str(error.details["errmsg"])
+    else:
+        text = str(error).split(", full error: ")[0]
+    return redact(" ".join(text.split()))
 
 
 @contextlib.contextmanager
@@ -165,6 +170,8 @@ def _explain_refusal(error: OperationFailure, settings: Settings) -> MongoError:
             "MongoDB no longer keeps the snapshot that was being read. Refresh again; for collections that take long "
             "to read, raise minSnapshotHistoryWindowInSeconds on the server."
         )
+    if error.code == _PLAN_KILLED or _INDEX_GONE in str(error):
+        return ReadLostError(f"An index of {calls} was dropped, or {calls} itself, while it was read.")
     return MongoError(f"MongoDB could not be read: {reason_of(error)}.")
 
 

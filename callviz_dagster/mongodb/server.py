@@ -27,6 +27,8 @@ class Server:
     """Version and kind, for example `MongoDB 6.0.5, replica set callviz`."""
     process: str
     """Changes when another process answers: after a restart or an election."""
+    identity: str = ""
+    """Changes when another collection takes the name: its UUID; its options where it has none, as a view."""
     sharded: bool = False
     view: bool = False
     """A view or a time-series collection: it has no index on `_id`, and an `_id` may occur more than once."""
@@ -56,6 +58,7 @@ def inspect_server(collection: Collection[Any]) -> Server:
     return Server(
         description=f"MongoDB {version}, {'sharded cluster' if sharded else replica_set}",
         process=f"{hello.get('topologyVersion', {}).get('processId', '')} {hello.get('electionId', '')}".strip(),
+        identity=_identity(entry),
         sharded=sharded,
         view=kind != "collection",
         view_of=options.get("viewOn", ""),
@@ -63,6 +66,19 @@ def inspect_server(collection: Collection[Any]) -> Server:
         no_snapshot=_why_no_snapshot(hello, options),
         no_change_stream=_why_no_change_stream(hello, kind),
     )
+
+
+def collection_identity(collection: Collection[Any]) -> str:
+    """Return `Server.identity` anew.
+
+    Raises:
+        MongoError: there is no such collection any more.
+    """
+    return _identity(_collection_entry(collection))
+
+
+def _identity(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("info", {}).get("uuid") or entry.get("options", ""))
 
 
 def _why_no_snapshot(hello: Mapping[str, Any], options: Mapping[str, Any]) -> str:

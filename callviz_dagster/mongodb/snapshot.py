@@ -24,7 +24,7 @@ from callviz_dagster.mongodb.errors import REFUSED, SNAPSHOT_GONE, ReadLostError
 from callviz_dagster.mongodb.history import collection_bytes, history_seconds, why_too_short
 from callviz_dagster.mongodb.indexes import StartTimeIndex, find_index
 from callviz_dagster.mongodb.raw_batches import identifier, last_document, unpack_quickly, without_first
-from callviz_dagster.mongodb.server import Server
+from callviz_dagster.mongodb.server import Server, collection_identity
 from callviz_dagster.partitions import Partition
 
 BATCH_SIZE = 10_000
@@ -101,6 +101,16 @@ class SnapshotSession:
         nodes = sorted(self.collection.database.client.nodes)
         hosts = ", ".join(f"{host}:{port}" for host, port in nodes) or "MongoDB"
         return f"{self.collection.database.name}.{self.collection.name} on {hosts}"
+
+    def require_same_collection(self) -> None:
+        """Ask whether the name still stands for the collection of this session: one that is gone reads as empty.
+
+        Raises:
+            ReadLostError: another collection has the name now.
+            MongoError: there is none.
+        """
+        if collection_identity(self.collection) != self.server.identity:
+            raise ReadLostError(f"{self.collection.full_name} was replaced by another collection while it was read.")
 
     def warn_of_short_history(self, partitions: Sequence[Partition]) -> None:
         """Log a warning where the server will not keep the snapshot until all of these partitions are read."""
