@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,12 +17,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 from dagster.components.core.component_tree import ComponentTreeException
 from pymongo.collection import Collection
 
 from callviz_dagster import CallvizComponent
 from callviz_dagster.component import in_yaml_keys, yaml_path
+from callviz_dagster.demo.child import Child
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.processes import wait_for
 from callviz_dagster_tests.helpers.refresh import START, empty_instance, some_calls
 from callviz_dagster_tests.helpers.tableau_server import SECRET, TOKEN, tableau_server
 
@@ -179,32 +183,10 @@ def test_two_components_refresh_at_once_and_the_broken_one_leaves_the_other_alon
     """From the command line, in processes of their own and one Dagster instance."""
     some_calls(collection, 3)
     some_calls(collection.database["sales"], 5)
-    for name, source in (("support_calls", "calls"), ("sales_calls", "sales")):
-        uri = f"{{{{ env.{name.upper()}_URI }}}}"
-        write(project, f'mongo: {{uri: "{uri}", database: {settings.database}, collection: {source}}}', name)
-    (package,) = (project / "src").iterdir()
-    (package / "definitions.py").write_text(
-        "from pathlib import Path\nimport dagster as dg\n"
-        "@dg.definitions\n"
-        "def defs():\n"
-        "    own = dg.Definitions(executor=dg.multiprocess_executor, resources={'mongo': 1, 'settings': 2})\n"
-        "    return dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=Path(__file__)), own)\n",
-        encoding="utf-8",
-    )
-    (tmp_path / "home").mkdir()
-    # Two processes cannot make the tables of an instance at the same time.
-    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
-        instance.get_runs()
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": os.pathsep.join([str(project / "src"), str(ROOT)]),
-        "SUPPORT_CALLS_URI": settings.mongo_uri or "",
-        "SALES_CALLS_URI": settings.mongo_uri or "",
-    }
+    module, environment = two_collections(project, settings, tmp_path / "home")
 
     def refresh_both(environment: dict[str, str]) -> dict[str, int]:
-        command = [sys.executable, "-m", "dagster", "job", "execute", "-m", f"{package.name}.definitions", "-j"]
+        command = [sys.executable, "-m", "dagster", "job", "execute", "-m", module, "-j"]
         processes = {
             name: subprocess.Popen(
                 [*command, f"refresh_{name}"],
@@ -217,15 +199,91 @@ def test_two_components_refresh_at_once_and_the_broken_one_leaves_the_other_alon
         }
         return {name: process.wait(300) for name, process in processes.items()}
 
-    def published(name: str) -> list[str]:
-        return (project / "tableau" / name / "calls.csv").read_text(encoding="utf-8").splitlines()
-
     assert refresh_both(environment) == {"support_calls": 0, "sales_calls": 0}
-    assert (len(published("support_calls")), len(published("sales_calls"))) == (4, 6)
+    assert published_rows(project) == {"support_calls": 3, "sales_calls": 5}
     collection.insert_one({"_id": 100, "start_time": START})
     broken = environment | {"SALES_CALLS_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300"}
     assert refresh_both(broken) == {"support_calls": 0, "sales_calls": 1}
-    assert (len(published("support_calls")), len(published("sales_calls"))) == (5, 6)
+    assert published_rows(project) == {"support_calls": 4, "sales_calls": 5}
+
+
+@pytest.mark.long
+def test_under_a_daemon_each_sensor_answers_to_its_own_collection_and_the_broken_one_leaves_the_other_alone(
+    project: Path, settings: Settings, collection: Collection[Document], tmp_path: Path
+) -> None:
+    sales = collection.database["sales"]
+    some_calls(collection, 3)
+    some_calls(sales, 5)
+    module, environment = two_collections(project, settings, tmp_path / "home", "watch: true\nmin_refresh_seconds: 1")
+
+    def successes(job: str) -> list[dict[str, str]]:
+        done = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
+        return [dict(run.tags) for run in instance.get_runs(done)]
+
+    def refreshed(support_calls: int, sales_calls: int) -> bool:
+        jobs = [successes("refresh_support_calls"), successes("refresh_sales_calls")]
+        return [len(runs) for runs in jobs] == [support_calls, sales_calls]
+
+    def failed_sensors() -> set[str]:
+        states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        failures = [
+            instance.get_ticks(state.instigator_origin_id, state.selector_id, statuses=[TickStatus.FAILURE])
+            for state in states
+        ]
+        return {tick.instigator_name for ticks in failures for tick in ticks}
+
+    with contextlib.ExitStack() as stack:
+        instance = stack.enter_context(dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]))
+        log = stack.enter_context((tmp_path / "daemon.log").open("wb"))
+        command = [sys.executable, "-m", "dagster._daemon", "run", "-m", module]
+        daemon = Child(command, env=environment, cwd=project, stdout=log, stderr=log)
+        stack.callback(daemon.end)
+        wait_for("the first refresh of both", lambda: refreshed(1, 1))
+        sales.insert_one({"_id": 100, "start_time": START})
+        wait_for("the refresh of sales_calls", lambda: refreshed(1, 2))
+        sales.drop()
+        wait_for("a tick that finds no collection", failed_sensors)
+        collection.insert_one({"_id": 100, "start_time": START})
+        wait_for("the refresh of support_calls", lambda: refreshed(2, 2))
+        assert failed_sensors() == {"sales_calls_changed"}
+        assert published_rows(project) == {"support_calls": 4, "sales_calls": 6}
+        for name, source in (("support_calls", "calls"), ("sales_calls", "sales")):
+            tags = {(run["dagster/sensor_name"], run["callviz/collection"]) for run in successes(f"refresh_{name}")}
+            assert tags == {(f"{name}_changed", f"{settings.database}.{source}")}
+
+
+def two_collections(project: Path, settings: Settings, home: Path, attributes: str = "") -> tuple[str, dict[str, str]]:
+    """Write two components beside definitions of the project's own; return their module and the environment."""
+    for name, source in (("support_calls", "calls"), ("sales_calls", "sales")):
+        uri = f"{{{{ env.{name.upper()}_URI }}}}"
+        mongo = f'mongo: {{uri: "{uri}", database: {settings.database}, collection: {source}}}'
+        write(project, f"{mongo}\n{attributes}", name)
+    (package,) = (project / "src").iterdir()
+    (package / "definitions.py").write_text(
+        "from pathlib import Path\nimport dagster as dg\n"
+        "@dg.definitions\n"
+        "def defs():\n"
+        "    own = dg.Definitions(executor=dg.multiprocess_executor, resources={'mongo': 1, 'settings': 2})\n"
+        "    return dg.Definitions.merge(dg.load_from_defs_folder(path_within_project=Path(__file__)), own)\n",
+        encoding="utf-8",
+    )
+    home.mkdir()
+    # Two processes cannot make the tables of an instance at the same time.
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.get_runs()
+    return f"{package.name}.definitions", {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "PYTHONPATH": os.pathsep.join([str(project / "src"), str(ROOT)]),
+        "SUPPORT_CALLS_URI": settings.mongo_uri or "",
+        "SALES_CALLS_URI": settings.mongo_uri or "",
+    }
+
+
+def published_rows(project: Path) -> dict[str, int]:
+    """Return the number of calls that each component has published."""
+    files = (project / "tableau").glob("*/calls.csv")
+    return {path.parent.name: len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in files}
 
 
 @pytest.mark.parametrize("setting", ["data_dir", "publish_dir"])

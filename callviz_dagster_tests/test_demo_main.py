@@ -21,6 +21,7 @@ from pymongo.collection import Collection
 from callviz_dagster.demo import commands, source
 from callviz_dagster.demo import summary as summaries
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.server
 
@@ -41,12 +42,6 @@ def _command(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
 
 def _refresh(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return _command(folder, "refresh", "--documents", str(DOCUMENTS), **environment)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _mongod_listens(folder: Path) -> bool:
@@ -149,7 +144,7 @@ def test_a_collection_of_the_users_own_is_read_and_left_alone(
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "callviz_dagster.demo", "serve"),

@@ -6,12 +6,10 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +19,12 @@ from pymongo.collection import Collection
 from callviz_dagster.demo.child import Child
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.conftest import unavailable
+from callviz_dagster_tests.helpers.processes import free_port, listens, wait_for
 from callviz_dagster_tests.helpers.refresh import START, some_calls
 from callviz_dagster_tests.helpers.users import NOBODY, folder_for_everybody
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
-_PATIENCE = 240.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(what: str, look: Callable[[], Any]) -> Any:
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError):
-            if found := look():
-                return found
-        time.sleep(0.5)
-    raise AssertionError(f"{what} did not come")
-
-
-def listens(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
 
 
 @pytest.fixture
@@ -158,6 +135,18 @@ def test_postgres_with_sensor_and_backfill_in_processes_of_their_own(
     assert statuses.count("SUCCESS") >= 3
     assert "FAILURE" not in statuses
     assert not (home / "history").exists(), "runs and events are in Postgres"
+
+
+@pytest.mark.parametrize("unit", ["code", "daemon", "webserver"])
+def test_systemd_finds_nothing_wrong_with_a_unit(unit: str, tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if not analyze:
+        pytest.skip("systemd-analyze is not installed.")
+    name = f"callviz-{unit}.service"
+    text = (DEPLOY / "systemd" / name).read_text(encoding="utf-8")
+    (tmp_path / name).write_text(text.replace("/opt/callviz/bin", str(Path(sys.executable).parent)), encoding="utf-8")
+    done = subprocess.run([analyze, "verify", "--man=no", str(tmp_path / name)], text=True, capture_output=True)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if name in line]) == (0, [])
 
 
 def test_a_unit_and_the_compose_file_start_what_the_test_starts() -> None:
