@@ -31,6 +31,7 @@ from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.mongodb.snapshot import SnapshotRead
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import archive
+from callviz_dagster.storage.files import parquet_writer
 from callviz_dagster.table import identifiers as table_identifiers
 from callviz_dagster.table import normalize
 from callviz_dagster_tests.helpers.raw_bson import examples
@@ -420,14 +421,25 @@ def test_identifiers_that_are_repeated_are_found_in_bounded_memory(
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
 @examples(40)
-@given(files=st.lists(st.lists(st.sampled_from([*"abcdefghij", "", "größer"]), max_size=6), max_size=5))
+@given(
+    files=st.lists(st.lists(st.sampled_from([*"abcdefghij", "", "größer"]), max_size=6), max_size=5),
+    statistics=st.booleans(),
+    wanted=st.sets(st.sampled_from([*"aceg", "", "größer", "z" * 5_000])),
+)
 def test_identifiers_that_several_files_have_are_found(
-    files: list[list[str]], at_once: int, tmp_path_factory: pytest.TempPathFactory
+    files: list[list[str]],
+    at_once: int,
+    statistics: bool,
+    wanted: set[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("calls")
     paths = [folder / f"{number}.parquet" for number in range(len(files))]
     for path, identifiers in zip(paths, files, strict=True):
-        pq.write_table(pa.table({"_id": pa.array(identifiers, pa.string())}), path)
+        table = pa.table({"_id": pa.array(identifiers, pa.string())})
+        pq.write_table(table, path, row_group_size=2, write_statistics=statistics)
+        existing = table_identifiers.existing_ids(path, sorted(wanted))
+        assert existing == [identifier for identifier in identifiers if identifier in wanted]
     holders: dict[str, set[Path]] = {}
     for path, identifiers in zip(paths, files, strict=True):
         for identifier in identifiers:
@@ -436,6 +448,28 @@ def test_identifiers_that_several_files_have_are_found(
     assert {identifier: set(partitions) for identifier, partitions in shared.items()} == {
         identifier: partitions for identifier, partitions in holders.items() if len(partitions) > 1
     }
+
+
+def test_row_groups_without_the_wanted_identifiers_are_not_read(
+    calls_file: Callable[[Sequence[str]], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = calls_file([])
+    with parquet_writer(path, pa.schema({"_id": pa.string(), "status": pa.string()})) as writer:
+        for texts in (["a", "c"], ["d", "f"], ["z" * 5_000, "zz"]):
+            writer.write_table(pa.table({"_id": texts, "status": texts}))
+    read: list[int] = []
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def noting(file: pq.ParquetFile, **options: Any) -> Any:
+        read.extend(options["row_groups"])
+        return iter_batches(file, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", noting)
+    assert (table_identifiers.existing_ids(path, ["b", "e", "f"]), read) == (["f"], [0, 1, 2])
+    read.clear()
+    assert (table_identifiers.existing_ids(path, ["d", "z" * 5_000]), read) == (["d", "z" * 5_000], [1, 2])
+    read.clear()
+    assert (table_identifiers.existing_ids(path, ["C", "cc"]), read) == ([], [2])
 
 
 def test_every_check_is_reported_also_when_all_is_well(good: dict[str, bytes], settings: Settings) -> None:

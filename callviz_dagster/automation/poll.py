@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 
 from callviz_dagster.automation import decisions
 from callviz_dagster.automation.decisions import ClusterTime, Cursor
+from callviz_dagster.concurrency import parallel_map
 from callviz_dagster.mongodb.changes import Calls, Change, read_changes, starts_after, still_knows, watermark
 from callviz_dagster.mongodb.errors import AUTHENTICATION_FAILED, HistoryLostError, passes, reason_of
 from callviz_dagster.mongodb.server import Server, inspect_server
@@ -195,18 +196,18 @@ def partitions_of_ids(
     identifiers: Mapping[str, ClusterTime], settings: Settings, now: dt.datetime
 ) -> dict[str, ClusterTime]:
     """Return the partitions whose `calls` have one of these `_id` values, each with the latest cluster time."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+    from callviz_dagster.table.identifiers import existing_ids
 
-    wanted = pa.array(list(identifiers), pa.string())
+    partitions = [
+        partition
+        for partition in Partitioning.of(settings).partitions(now)
+        if partition.calls(settings.data_dir).exists()
+    ]
+    wanted = sorted(identifiers)
     affected: dict[str, ClusterTime] = {}
-    for partition in Partitioning.of(settings).partitions(now):
-        path = partition.calls(settings.data_dir)
-        if not path.exists():
-            continue
-        column = pq.read_table(path, columns=["_id"]).column(0)
-        for text in column.filter(pc.is_in(column, wanted)).to_pylist():
+    texts_by_partition = parallel_map(lambda p: existing_ids(p.calls(settings.data_dir), wanted), partitions)
+    for partition, texts in zip(partitions, texts_by_partition, strict=True):
+        for text in texts:
             affected = decisions.latest(affected, {partition.key: identifiers[text]})
     return affected
 

@@ -155,6 +155,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # Statistics of texts take time to write; only those of `_id` are read, to find the row groups that may hold one.
     # A dictionary that grows beyond 64 kB saves no room, and takes longer to write and to read than plain values.
     return pq.ParquetWriter(
         path,
@@ -163,5 +164,5 @@ def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression_level=1,
         dictionary_pagesize_limit=_DICTIONARY,
         write_page_checksum=True,
-        write_statistics=[field.name for field in schema if not pa.types.is_string(field.type)],
+        write_statistics=[field.name for field in schema if field.name == "_id" or not pa.types.is_string(field.type)],
     )

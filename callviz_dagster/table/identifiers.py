@@ -1,10 +1,12 @@
 """Whether an identifier occurs twice: by the order of the `_id` texts, and by a search where no order proves it.
 
-Pure but for `repeated_ids`, `repeated_values` and `shared_ids`, which read `calls` files in bounded memory.
+Pure but for `repeated_ids`, `repeated_values`, `shared_ids` and `existing_ids`, which read `calls` files in bounded
+memory.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -193,8 +195,42 @@ def _shared_range(low: str, high: str, highest_before: str | None, next_low: str
 def _bounds(path: Path) -> tuple[str, str]:
     """Return the least and the greatest `_id` of a file that has rows."""
     with pq.ParquetFile(path) as file:
-        bounds = [pc.min_max(batch.column(0)).as_py() for batch in file.iter_batches(columns=["_id"])]
-    return min(bound["min"] for bound in bounds), max(bound["max"] for bound in bounds)
+        ranges = [
+            _range_of(file, group) or _range_read(file, group)
+            for group in range(file.num_row_groups)
+            if file.metadata.row_group(group).num_rows
+        ]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _range_of(file: pq.ParquetFile, group: int) -> tuple[str, str] | None:
+    """Return the least and the greatest `_id` of a row group by its statistics, which long texts have not."""
+    statistics = file.metadata.row_group(group).column(0).statistics
+    return (statistics.min, statistics.max) if statistics and statistics.has_min_max else None
+
+
+def _range_read(file: pq.ParquetFile, group: int) -> tuple[str, str]:
+    bounds = pc.min_max(file.read_row_group(group, columns=["_id"]).column(0)).as_py()
+    return bounds["min"], bounds["max"]
+
+
+def existing_ids(path: Path, wanted: Sequence[str]) -> list[str]:
+    """Return which of some `_id` texts, in rising order, a `calls` file has; row groups without one are not read."""
+    with pq.ParquetFile(path) as file:
+        groups = [group for group in range(file.num_row_groups) if _may_hold(_range_of(file, group), wanted)]
+        batches = file.iter_batches(row_groups=groups, columns=["_id"]) if groups else ()
+        values = pa.array(wanted, pa.string())
+        return [
+            text for batch in batches for text in batch.column(0).filter(pc.is_in(batch.column(0), values)).to_pylist()
+        ]
+
+
+def _may_hold(bounds: tuple[str, str] | None, wanted: Sequence[str]) -> bool:
+    """Return whether one of some texts, in rising order, lies between two."""
+    if bounds is None:
+        return True
+    place = bisect_left(wanted, bounds[0])
+    return place < len(wanted) and wanted[place] <= bounds[1]
 
 
 def _with_equal_hashes(ranges: Sequence[IdRange], at_once: int) -> Iterator[tuple[Path, list[str]]]:
