@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 import io
 import itertools
+import shutil
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from callviz_dagster.assets.checks import calls as calls_checks
@@ -251,11 +254,28 @@ FAULTS = {
 }
 
 
-@pytest.fixture
-def good(settings: Settings, collection: Collection[Document]) -> dict[str, bytes]:
-    """Publish tidy calls; return the files."""
-    collection.insert_many([call(number) for number in range(20)])
+TIDY = [call(number) for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def published(_client: MongoClient[Document], mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Publish tidy calls once; return the folder that holds the data and the publish folder."""
+    folder = tmp_path_factory.mktemp("published")
+    database = _client[f"test_{uuid.uuid4().hex[:12]}"]
+    database.calls.insert_many(TIDY)
+    settings = Settings(
+        mongo_uri=mongo_uri, mongo_database=database.name, data_dir=folder / "data", publish_dir=folder / "publish"
+    )
     assert refresh(settings).success
+    _client.drop_database(database)
+    return folder
+
+
+@pytest.fixture
+def good(settings: Settings, collection: Collection[Document], published: Path) -> dict[str, bytes]:
+    """Give a collection of tidy calls and what was published of them; return the files."""
+    collection.insert_many(TIDY)
+    shutil.copytree(published, settings.data_dir.parent, dirs_exist_ok=True)
     return _files(settings)
 
 
