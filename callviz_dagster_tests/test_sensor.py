@@ -540,6 +540,27 @@ def test_changes_that_a_killed_refresh_of_the_sensor_has_read_are_refreshed(
     assert "new" in ids(daemon.settings)
 
 
+def test_without_cluster_times_it_is_noticed_too_that_something_was_not_published(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    """A capped collection gives no snapshot, so that the clock alone shows whether something was read since."""
+    collection.database.create_collection("calls", capped=True, size=1 << 20)
+    collection.insert_many([{"_id": f"c{day}", "start_time": at(day), "status": "ringing"} for day in range(7)])
+    daemon = Daemon(settings)
+    daemon.refresh()
+    assert daemon.tick().startswith("no changes")
+    shutil.rmtree(settings.publish_dir)
+    daemon.refresh()
+    assert daemon.tick().startswith("no changes")
+    collection.insert_one({"_id": "new", "start_time": at(6)})
+    assert daemon.tick() == ""
+    assert daemon.by_hand("raw_calls")
+    daemon.cursor = dataclasses.replace(Cursor.from_json(daemon.cursor), requested=None).to_json()
+    daemon.refresh()
+    assert "new" in ids(settings)
+    assert daemon.tick().startswith("no changes")
+
+
 def test_a_partition_that_was_read_by_hand_is_refreshed(daily: Daemon, collection: Collection[Document]) -> None:
     assert daily.tick().startswith("no changes")
     collection.insert_one({"_id": "new", "start_time": at(2)})

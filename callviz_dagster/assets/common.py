@@ -258,7 +258,9 @@ def _to_be_made_again(
 def calls_inputs(calls: Mapping[Path, TableFooter], digests: Iterable[str]) -> dict[str, InputFile]:
     """Return `calls` files, with their digests, as the record of what is published names them."""
     return {
-        f"{path.parent.name}/{path.name}": InputFile(digest, cluster_time(footer.cluster_time), footer.span)
+        f"{path.parent.name}/{path.name}": InputFile(
+            digest, cluster_time(footer.cluster_time), footer.span, footer.snapshot_time
+        )
         for (path, footer), digest in zip(calls.items(), digests, strict=True)
     }
 

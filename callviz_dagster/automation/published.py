@@ -1,4 +1,4 @@
-"""What is published, as the sensor needs it: of which cluster time each partition's published calls are.
+"""What is published, as the sensor needs it: when each partition's published calls were read.
 
 What belongs elsewhere: the record of what is published (`storage/published.py`).
 """
@@ -8,38 +8,39 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from callviz_dagster.automation.decisions import ClusterTime
 from callviz_dagster.partitions import Partition
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.published import CALLS_CSV, cluster_time, read_record
+from callviz_dagster.storage.published import CALLS_CSV, InputFile, cluster_time, read_record
 from callviz_dagster.tableau.model import HYPER_NAME
 
 
-def published_cluster_times(settings: Settings, partitions: Sequence[Partition]) -> dict[str, ClusterTime]:
-    """Return, by partition, the cluster time that its published calls were read at.
+def published_inputs(settings: Settings, partitions: Sequence[Partition]) -> dict[str, InputFile]:
+    """Return, by partition, the `calls` file that every published file was made from.
 
-    A partition counts as published once every published file that there is was made from the same calls. It has no
-    cluster time while a file differs, or where the server has none.
+    A partition counts as published once every published file that there is was made from the same calls. It is left
+    out while a file differs.
     """
     record = read_record(settings.publish_dir)
     inputs = record.inputs(CALLS_CSV)
     # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
     current_files = [name for name in record.files if name != HYPER_NAME or importlib.util.find_spec("pantab")]
     sources = [record.sources(name) for name in current_files]
-    published: dict[str, ClusterTime] = {}
+    published: dict[str, InputFile] = {}
     for partition in partitions:
         name = partition.calls(settings.data_dir).relative_to(settings.data_dir).as_posix()
         known = inputs.get(name)
         if known and known.span == partition.span and all((name, known.sha256) in files for files in sources):
-            published[partition.key] = known.cluster_time
+            published[partition.key] = known
     return published
 
 
 def read_but_not_published(
-    settings: Settings, partitions: Sequence[Partition], published: dict[str, ClusterTime]
+    settings: Settings, partitions: Sequence[Partition], published: Mapping[str, InputFile]
 ) -> dict[str, ClusterTime]:
     """Return the partitions that were read later than they were published, by partition with the later cluster time.
 
@@ -47,32 +48,46 @@ def read_but_not_published(
     """
     unpublished: dict[str, ClusterTime] = {}
     for partition in partitions:
-        read = _read_at(partition, settings.data_dir)
-        if read and partition.key in published:
-            known = published[partition.key]
-            if known is None or known < read:
-                unpublished[partition.key] = read
-        elif read:
+        read = _last_read(partition, settings.data_dir)
+        known = published.get(partition.key)
+        if read and known is None:
             unpublished[partition.key] = None
+        elif read and known and _is_later(read, known):
+            unpublished[partition.key] = read.cluster_time
     return unpublished
 
 
-def _read_at(partition: Partition, data_dir: Path) -> ClusterTime:
-    """Return the cluster time at which a partition was read last; None where it is not known."""
+class LastRead(NamedTuple):
+    """When a partition was read last."""
+
+    span: str
+    cluster_time: ClusterTime
+    time: str
+    """By the clock, ISO 8601, UTC."""
+
+
+def _is_later(read: LastRead, known: InputFile) -> bool:
+    if read.cluster_time and known.cluster_time:
+        return known.cluster_time < read.cluster_time
+    return bool(known.time) and known.time < read.time
+
+
+def _last_read(partition: Partition, data_dir: Path) -> LastRead | None:
+    """Return when a partition was read last; None where that is not known, or other documents were in it."""
     path = partition.manifest(data_dir)
     try:
         modified = path.stat().st_mtime_ns
     except OSError:
         return None
-    span, time = _manifest(path, modified)
-    return time if span == partition.span else None
+    read = _read_manifest(path, modified)
+    return read if read and read.span == partition.span else None
 
 
 @functools.lru_cache(maxsize=10_000)
-def _manifest(path: Path, modified: int) -> tuple[str, ClusterTime]:
-    """Return the documents that a manifest is of, and their cluster time; read again when the file has changed."""
+def _read_manifest(path: Path, modified: int) -> LastRead | None:
+    """Return what a manifest says of its read; read again when the file has changed."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return data.get("span", ""), cluster_time(data.get("cluster_time", ""))
+        return LastRead(data.get("span", ""), cluster_time(data.get("cluster_time", "")), data.get("snapshot_time", ""))
     except (OSError, ValueError, AttributeError):
-        return "", None
+        return None

@@ -17,7 +17,7 @@ from callviz_dagster.automation import decisions
 from callviz_dagster.automation.decisions import Cursor, Request, Situation
 from callviz_dagster.automation.jobs import partition_tags
 from callviz_dagster.automation.poll import poll
-from callviz_dagster.automation.published import published_cluster_times, read_but_not_published
+from callviz_dagster.automation.published import published_inputs, read_but_not_published
 from callviz_dagster.automation.runs import REQUEST_TAG, end_dead_runs, last_refresh, outcome_of
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
@@ -83,7 +83,8 @@ def tick(
     """
     runs = end_dead_runs(instance, settings, location, now, names)
     partitions = Partitioning.of(settings).partitions(now)
-    published = published_cluster_times(settings, partitions)
+    inputs = published_inputs(settings, partitions)
+    published = {key: input_file.cluster_time for key, input_file in inputs.items()}
     cursor = Cursor.from_json(text)
     outcome, failure = outcome_of(cursor.requested, instance)
     cursor = decisions.after_run(cursor, outcome, now, settings.min_refresh_seconds, failure, published)
@@ -91,7 +92,7 @@ def tick(
         # Changes wait in the server until the refresh is done; then it is known which of them it has read.
         return dg.SensorResult(cursor=cursor.to_json(), skip_reason=f"{busy}; changes wait for its end")
     polled = poll(cursor, mongo, settings, now)
-    pending = decisions.latest(polled.cursor.pending, read_but_not_published(settings, partitions, published))
+    pending = decisions.latest(polled.cursor.pending, read_but_not_published(settings, partitions, inputs))
     cursor = dataclasses.replace(polled.cursor, pending=decisions.still_pending(pending, published))
     situation = Situation(
         keys=[partition.key for partition in partitions],

@@ -57,6 +57,8 @@ class InputFile:
     cluster_time: ClusterTime = None
     span: str = ""
     """The documents that its partition takes, see `Partition.span`; empty for the whole collection."""
+    time: str = ""
+    """Of `calls`: when its documents were read, ISO 8601, UTC; empty where the record does not say."""
 
 
 @dataclass(frozen=True)
