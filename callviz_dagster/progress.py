@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
+
+PROGRESS_LINE = re.compile(r"[\w. ]+: [\d,]+ of about [\d,]+ documents, .* left$")
+"""What `Progress` logs, at the end of a line."""
 
 
 class Progress:

@@ -19,8 +19,9 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.demo import commands, source
-from callviz_dagster.demo import summary as summaries
+from callviz_dagster.instance import own_dagster_home
 from callviz_dagster.settings import Settings
+from callviz_dagster.summary import _size, summary
 from callviz_dagster_tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.server
@@ -215,7 +216,7 @@ def test_the_instance_keeps_to_itself_and_runs_one_refresh_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with dg.DagsterInstance.from_config(str(source.dagster_home())) as instance:
+    with dg.DagsterInstance.from_config(str(own_dagster_home())) as instance:
         assert instance.telemetry_enabled is False
         assert instance.nux_enabled is False
         assert instance.run_monitoring_enabled
@@ -226,7 +227,7 @@ def test_the_instance_keeps_to_itself_and_runs_one_refresh_at_a_time(
 
 def test_runs_whose_process_is_gone_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    home = source.dagster_home()
+    home = own_dagster_home()
     with dg.DagsterInstance.from_config(str(home)) as instance:
         run = dg.DagsterRun(job_name="refresh_calls", status=dg.DagsterRunStatus.STARTED)
         instance.add_run(run)
@@ -247,12 +248,12 @@ def test_an_unexplained_failure_ends_with_the_last_lines(tmp_path: Path) -> None
 
 
 def test_an_empty_folder_of_calls_is_summed_up_as_nothing(tmp_path: Path) -> None:
-    summary = summaries.summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
-    assert "0 documents read" in summary
+    text = summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
+    assert "0 documents read" in text
 
 
 @pytest.mark.parametrize(
     ("number", "shown"), [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (13_300_000, "13.3 MB"), (2.5e9, "2.5 GB")]
 )
 def test_sizes_are_for_humans(number: float, shown: str) -> None:
-    assert summaries._size(number) == shown
+    assert _size(number) == shown

@@ -15,7 +15,7 @@ import pytest
 from dagster._core.instance.config import PoolGranularity
 from pymongo.collection import Collection
 
-from callviz_dagster import demo
+import callviz_dagster
 from callviz_dagster.assets.calls import build_calls
 from callviz_dagster.assets.calls_csv import build_calls_csv
 from callviz_dagster.assets.raw_calls import build_raw_calls
@@ -123,7 +123,7 @@ def test_assets_that_write_shared_files_are_in_one_pool(build: Callable[[Names],
 
 @pytest.mark.slow
 def test_the_demos_instance_lets_one_run_at_a_time_into_the_pool(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_bytes((Path(demo.__file__).parent / "dagster.yaml").read_bytes())
+    (tmp_path / "dagster.yaml").write_bytes((Path(callviz_dagster.__file__).parent / "dagster.yaml").read_bytes())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         config = instance.get_concurrency_config()
         assert config.run_queue_config is not None

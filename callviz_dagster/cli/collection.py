@@ -7,23 +7,18 @@ project in the current folder.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from callviz_dagster.instance import own_dagster_home
 from callviz_dagster.settings import Settings, SettingsError
-from callviz_dagster.storage.files import require_writable
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from callviz_dagster.names import Names
-
-HOME = Path(".dagster_home")
-"""Where callviz keeps a Dagster instance of its own, in the current folder, where `DAGSTER_HOME` names none."""
-_DAGSTER_YAML = Path(__file__).parent.parent / "demo" / "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -97,10 +92,7 @@ def dagster_home() -> Path:
     given = os.environ.get("DAGSTER_HOME")
     if given:
         return Path(given)
-    home = HOME.absolute()
-    require_writable(home)
-    if not (home / "dagster.yaml").exists():
-        shutil.copyfile(_DAGSTER_YAML, home / "dagster.yaml")
+    home = own_dagster_home()
     sys.stderr.write(f"DAGSTER_HOME is not set: this uses {home}.\n")
     os.environ["DAGSTER_HOME"] = str(home)
     return home

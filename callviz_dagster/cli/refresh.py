@@ -9,7 +9,6 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,12 +23,12 @@ from callviz_dagster.automation.runs import failure_sentence
 from callviz_dagster.cli.collection import ChosenCollection
 from callviz_dagster.cli.exit_codes import ExitCode
 from callviz_dagster.definitions import build_definitions
-from callviz_dagster.demo.summary import summary
 from callviz_dagster.partitions import Partitioning, parse_keys
+from callviz_dagster.progress import PROGRESS_LINE
 from callviz_dagster.settings import SettingsError
 from callviz_dagster.storage.published import read_record
+from callviz_dagster.summary import summary
 
-_PROGRESS = re.compile(r"[\w ]+: [\d,]+ of about [\d,]+ documents, .* left$")
 Say = Callable[[str], None]
 
 
@@ -168,7 +167,7 @@ def _listener(say: Say) -> dg.LoggerDefinition:
 def lines(event: Any, message: str) -> Iterable[str]:
     """Return what an event, or the message of a log line, says to a user; nothing where it is of no interest."""
     if event is None:
-        if match := _PROGRESS.search(message):
+        if match := PROGRESS_LINE.search(message):
             yield f"    {match[0].strip()}"
     elif event.is_step_success:
         yield f"  {event.step_key.split('__')[-1]} ({event.step_success_data.duration_ms / 1000:.1f} s)"
@@ -191,7 +190,7 @@ def terminal(output: Any) -> Say:
 
     def say_over(line: str) -> None:
         nonlocal pending
-        passing = bool(_PROGRESS.search(line))
+        passing = bool(PROGRESS_LINE.search(line))
         output.write(("\r\033[K" if pending else "") + line + ("" if passing else "\n"))
         output.flush()
         pending = passing

@@ -1,6 +1,6 @@
 """The demo's two commands: refresh everything once, and serve the Dagster UI.
 
-What belongs elsewhere: where the calls come from (`source.py`), and the summary of a refresh (`summary.py`).
+What belongs elsewhere: where the calls come from (`source.py`), and a refresh in words (`callviz_dagster/summary.py`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from callviz_dagster.demo.child import Child
 from callviz_dagster.demo.mongod import HOST
 from callviz_dagster.demo.source import opened_source, sample_calls_coming_in, say
-from callviz_dagster.demo.summary import summary
+from callviz_dagster.progress import PROGRESS_LINE
+from callviz_dagster.summary import summary
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _STEP_DONE = re.compile(r'STEP_SUCCESS - Finished execution of step "(\w+)" in (\S+?)\.?$')
-_PROGRESS = re.compile(r"([\w ]+: [\d,]+ of about [\d,]+ documents, .* left)$")
 _CHECK_FAILED = re.compile(r"Asset check '(\w+)' on '[^']+' did not pass\.(?: Description: '(.*?)'?)?$")
 _FAILURE = re.compile(r"^(?:[\w.]+\.Failure|[\w.]+Error): (.+)$")
 _TAIL_LINES = 30
@@ -129,8 +129,8 @@ def _progress(line: str) -> str:
         return f"  {match[1]} ({match[2]})"
     if match := _CHECK_FAILED.search(line):
         return f"    ! {match[1]}: {match[2] or 'did not pass'}"
-    match = _PROGRESS.search(line)
-    return f"    {match[1].strip()}" if match else ""
+    match = PROGRESS_LINE.search(line)
+    return f"    {match[0].strip()}" if match else ""
 
 
 def _explain_failure(log: Path, code: int) -> str:

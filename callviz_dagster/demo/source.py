@@ -18,10 +18,9 @@ from typing import Any
 
 from callviz_dagster.concurrency import running_thread
 from callviz_dagster.demo.mongod import running_mongod
+from callviz_dagster.instance import own_dagster_home
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import require_writable
-
-DAGSTER_HOME = Path(".dagster_home")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def opened_source(documents: int) -> Iterator[Source]:
     stored = {name: value for name, value in dotenv_values(Path(".env")).items() if value is not None}
     own = Settings.load({**stored, **os.environ})
     require_writable(own.data_dir)
-    home = dagster_home()
+    home = own_dagster_home()
     environment = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": "ignore"}
     if own.mongo_uri:
         say(f"CALLVIZ_MONGO_URI is set: reading {own.database}.{own.mongo_collection} there, and no sample calls.")
@@ -109,19 +108,6 @@ def sample_calls_coming_in(source: Source, per_second: float) -> Iterator[None]:
 
     with running_thread(insert, "trickle"):
         yield
-
-
-def dagster_home() -> Path:
-    """Return the Dagster instance of the project, with its configuration up to date.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    home = DAGSTER_HOME.absolute()
-    require_writable(home)
-    dagster_yaml = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
-    (home / "dagster.yaml").write_text(dagster_yaml, encoding="utf-8")
-    return home
 
 
 def close_dead_runs(home: Path) -> None:

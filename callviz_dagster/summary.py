@@ -1,6 +1,6 @@
 """The summary of a refresh, for the person who started it.
 
-What belongs elsewhere: refreshing (`commands.py`).
+What belongs elsewhere: refreshing (`cli/refresh.py`, `demo/commands.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from callviz_dagster.settings import Settings
 
-PUBLISHED = ("calls.csv", "callviz.twbx", "call_dashboard.html")
+_PUBLISHED = ("calls.csv", "callviz.twbx", "call_dashboard.html", "calls.hyper")
 _ADVICE = {
     "callviz.twbx": "open it in Tableau Desktop or the free Tableau Public",
     "call_dashboard.html": "open it in a browser: the same charts, without Tableau",
@@ -59,7 +59,7 @@ def _counts(data_dir: Path) -> list[str]:
 
 def _published_files(settings: Settings, began: float) -> list[Path]:
     """Return the files that a refresh has made since `began`."""
-    files = [*(settings.publish_dir / name for name in PUBLISHED), *_data_files(settings.data_dir)]
+    files = [*(settings.publish_dir / name for name in _PUBLISHED), *_data_files(settings.data_dir)]
     return [path for path in files if path.is_file() and path.stat().st_mtime >= began - 1]
 
 
