@@ -14,6 +14,7 @@ from callviz_dagster.assets.checks import calls as checks
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.recognition.doubts import REFUSED, Kind, doubts
 from callviz_dagster.documents.recognition.report import sentence
+from callviz_dagster.documents.recognition.vocabulary import FIELD_NAMES
 from callviz_dagster.documents.values import Secrets
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.table.normalize import normalize
@@ -122,6 +123,17 @@ CASES: dict[Kind, tuple[Callable[[Document], Document], str]] = {
         "Durations in duration (for example …) are too large for calls in this unit. Set "
         "CALLVIZ_FIELD_DURATION_UNIT=ms; CALLVIZ_FIELD_DURATION_UNIT=s if it is right.",
     ),
+    Kind.APART: (
+        lambda document: document | {"duration": 0},
+        "Stored durations in duration (for example …) differ from end − start: they are 0 times as long in the middle. "
+        "Set CALLVIZ_FIELD_DURATION=none or CALLVIZ_FIELD_END_TIME=none; CALLVIZ_FIELD_DURATION=duration if it is "
+        "right.",
+    ),
+    Kind.UNKNOWN_LABELS: (
+        lambda document: without(document, "call_type") | {"type": ("MOBILE", "FIXED")[document["_id"] % 2]},
+        "The call type is taken from type (for example …): its name says little, no value is a known type. Set "
+        "CALLVIZ_FIELD_CALL_TYPE=type if it is right.",
+    ),
     Kind.DATE_ONLY: (
         lambda document: without(document, "end_time") | {"start_time": f"{document['start_time']:%Y-%m-%d}"},
         "The start time start_time (for example …) is a date without a time of day in 100% of the documents. "
@@ -164,7 +176,7 @@ def test_a_role_set_by_hand_is_not_doubted_and_only_warned_of_where_it_contradic
     for kind, (change, _) in CASES.items():
         automatic = plan_of(calls_with(change))
         fields = {role: ".".join(n.decode() for n in path) for role, path in automatic.usual.items()}
-        by_hand = {role: fields.get(role, "none") for role in ("start_time", "end_time", "duration", "status")}
+        by_hand = {role: fields.get(role, "none") for role in FIELD_NAMES}
         plan = plan_of(calls_with(change), None, **by_hand)
         assert set(found(plan)) <= REFUSED, kind
         all_doubts = doubts(plan.recognized.choice, plan.recognized.fields)

@@ -101,6 +101,24 @@ def test_they_are_joined_in_whatever_order_day_and_month_are_and_the_line_that_s
     assert f"CALLVIZ_DATE_ORDER={order}" in message.split("could change places, set")[1]
 
 
+@pytest.mark.parametrize(("zone", "date"), [("UTC", b"startDateUtc"), ("America/New_York", b"startDate")])
+def test_of_the_same_times_in_utc_and_in_local_time_those_are_taken_that_can_be_read_right(
+    zone: str, date: bytes
+) -> None:
+    """Local time can be read where a setting says of which time zone it is; all times are then read as of that zone."""
+    calls = [
+        {
+            "startDate": f"{start - dt.timedelta(hours=5):%Y-%m-%d}",
+            "startTime": f"{start - dt.timedelta(hours=5):%H:%M:%S}",
+            "startDateUtc": f"{start:%Y-%m-%d}",
+            "startTimeUtc": f"{start:%H:%M:%S}",
+        }
+        for start in starts()
+    ]
+    plan, _ = table(calls, zone)
+    assert plan.recognized.choice.roles["start_time"][0][0] == (date,)
+
+
 def test_a_call_without_its_time_of_day_is_rejected_with_the_field() -> None:
     documents = records()
     del documents[3]["call_time"]

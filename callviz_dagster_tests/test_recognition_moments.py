@@ -43,6 +43,19 @@ def test_a_record_made_before_calls_that_never_began_is_not_their_start() -> Non
     assert chosen([rung(number, begun=False) for number in range(40)])["start_time"] == "startedAt"
 
 
+def test_a_call_starts_when_it_enters_the_queue_and_not_when_somebody_takes_it() -> None:
+    calls = [
+        {"datetime_entry_queue": call["createdAt"], "datetime_init": call["startedAt"], "datetime_end": call["endedAt"]}
+        for call in (rung(number) for number in range(40))
+    ]
+    assert chosen(calls) == {"start_time": "datetime_entry_queue", "end_time": "datetime_end"}
+
+
+def test_the_time_that_the_other_side_was_dialled_is_no_duration() -> None:
+    calls = [rung(number) | {"duration": None, "dialing_duration": number % 4} for number in range(40)]
+    assert "duration" not in chosen(calls)
+
+
 def test_of_several_times_of_day_beside_one_date_the_first_is_the_start() -> None:
     documents = []
     for number in range(40):

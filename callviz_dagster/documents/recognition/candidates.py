@@ -6,6 +6,7 @@ elsewhere: fields judged together (`recognition/choice.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,6 +43,7 @@ _LATE_CLOCK = 3 * 3600.0
 """Seconds: half of all calls are shorter than three hours, and half of all times of day are later than 03:00."""
 _NO_TIMES = (Word.CAUSE, Word.STATUS, Word.TYPE, Word.DIRECTION, Word.CODE, Word.DURATION, Word.PERSONAL)
 """What a name speaks of whose values, unseen, are no times: `hangup_cause`."""
+_UTC = frozenset({"utc", "gmt"})
 _UNANSWERED = 0.05
 """Fewer documents that lack a field are odd ones; as many are calls that never came so far."""
 
@@ -145,7 +147,7 @@ def start_candidates(fields: Fields) -> list[Candidate]:
         if name.says(Word.PART, Word.DURATION) and not name.says(Word.MAYBE_START, Word.START):
             points -= 4.0
         candidates.append(_time_candidate(fields, (path,), name, stored, points))
-    candidates += _joined(fields, candidates, "start_time")
+    candidates = _utc_first([*candidates, *_joined(fields, candidates, "start_time")], fields.facts)
     return sorted(candidates, key=lambda one: -one.points)
 
 
@@ -162,8 +164,33 @@ def end_candidates(fields: Fields) -> list[Candidate]:
         if name.says(Word.PART) and "end_time" not in name.ranks:
             points -= 6.0
         candidates.append(_time_candidate(fields, (path,), name, stored, points))
-    candidates += _joined(fields, candidates, "end_time")
+    candidates = _utc_first([*candidates, *_joined(fields, candidates, "end_time")], fields.facts)
     return sorted(candidates, key=lambda one: -one.points)
+
+
+def _utc_first(candidates: list[Candidate], facts: Facts) -> list[Candidate]:
+    """Put `startUtc` before `start`, which is local time, where no setting says of which time zone."""
+    if facts.zone != "UTC":
+        return candidates
+    local = {_words_without_utc(one): one.points for one in candidates if not _says_utc(one)}
+    return [
+        replace(one, points=max(one.points, local.get(_words_without_utc(one), -math.inf) + 0.5))
+        if _says_utc(one)
+        else one
+        for one in candidates
+    ]
+
+
+def _says_utc(candidate: Candidate) -> bool:
+    return any(not _UTC.isdisjoint(words(field_name(path[-1]))) for path in candidate.source)
+
+
+def _words_without_utc(candidate: Candidate) -> tuple[tuple[Path, tuple[str, ...]], ...]:
+    """Return the words of a candidate's fields, so that a time in UTC and the same local time are alike."""
+    return tuple(
+        (path[:-1], tuple(word for word in words(field_name(path[-1])) if word not in _UTC))
+        for path in candidate.source
+    )
 
 
 def _is_time(fields: Fields, path: Path, strength: Strength, stored: Field) -> bool:

@@ -16,7 +16,7 @@ from callviz_dagster.documents.recognition.candidates import Candidate, Fields, 
 from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Labels, Source, share
 from callviz_dagster.documents.recognition.label_choice import LEAST
-from callviz_dagster.documents.recognition.label_words import known_share
+from callviz_dagster.documents.recognition.label_words import are_number_types, known_share
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.units import are_long, is_open, median, too_large, two_units, unit_by_data
 from callviz_dagster.documents.recognition.vocabulary import Word
@@ -303,12 +303,22 @@ def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
     if several := two_units(facts, source[0], unit.unit, start, end):
         doubt = Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)
         return [*raised, doubt]
+    if start and end and _are_zeros(facts, source[0], start, end):
+        return [*raised, Doubt(Kind.APART, "duration", source, factor=0.0)]
     if fit is None or fit.documents < FEW:
         return [*raised, *_without_an_end(choice, facts, source)]
     if fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO:
         other = None if fit.constant or not (start and end) else _unit_that_fits(facts, source[0], start, end)
         raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio, unit=other))
     return raised
+
+
+def _are_zeros(facts: Facts, path: Path, start: Source, end: Source) -> bool:
+    """Return whether a duration is zero for all calls, though they end later than they start."""
+    numbers = facts.numbers(path)
+    elapsed, both = facts.elapsed(start, end)
+    known = numbers.known & both & (elapsed > 0)
+    return np.count_nonzero(known) >= FEW and not numbers.values[known].any()
 
 
 def _without_an_end(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
@@ -374,7 +384,7 @@ def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[
         kinds.append(Kind.CODES)
     if labels.yes_or_no_in_words:
         kinds.append(Kind.YES_OR_NO)
-    if role == "call_type" and role not in name.ranks and _are_unknown_words(labels):
+    if role == "call_type" and _say_no_type(name, labels):
         kinds.append(Kind.UNKNOWN_LABELS)
     if _are_labels_of_another_role(role, labels):
         kinds.append(Kind.OTHER_LABELS)
@@ -390,6 +400,13 @@ def _are_unknown_words(labels: Labels) -> bool:
     """Return whether none of several labels is a known type of call; a yes or no, or a number, is no word."""
     is_words = labels.kinds == {"text"} and not labels.yes_or_no
     return is_words and len(labels.counts) > 1 and not known_share("call_type", labels.counts)
+
+
+def _say_no_type(name: Name, labels: Labels) -> bool:
+    """Return whether labels are unknown words, or kinds of telephone numbers in a field such as `type`."""
+    if are_number_types(labels.counts):
+        return not name.says(Word.CALL, Word.DIRECTION)
+    return "call_type" not in name.ranks and _are_unknown_words(labels)
 
 
 def _empty(choice: Choice, fields: Fields) -> list[Doubt]:

@@ -28,6 +28,7 @@ _WORDS = {
     ),
 }
 _KNOWN = {role: frozenset(text.split()) for role, text in _WORDS.items()}
+_NUMBER_TYPES = frozenset({"mobile", "cell", "landline", "fixed", "fixedline", "tollfree"})
 _PHRASES = ("no answer", "not answered", "not available", "left message", "hung up", "not connected", "en curso")
 
 
@@ -43,6 +44,11 @@ def _known(role: str, label: str) -> bool:
     parts = words(label)
     phrases = _PHRASES if role == "status" else ()
     return not _KNOWN[role].isdisjoint(parts) or any(phrase in " ".join(parts) for phrase in phrases)
+
+
+def are_number_types(counts: Counter[str]) -> bool:
+    """Return whether all values are kinds of telephone numbers."""
+    return bool(counts) and all(not _NUMBER_TYPES.isdisjoint(words(label)) for label in counts)
 
 
 def are_places(counts: Counter[str]) -> bool:

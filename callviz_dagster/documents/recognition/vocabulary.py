@@ -110,7 +110,7 @@ _WORDS: dict[Word, str] = {
         "iniziato avvio aanvang gestart"
     ),
     Word.MAYBE_START: (
-        "ring ringing rang received receive requested request offered arrived arrival sent called entered queued "
+        "ring ringing rang received receive requested request offered arrived arrival sent called entered entry queued "
         "invited occurred happened alarm reported registered logged eingang empfangen recibida recue ricevuta "
         "recebida ontvangen"
     ),
@@ -154,7 +154,7 @@ _WORDS: dict[Word, str] = {
     Word.PART: (
         "ring ringing hold held wait waiting queue queued wrap wrapup acw aftercall ivr delay idle response "
         "travel silence mute muted setup pdd alerting park parked transfer consult preview pause paused interval "
-        "timeout latency speed tta asa warteschlange klingel espera attente attesa wacht handling lag"
+        "timeout latency speed dialing dialling tta asa warteschlange klingel espera attente attesa wacht handling lag"
     ),
     Word.CALL: (
         "call calls phone phonecall telephone conversation conv session interaction cdr anruf ruf gesprach appel "
