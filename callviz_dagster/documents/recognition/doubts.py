@@ -318,7 +318,7 @@ def _are_zeros(facts: Facts, path: Path, start: Source, end: Source) -> bool:
     numbers = facts.numbers(path)
     elapsed, both = facts.elapsed(start, end)
     known = numbers.known & both & (elapsed > 0)
-    return np.count_nonzero(known) >= FEW and not numbers.values[known].any()
+    return bool(np.count_nonzero(known) >= FEW and not numbers.values[known].any())
 
 
 def _without_an_end(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
