@@ -83,8 +83,8 @@ def _root_cause(error: BaseException) -> str:
     return str(error).strip()
 
 
-def dagster_home() -> Path:
-    """Return the folder of the Dagster instance, and put it into the environment.
+def dagster_home(*, quiet: bool = False) -> Path:
+    """Return the folder of the Dagster instance, and put it into the environment; print it where none is named there.
 
     Raises:
         FileError: there is none, and none can be made in the current folder.
@@ -93,12 +93,13 @@ def dagster_home() -> Path:
     if given:
         return Path(given)
     home = own_dagster_home()
-    sys.stderr.write(f"DAGSTER_HOME is not set: this uses {home}.\n")
+    if not quiet:
+        sys.stderr.write(f"DAGSTER_HOME is not set: this uses {home}.\n")
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
-def dagster_instance() -> dg.DagsterInstance:
+def dagster_instance(*, quiet: bool = False) -> dg.DagsterInstance:
     """Return the Dagster instance of `dagster_home`.
 
     Raises:
@@ -107,7 +108,7 @@ def dagster_instance() -> dg.DagsterInstance:
     """
     import dagster as dg
 
-    home = dagster_home()
+    home = dagster_home(quiet=quiet)
     try:
         return dg.DagsterInstance.from_config(str(home))
     except (dg.DagsterError, OSError) as error:

@@ -66,7 +66,7 @@ def refresh(context: click.Context, partition: str, as_json: bool, quiet: bool) 
     from callviz_dagster.cli import refresh as command
 
     collection = _chosen(context)
-    with dagster_instance() as instance:
+    with dagster_instance(quiet=quiet) as instance:
         return command.refresh(collection, instance, partition=partition, as_json=as_json, quiet=quiet)
 
 
@@ -118,7 +118,8 @@ def status(context: click.Context, as_json: bool) -> int:
         click.echo(json.dumps(command.as_json(known), indent=1))
     else:
         click.echo("\n".join(command.text(known)))
-    return ExitCode.FAILED if known.fresh is False or known.changed_files else ExitCode.DONE
+    good = known.published and known.fresh is not False and not known.changed_files
+    return ExitCode.DONE if good else ExitCode.FAILED
 
 
 @callviz.command()
