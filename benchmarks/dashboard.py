@@ -1,7 +1,8 @@
 """Size of the page of ten million calls over five years, and the time from a click to the page that answers it.
 
 `python -m benchmarks.dashboard` makes the calls, counts them by type, status, hour, duration, day and three further
-fields, opens the page in Chromium and clicks each filter once. Needs the extra `dev` and Chromium.
+fields, opens the page in Chromium and clicks filters, bars, cells and values of fields, first with all calls and then
+with those of a year chosen. Needs the extra `dev` and Chromium.
 """
 
 from __future__ import annotations
@@ -30,16 +31,42 @@ ROWS = 500_000
 DAYS = 1826
 FIELDS = {"agent": 40, "queue": 12, "line": 30}
 """Further fields, and how many values each has."""
-_CLICK_ALL = """async () => {
-  const buttons = "#filters [data-dimension], #presets button, #fields button.value";
-  const milliseconds = [];
-  for (let at = 0; at < document.querySelectorAll(buttons).length; at++) {
-    const button = document.querySelectorAll(buttons)[at];
-    if (button.hidden) continue;
+_CLICK_EACH = """async () => {
+  const bars = (chart) => {
+    const marks = [...document.querySelectorAll(`figure[data-chart="${chart}"] svg path`)];
+    const found = new Map(marks.map((mark) => [mark.__data__?.datum?.bar, mark]));
+    found.delete(undefined);
+    return [...found.values()];
+  };
+  const buttons = (selector) => [...document.querySelectorAll(selector)].filter((one) => !one.hidden);
+  const kinds = {
+    "dates": () => buttons("#presets button"),
+    "call type": () => buttons("#types button"),
+    "status": () => buttons("#statuses button"),
+    "weekday": () => bars("Calls by Weekday"),
+    "hour": () => bars("Calls by Hour and Weekday").filter((_, at) => at % 12 === 0),
+    "duration": () => bars("Duration Histogram").filter((_, at) => at % 3 === 0),
+    "field": () => buttons("#fields button.value").filter((_, at) => at % 6 === 0),
+  };
+  const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+  const answer = async (mark) => {
     const shown = document.body.dataset.shown, start = performance.now();
-    button.click();
+    mark.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     while (document.body.dataset.shown === shown) await new Promise((done) => setTimeout(done, 0));
-    milliseconds.push(performance.now() - start);
+    await painted();
+    return performance.now() - start;
+  };
+  const clear = document.getElementById("clear");
+  const milliseconds = [];
+  for (const before of ["all calls", "last 365 days"]) {
+    for (const [kind, marks] of Object.entries(kinds)) {
+      for (let at = 0; at < marks().length; at++) {
+        if (!clear.hidden) await answer(clear);
+        if (before !== "all calls" && kind !== "dates") await answer(buttons("#presets button").at(-1));
+        const mark = marks()[at];
+        if (mark) milliseconds.push([`${kind}, ${before}`, await answer(mark)]);
+      }
+    }
   }
   return milliseconds;
 }"""
@@ -87,8 +114,8 @@ def page_of(parts: int) -> str:
     return page.render(count_calls(read, CountOptions(fields=tuple(FIELDS))), [footer]).html
 
 
-def clicks(path: Path) -> list[float]:
-    """Return how many milliseconds the page takes for each click."""
+def clicks(path: Path) -> dict[str, list[float]]:
+    """Return how many milliseconds the page takes from each kind of click until its answer is painted."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -98,9 +125,11 @@ def clicks(path: Path) -> list[float]:
         window = browser.new_page(viewport={"width": 1280, "height": 800})
         window.goto(path.as_uri())
         window.wait_for_selector("body[data-shown]", timeout=120_000)
-        milliseconds: list[float] = window.evaluate(_CLICK_ALL)
+        by_kind: dict[str, list[float]] = {}
+        for kind, milliseconds in window.evaluate(_CLICK_EACH):
+            by_kind.setdefault(kind, []).append(milliseconds)
         browser.close()
-    return milliseconds
+    return by_kind
 
 
 def main() -> None:
@@ -114,10 +143,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
         path.write_text(html, encoding="utf-8")
-        milliseconds = sorted(clicks(path))
+        by_kind = clicks(path)
+    medians = {kind: statistics.median(milliseconds) for kind, milliseconds in by_kind.items()}
+    for kind, median in sorted(medians.items(), key=lambda one: one[1]):
+        sys.stdout.write(f"{kind}: median {median:.0f} ms of {len(by_kind[kind])} clicks\n")
+    together = sorted(one for milliseconds in by_kind.values() for one in milliseconds)
     sys.stdout.write(
-        f"{len(milliseconds)} clicks: median {statistics.median(milliseconds):.0f} ms, "
-        f"95 % within {milliseconds[int(0.95 * len(milliseconds))]:.0f} ms\n"
+        f"{len(together)} clicks: median {statistics.median(together):.0f} ms, "
+        f"95 % within {together[int(0.95 * len(together))]:.0f} ms\n"
     )
 
 

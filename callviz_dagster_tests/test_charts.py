@@ -73,6 +73,7 @@ def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
     ((completed,),) = query("select count(*) from calls where status = 'completed'", calls)
     assert bars[0] == {
         "label": "completed",
+        "bar": 0,
         "start": 0,
         "end": completed,
         "text": f"{completed:,} · {completed / 3000:.1%}",
@@ -80,9 +81,12 @@ def test_bars_tell_number_and_share(counts: Counts, calls: pa.Table) -> None:
 
 
 def lines(counts: Counts) -> dict[str, list[tuple[float, float]]]:
-    """Return the points of Daily Calls in pixels, by call type."""
-    features = [row for row in rows(counts, charts.DAILY_CALLS, width=300)["rows"] if not row.get("mean")]
-    return {counts.types[row["code"]]: [tuple(point) for point in row["geometry"]["coordinates"]] for row in features}
+    """Return the points of Daily Calls in pixels, by call type, those of periods that are not whole among them."""
+    points: dict[str, set[tuple[float, float]]] = {}
+    for row in rows(counts, charts.DAILY_CALLS, width=300)["rows"]:
+        if not row.get("mean"):
+            points.setdefault(counts.types[row["code"]], set()).update(map(tuple, row["geometry"]["coordinates"]))
+    return {kind: sorted(of_kind) for kind, of_kind in points.items()}
 
 
 def test_daily_calls_has_a_point_at_0_for_a_day_without_calls() -> None:
@@ -116,6 +120,30 @@ def test_many_days_are_drawn_by_week_and_then_by_month(days: int, unit: str) -> 
         assert means[0]["geometry"]["coordinates"][0][1] == pytest.approx(
             (1 - sum(drawn[:7]) / 7 / top) * charts.HEIGHT
         )
+
+
+@pytest.mark.parametrize(
+    ("days", "first", "last"),
+    [
+        (30, [], [28, 29]),  # the last day
+        (400, [], [56, 57]),  # the last week
+        (1500, [0, 1], [48, 49]),  # the first and the last month
+    ],
+)
+def test_a_period_that_is_not_over_is_dashed(days: int, first: list[int], last: list[int]) -> None:
+    start = dt.date(2021, 3, 8)  # a Monday
+    dates = [start + dt.timedelta(days=day) for day in range(days)]
+    counts = counted(table([("incoming", "completed", date, 9, None) for date in dates]))
+    data = rows(counts, charts.DAILY_CALLS, width=300, last_full_day=int(counts.days[-1]) - 1)["rows"]
+    points = [row["geometry"]["coordinates"] for row in data if not row.get("mean")]
+    (whole,) = [row["geometry"]["coordinates"] for row in data if "faint" in row]
+    dashed = [row["geometry"]["coordinates"] for row in data if row.get("open")]
+    assert len(points) == len(dashed) + 1
+    assert len(whole) == (last[0] - (first or [0])[-1]) + 1
+    assert [len(line) for line in dashed] == [2] * len([one for one in (first, last) if one])
+    assert whole[-1] == dashed[-1][0]
+    assert dashed[-1][1][0] > whole[-1][0]
+    assert not first or dashed[0][1] == whole[0]
 
 
 def test_a_call_with_a_wrong_date_is_not_drawn() -> None:

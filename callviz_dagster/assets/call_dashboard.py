@@ -32,7 +32,7 @@ from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
 from callviz_dagster.storage.published import record_file
-from callviz_dagster.table.manifest import TableFooter, published_coverage
+from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage
 
 FILE = "call_dashboard.html"
 
@@ -94,7 +94,9 @@ def _publish(
     latest = max(partitions.values(), key=lambda footer: footer.snapshot_time)
     context.add_asset_metadata(
         {
-            "charts": dg.MetadataValue.md(pictures.five_pictures(published.counts)),
+            "charts": dg.MetadataValue.md(
+                pictures.five_pictures(published.counts, last_full_day([*partitions.values()]))
+            ),
             "headline": dg.MetadataValue.md(pictures.headline(published.counts)),
             "dagster/uri": published.file.path.as_uri(),
             "path": dg.MetadataValue.path(str(published.file.path)),

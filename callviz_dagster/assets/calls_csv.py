@@ -4,7 +4,7 @@ A thin shell. What belongs elsewhere: writing the file (`calls_csv/`), the check
 """
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, record_file
-from callviz_dagster.table.manifest import published_coverage, read_manifest
+from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage, read_manifest
 
 if TYPE_CHECKING:
     from callviz_dagster.calls_csv.diff import Changes
@@ -83,7 +83,7 @@ def _publish(
             partitions = require_partitions(settings, run_time(context))
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             disjoint = check_disjoint(partitions, settings.data_dir)
-            drawing = beside.submit(_headline_and_picture, [*calls], CountOptions.of(settings))
+            drawing = beside.submit(_headline_and_picture, calls, CountOptions.of(settings))
             csv = publish_csv([*calls], settings.publish_dir / CALLS_CSV, settings.timezone, context.log, require_good)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage))
@@ -156,10 +156,10 @@ def require_good(rows: int, differences: Sequence[str], sha256: str) -> None:
         raise AuditFailed([check])
 
 
-def _headline_and_picture(calls: Sequence[Path], options: CountOptions) -> tuple[str, str]:
+def _headline_and_picture(calls: Mapping[Path, TableFooter], options: CountOptions) -> tuple[str, str]:
     """Return the headline figures and the picture of daily calls as Markdown."""
-    counts = count_files(calls, dataclasses.replace(options, fields=()), max_cells=_MOST_CELLS)
-    return pictures.headline(counts), pictures.daily_calls_picture(counts)
+    counts = count_files([*calls], dataclasses.replace(options, fields=()), max_cells=_MOST_CELLS)
+    return pictures.headline(counts), pictures.daily_calls_picture(counts, last_full_day([*calls.values()]))
 
 
 def _changes_metadata(changes: "Changes | str | None") -> dict[str, Any]:

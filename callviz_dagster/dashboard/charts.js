@@ -65,7 +65,7 @@ function chartsOf(counts, dimensions, frame, range, chosen) {
       let start = 0;
       for (let code = 0; code < kinds; code++) {
         const end = start + grid[bar * kinds + code];
-        if (end > start) rows.push({ ...place, bar, code, start, end, chosen: isChosen(dimension, bar) });
+        if (end > start) rows.push({ ...place, bar, code, part: bar * kinds + code, start, end, chosen: isChosen(dimension, bar) });
         start = end;
       }
     });
@@ -196,8 +196,9 @@ function stepsOf(hours) {
   // One very busy hour does not wash out all others: it is in the last step, which begins well below it.
   const high = busy[Math.floor(MOST * (busy.length - 1))] ?? 0;
   const width = Math.max(rounded(high / STRENGTHS.length), 1);
-  return STRENGTHS.map((strength, step) => ({ from: step * width + 1, strength }))
-    .filter(({ from }) => from <= (busy.at(-1) ?? 0));
+  const starts = STRENGTHS.map((_, step) => step * width + 1).filter((from) => from <= (busy.at(-1) ?? 0));
+  // The strongest ones, so that a few calls do not look like none.
+  return starts.map((from, step) => ({ from, strength: STRENGTHS.at(step - starts.length) }));
 }
 
 /** Return a number rounded up to one that is easily read. */

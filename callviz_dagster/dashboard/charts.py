@@ -142,6 +142,9 @@ _CALLS_AXIS: Spec = {
     "labelOverlap": True,
     "labelSeparation": 10,
 }
+_KEY_OF_BAR: Spec = {"field": "bar"}
+_KEY_OF_PART: Spec = {"field": "part"}
+"""A mark that stays is moved, which is faster than to remove it and to draw another one."""
 _FADED: Spec = {"condition": {"test": "datum.chosen", "value": 1}, "value": 0.25}
 
 
@@ -172,12 +175,22 @@ def _bars(labels: Sequence[str], title: str, colour: Spec) -> Spec:
             _target("x"),
             {
                 "mark": {"type": "bar", "cursor": "pointer"},
-                "encoding": {"x": x, "x2": {"field": "end"}, "color": colour, "opacity": _FADED},
+                "encoding": {
+                    "key": _KEY_OF_PART,
+                    "x": x,
+                    "x2": {"field": "end"},
+                    "color": colour,
+                    "opacity": _FADED,
+                },
             },
             {
                 "data": {"name": "bars"},
                 "mark": {"type": "text", "align": "left", "dx": 5, "cursor": "pointer"},
-                "encoding": {"x": {"field": "end", "type": "quantitative"}, "text": {"field": "text"}},
+                "encoding": {
+                    "key": _KEY_OF_BAR,
+                    "x": {"field": "end", "type": "quantitative"},
+                    "text": {"field": "text"},
+                },
             },
         ],
     }
@@ -189,6 +202,7 @@ def _target(across: str) -> Spec:
         "data": {"name": "bars"},
         "mark": {"type": "rect", "fill": "transparent", "cursor": "pointer"},
         "encoding": {
+            "key": _KEY_OF_BAR,
             across: {"value": 0},
             f"{across}2": {"value": "width" if across == "x" else "height"},
         },
@@ -298,7 +312,13 @@ def _upright(x: Spec, x2: Spec, colour: Spec, bars: Spec) -> Spec:
             _target("y") | bars,
             {
                 "mark": {"type": "rect" if x2 else "bar", "cursor": "pointer"},
-                "encoding": {"y": y, "y2": {"field": "end"}, "color": colour, "opacity": _FADED},
+                "encoding": {
+                    "key": _KEY_OF_PART,
+                    "y": y,
+                    "y2": {"field": "end"},
+                    "color": colour,
+                    "opacity": _FADED,
+                },
             },
         ],
     }
@@ -311,6 +331,7 @@ def _hours() -> Spec:
         "height": 22 * 7,
         "mark": {"type": "rect", "cursor": "pointer", "color": "#0072b2"},
         "encoding": {
+            "key": _KEY_OF_BAR,
             "x": {
                 "field": "hour",
                 "type": "ordinal",

@@ -21,13 +21,13 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   const kinds = types.length;
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const positions = new Map(days.map((day, position) => [day, position]));
-  const callsIn = (summary, by, spans) => sumsIn(summary.dates, kinds, by, spans);
+  const callsIn = (summary, spans) => sumsIn(summary.dates, kinds, spans);
 
   // Lines are shapes in pixels, for drawing them point by point takes longer than a click may.
   function rows(summary, width) {
     if (range.first === null) return { rows: [], points: [], bounds: [], chosen: [] };
     const span = shownSpan(), by = unitOf(span), spans = periods(span, by);
-    const grid = callsIn(summary, by, spans);
+    const grid = callsIn(summary, spans);
     const lines = shownTypes().map((code) => ({ code, calls: spans.map((_, at) => grid[at * kinds + code]) }));
     const top = lines.reduce((most, { calls }) => calls.reduce((one, number) => Math.max(one, number), most), 1);
     const { left, right, at: placed } = timeline.frameOf(span, width, frame.height);
@@ -45,7 +45,7 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
 
   function tip(day, summary) {
     const [from, to] = periodOf(day);
-    const grid = callsIn(summary, unitOf(shownSpan()), [{ from, to }]);
+    const grid = callsIn(summary, [{ from, to }]);
     const calls = shownTypes().map((code) => [types[code], grid[code]]);
     return [
       timeline.named(from, to),
@@ -68,7 +68,7 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   }
 
   function tableOfMonths(summary) {
-    const spans = periods(shownSpan(), "month"), grid = callsIn(summary, "month", spans);
+    const spans = periods(shownSpan(), "month"), grid = callsIn(summary, spans);
     return {
       head: ["Month from", ...types, "Calls"],
       length: spans.length,
@@ -79,17 +79,17 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
     };
   }
 
-  function totals(summary, spans, by) {
-    const grid = callsIn(summary, by, spans);
+  function totals(summary, spans) {
+    const grid = callsIn(summary, spans);
     return spans.map((_, at) => sum(grid.subarray(at * kinds, (at + 1) * kinds)));
   }
 
   function text(summary) {
     const by = timeline.monthly() ? "month" : "day";
     const span = shownSpan(), spans = periods(span, by).filter(({ whole }) => whole);
-    const calls = totals(summary, spans, by), length = span[1] - span[0] + 1;
+    const calls = totals(summary, spans), length = span[1] - span[0] + 1;
     const most = calls.indexOf(calls.reduce((one, number) => Math.max(one, number), 0));
-    const all = sum(totals(summary, periods(span, by), by));
+    const all = sum(totals(summary, periods(span, by)));
     return `${many(length, "day")} from ${dayText(span[0])} to ${dayText(span[1])}, ` +
       `${decimal(all / length)} calls a day on average` +
       (most < 0 ? "" : `, most ${by === "day" ? "on" : "in the month from"} ${dayName(spans[most].from)}: ${integer(calls[most])}`);
@@ -109,7 +109,7 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   function overview(summary) {
     const span = [range.first, range.last];
     const by = span[1] - span[0] > 400 ? "week" : "day", spans = periods(span, by);
-    const calls = totals(summary, spans, by);
+    const calls = totals(summary, spans);
     const top = calls.reduce((most, number) => Math.max(most, number), 1), length = span[1] - span[0] + 1;
     const x = (day) => ((day - span[0]) / length) * 1000;
     const steps = spans.map(({ from, to }, at) => `V${40 - (calls[at] / top) * 38}H${x(to + 1).toFixed(1)}`);
@@ -121,7 +121,7 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   }
 
   return {
-    calls: (summary) => sum(totals(summary, periods([range.first, range.last], "week"), "week")),
+    calls: (summary) => sum(totals(summary, periods([range.first, range.last], "week"))),
     rows, tip, table, text, subtitle, overview,
   };
 }

@@ -1,5 +1,5 @@
 /*
- * The page: its state, and showing a new choice everywhere. Counting is in counts.js and fields.js, what is chosen in
+ * The page: its state, and showing a new choice everywhere. Counting is in counts.js, what is chosen in
  * choice.js, what each chart shows in charts.js, how it is drawn in drawing.js.
  *
  * Labels come from documents and are only ever set as text, never as markup.
@@ -145,6 +145,7 @@
           Exports.saveCsv(`Calls by ${field.name}`, head, rows);
         }, "CSV"));
       find("fields").append(figure);
+      tables.buildField(field);
     }
   }
 
@@ -208,6 +209,7 @@
   addEventListener("beforeprint", () => drawings.fitPaper(true));
   addEventListener("afterprint", () => drawings.fitPaper(false));
   await choices.restore();
+  requestAnimationFrame(() => setTimeout(() => document.body.classList.add("drawn")));
 })().catch((error) => {
   document.getElementById("message").textContent = `This page could not be shown: ${error.message}`;
   throw error;

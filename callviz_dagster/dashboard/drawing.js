@@ -22,7 +22,7 @@ function drawingsOf(page, choices, tables, show) {
   let fitting = false;
 
   async function loadLibrary() {
-    const source = new TextDecoder().decode(await CallCounts.inflate(find("library").textContent));
+    const source = new TextDecoder().decode(await Cells.inflate(find("library").textContent));
     document.head.append(make("script", { textContent: source }));
   }
 

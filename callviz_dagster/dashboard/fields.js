@@ -8,40 +8,41 @@ const FieldCounts = (() => {
   const BIN_SECONDS = 60, BINS = 31;
 
   /** Return a field as Python's `payload.to_payload` wrote it, ready to be filtered. */
-  async function read(field, { days }, column) {
-    const read = {};
-    for (const [name, text] of Object.entries(field.columns)) read[name] = await column(text, field.cells);
-    const { day: steps } = read;
-    let day = 0;
-    for (let cell = 0; cell < field.cells; cell++) {
-      day = (day + steps[cell]) % days.length;
-      steps[cell] = day;
-    }
+  async function read(field, data) {
+    const columns = await Cells.columns(field, data), { day } = columns;
+    // By day within a group, so that a span of days is found without looking at all cells.
+    const { order: byDay } = Cells.grouped(day, data.days.length);
+    const groupOf = (cell) => (columns.value[cell] * data.types.length + columns.type[cell]) * data.statuses.length
+      + columns.status[cell];
+    const { order, starts } = Cells.grouped(byDay.map(groupOf),
+      field.values.length * data.types.length * data.statuses.length);
+    const sorted = order.map((at) => byDay[at]);
+    const bin = Uint8Array.from(sorted, (cell) => columns.bin[cell]), calls = sorted.map((cell) => columns.calls[cell]);
     return {
       name: field.name,
       values: field.values,
       grouped: field.grouped,
       monthly: field.monthly,
       dimension: `field ${field.name}`,
-      ...groups(read, field.cells),
+      groups: groups(starts, data, bin, calls),
+      day: sorted.map((cell) => day[cell]), bin, calls,
     };
   }
 
-  /** Return cells in groups of one value, type and status, and the calls of each group by duration bin. */
-  function groups({ value, type, status, bin, day, calls }, length) {
-    const starts = [];
-    for (let cell = 0; cell < length; cell++) {
-      const before = cell - 1;
-      if (!cell || value[cell] !== value[before] || type[cell] !== type[before] || status[cell] !== status[before]) {
-        starts.push(cell);
-      }
-    }
-    const read = starts.map((start, at) => {
-      const end = starts[at + 1] ?? length, bins = new Float64Array(BINS + 1);
+  /** Return the groups of one value, type and status that have calls, with their calls by duration bin. */
+  function groups(starts, { types, statuses }, bin, calls) {
+    const found = [];
+    for (let group = 0; group < starts.length - 1; group++) {
+      const start = starts[group], end = starts[group + 1], bins = new Float64Array(BINS + 1);
+      if (start === end) continue;
       for (let cell = start; cell < end; cell++) bins[bin[cell]] += calls[cell];
-      return { value: value[start], type: type[start], status: status[start], start, end, bins };
-    });
-    return { groups: read, bin: Uint8Array.from(bin), day, calls };
+      const label = Math.floor(group / statuses.length);
+      found.push({
+        value: Math.floor(label / types.length), type: label % types.length, status: group % statuses.length,
+        start, end, bins,
+      });
+    }
+    return found;
   }
 
   /** Return whether cells can fill the bars of the histogram as wide as they are. */
@@ -62,9 +63,8 @@ const FieldCounts = (() => {
 
   /** Return why each value of each part of a cell is left out by a choice. */
   function failures(field, counts, choice) {
-    const { failing, DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS } = CallCounts;
-    const [from, to] = chosenDays(field, choice);
-    const weekdays = failing(7, field.monthly ? new Set() : choice.weekdays, WEEKDAYS);
+    const { failing, TYPES, STATUSES, DURATIONS } = Cells;
+    const weekdays = field.monthly ? new Set() : choice.weekdays;
     const bins = failing(BINS, hasBins(counts) ? choice.bins : new Set(), DURATIONS);
     const none = hasBins(counts) && choice.bins.size ? DURATIONS : 0;
     return {
@@ -72,9 +72,18 @@ const FieldCounts = (() => {
       types: failing(counts.types.length, choice.types, TYPES),
       statuses: failing(counts.statuses.length, choice.statuses, STATUSES),
       bins: Uint8Array.from([none, ...bins]),
-      days: Uint8Array.from(counts.days, (day, at) =>
-        (day < from || day > to ? DATES : 0) | weekdays[counts.weekdayOf[at]]),
+      days: Cells.failingDays(counts, chosenDays(field, choice), weekdays),
     };
+  }
+
+  /** Return the first cell of a group whose day is not before one. */
+  function firstOf(days, start, end, from) {
+    while (start < end) {
+      const middle = (start + end) >> 1;
+      if (days[middle] < from) start = middle + 1;
+      else end = middle;
+    }
+    return start;
   }
 
   /** Return calls, outcomes and duration bins of each value of a field under a choice, its own values left aside. */
@@ -85,6 +94,7 @@ const FieldCounts = (() => {
       calls: 0, outcomes: [0, 0, 0], bins: new Float64Array(BINS + 1),
     }));
     const all = !fail.days.some((one) => one) && !fail.bins.some((one) => one);
+    const first = fail.days.indexOf(0), last = fail.days.lastIndexOf(0);
     for (const { value, type, status, start, end, bins } of field.groups) {
       if (fail.types[type] | fail.statuses[status]) continue;
       const row = rows[value];
@@ -95,7 +105,7 @@ const FieldCounts = (() => {
           number += bins[one];
         }
       } else {
-        for (let cell = start; cell < end; cell++) {
+        for (let cell = firstOf(day, start, end, first); cell < end && day[cell] <= last; cell++) {
           if (fail.days[day[cell]] | fail.bins[bin[cell]]) continue;
           row.bins[bin[cell]] += calls[cell];
           number += calls[cell];
@@ -109,7 +119,7 @@ const FieldCounts = (() => {
 
   /** Count the calls that a choice leaves, as `CallCounts.summarize` does. */
   function tally(field, counts, choice) {
-    const { DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS, COMPLETED, MISSED } = CallCounts;
+    const { DATES, WEEKDAYS, TYPES, STATUSES, DURATIONS, COMPLETED, MISSED } = Cells;
     const { bin, day, calls } = field;
     const fail = failures(field, counts, choice);
     const kinds = counts.types.length, length = counts.days.length;
@@ -150,7 +160,7 @@ const FieldCounts = (() => {
       ...sums, monthly: field.monthly,
       calls: outcomes[0] + outcomes[COMPLETED] + outcomes[MISSED],
       completed: outcomes[COMPLETED], missed: outcomes[MISSED],
-      span: CallCounts.span(counts.days, withCalls), weekdaySpan: CallCounts.span(counts.days, inWeekdays),
+      span: Cells.span(counts.days, withCalls), weekdaySpan: Cells.span(counts.days, inWeekdays),
       daysWithCalls: withCalls.reduce((sum, some) => sum + some, 0),
     };
   }

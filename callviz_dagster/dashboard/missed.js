@@ -19,10 +19,10 @@ function missedChart(counts, range, frame, timeline) {
   const LEAST_TOP = 0.1;
 
   /** Return missed and all calls of periods. */
-  function callsIn(summary, by, spans) {
-    const grid = sumsIn(summary.dates, kinds, by, spans);
+  function callsIn(summary, spans) {
+    const grid = sumsIn(summary.dates, kinds, spans);
     const calls = spans.map((_, at) => grid.subarray(at * kinds, (at + 1) * kinds).reduce((a, b) => a + b, 0));
-    return { calls, missed: [...sumsIn(summary.missedDates, 1, by, spans)] };
+    return { calls, missed: [...sumsIn(summary.missedDates, 1, spans)] };
   }
 
   const shares = (missed, calls) => missed.map((number, at) => (calls[at] ? number / calls[at] : null));
@@ -30,7 +30,7 @@ function missedChart(counts, range, frame, timeline) {
   function rows(summary, width) {
     if (range.first === null) return { rows: [], bounds: [], target: [] };
     const span = shownSpan(), by = unitOf(span), spans = periods(span, by);
-    const { missed, calls } = callsIn(summary, by, spans);
+    const { missed, calls } = callsIn(summary, spans);
     const values = shares(missed, calls);
     const mean = hasMean(by, spans) ? shares(runningSums(missed), runningSums(calls)) : null;
     const target = frame.targetMissed === null ? [] : [{ share: frame.targetMissed }];
@@ -39,8 +39,13 @@ function missedChart(counts, range, frame, timeline) {
     const top = Math.min(most.reduce((one, number) => Math.max(one, (number ?? 0) * 1.05), LEAST_TOP), 1);
     const { left, right, at } = timeline.frameOf(span, width, frame.missedHeight);
     const place = (day, number) => at(day, Math.min(number / top, 1));
+    const lines = timeline.lineOf(spans, mean ?? values, null, place, { mean: mean !== null });
+    for (const { geometry } of lines) {
+      const [[x, y], second] = geometry.coordinates;
+      if (!second) geometry.coordinates = [[x - 3, y], [x + 3, y]]; // a line of one point would not be seen
+    }
     return {
-      rows: timeline.lineOf(spans, mean ?? values, null, place, { mean: mean !== null }),
+      rows: lines,
       bounds: [{ day: left * DAY, share: 0 }, { day: right * DAY, share: top }],
       target,
     };
@@ -48,14 +53,14 @@ function missedChart(counts, range, frame, timeline) {
 
   function tip(day, summary) {
     const [from, to] = periodOf(day);
-    const { missed: [missed], calls: [calls] } = callsIn(summary, unitOf(shownSpan()), [{ from, to }]);
+    const { missed: [missed], calls: [calls] } = callsIn(summary, [{ from, to }]);
     return [timeline.named(from, to), `${share(missed, calls)} missed`, `${integer(missed)} of ${many(calls, "call")}`];
   }
 
   function table(summary) {
     const span = range.first === null ? [0, -1] : shownSpan(), by = unitOf(span);
     const spans = periods(span, by).reverse();
-    const { missed, calls } = callsIn(summary, by, [...spans].reverse());
+    const { missed, calls } = callsIn(summary, [...spans].reverse());
     const last = spans.length - 1;
     return {
       head: [{ day: "Day", week: "Week from", month: "Month from" }[by], "Missed", "Calls", "Share missed"],

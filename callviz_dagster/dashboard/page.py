@@ -24,11 +24,12 @@ from callviz_dagster.dashboard.fields import by_month
 from callviz_dagster.dashboard.payload import Totals, payload_bytes, payload_totals, to_payload
 from callviz_dagster.dashboard.vega import Library, bundled, digest
 from callviz_dagster.documents.display import display_content
-from callviz_dagster.table.manifest import TableFooter
+from callviz_dagster.table.manifest import TableFooter, last_full_day
 
 SCRIPTS = (
-    *("words.js", "elements.js", "counts.js", "fields.js", "choice.js", "timeline.js", "daily.js", "missed.js"),
-    *("charts.js", "figures.js", "tables.js", "export.js", "filters.js", "drawing.js", "dashboard.js"),
+    *("words.js", "elements.js", "cells.js", "cube.js", "fields.js", "counts.js", "choice.js", "timeline.js"),
+    *("daily.js", "missed.js", "charts.js", "figures.js", "tables.js", "export.js", "filters.js", "drawing.js"),
+    "dashboard.js",
 )
 """The page's own scripts, in the order in which they build on each other."""
 MAX_COUNTS_BYTES = 4_300_000
@@ -75,7 +76,6 @@ def render(
     """
     context = context or Context()
     counts, payload = _small_enough(counts)
-    last_full_day = _last_full_day(footers)
     texts = provenance(footers, counts.calls, uncovered=context.uncovered)
     texts |= {"snapshot": context.snapshot or "unknown", "missingFields": list(context.missing_fields)}
     content = {
@@ -87,7 +87,7 @@ def render(
             "height": charts.HEIGHT,
             "missedHeight": charts.MISSED_HEIGHT,
             "mostPoints": charts.MOST_POINTS,
-            "lastFullDay": last_full_day,
+            "lastFullDay": last_full_day(footers),
             "targetMissed": context.target_missed,
         },
         "refreshedAt": _last_refresh(footers),
@@ -196,14 +196,6 @@ def _refreshed(footers: Sequence[TableFooter]) -> str:
 def _last_refresh(footers: Sequence[TableFooter]) -> float | None:
     """Return when the documents were read last, in milliseconds since 1970-01-01 UTC."""
     return max((dt.datetime.fromisoformat(footer.snapshot_time).timestamp() * 1000 for footer in footers), default=None)
-
-
-def _last_full_day(footers: Sequence[TableFooter]) -> int | None:
-    """Return the day before that of the last refresh, in days since 1970-01-01; None where there was none."""
-    if not footers:
-        return None
-    last = max(dt.datetime.fromisoformat(footer.snapshot_time) for footer in footers)
-    return (last.astimezone(ZoneInfo(footers[0].timezone)).date() - dt.date(1970, 1, 1)).days - 1
 
 
 def _plural(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """The counts as the page holds them: plain values, and a column of whole numbers for each part of a cell.
 
 A column is written in planes: the lowest byte of all its numbers, then the next higher byte of all, for as many bytes
-as the largest number has; then deflated, and in base64. That is small, and `counts.js` reads it without a library.
+as the largest number has; then deflated, and in base64. That is small, and `cells.js` reads it without a library.
 What belongs elsewhere: counting (`dashboard/counts.py`), the page around the counts (`dashboard/page.py`).
 """
 

@@ -51,21 +51,26 @@ def _day(day: dt.date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def daily_calls_picture(counts: Counts) -> str:
-    """Return a small picture of Daily Calls as Markdown, for the Dagster UI."""
-    return _picture(counts, (DAILY_CALLS,))
+def daily_calls_picture(counts: Counts, last_full_day: int | None = None) -> str:
+    """Return a small picture of Daily Calls as Markdown, for the Dagster UI.
+
+    `last_full_day` is the last day that was over when the calls were read, in days since 1970-01-01.
+    """
+    return _picture(counts, (DAILY_CALLS,), last_full_day)
 
 
-def five_pictures(counts: Counts) -> str:
-    """Return one picture of all five charts as Markdown, for the Dagster UI."""
-    return _picture(counts, FIVE)
+def five_pictures(counts: Counts, last_full_day: int | None = None) -> str:
+    """Return one picture of all five charts as Markdown, for the Dagster UI; `last_full_day` as above."""
+    return _picture(counts, FIVE, last_full_day)
 
 
-def _picture(counts: Counts, names: Sequence[str]) -> str:
+def _picture(counts: Counts, names: Sequence[str], last_full_day: int | None) -> str:
     if not counts.calls:
         return "No calls to draw."
     try:
-        png = _with_palette(_drawn(counts, names), [bytes.fromhex(c[1:]) for c in (*_INK, *colours(counts.types))])
+        png = _with_palette(
+            _drawn(counts, names, last_full_day), [bytes.fromhex(c[1:]) for c in (*_INK, *colours(counts.types))]
+        )
     except Exception as error:  # noqa: BLE001  # the library raises many kinds, and no picture may end a refresh
         _log.warning(f"The picture of {', '.join(names)} could not be drawn: {error}")
         return "The picture could not be drawn; the log says why."
@@ -73,7 +78,7 @@ def _picture(counts: Counts, names: Sequence[str]) -> str:
     return f"![{alternative}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def _drawn(counts: Counts, names: Sequence[str]) -> bytes:
+def _drawn(counts: Counts, names: Sequence[str], last_full_day: int | None) -> bytes:
     """Draw charts below each other, as PNG."""
     import vl_convert
 
@@ -81,7 +86,9 @@ def _drawn(counts: Counts, names: Sequence[str]) -> bytes:
     counts = plausible(counts)
     unfilled = specs(counts, legend=legend)
     charts = [
-        _filled(unfilled[name], rows(counts, name, width=_WIDTH)) | {"title": name, "width": _WIDTH} for name in names
+        _filled(unfilled[name], rows(counts, name, width=_WIDTH, last_full_day=last_full_day))
+        | {"title": name, "width": _WIDTH}
+        for name in names
     ]
     params = [param for chart in charts for param in chart.pop("params", [])]
     spec = {

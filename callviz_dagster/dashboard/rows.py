@@ -6,8 +6,9 @@ What belongs elsewhere: the charts (`dashboard/charts.py`), counting (`dashboard
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.contract import WEEKDAYS
@@ -34,6 +35,7 @@ _MOST_DAYS_APART = 366
 _MILLISECONDS_PER_DAY = 86_400_000
 _Period = tuple[int, int]
 """First and last day."""
+_Points = list[list[float]]
 
 
 def plausible(counts: Counts) -> Counts:
@@ -65,13 +67,17 @@ def _plausible_span(counts: Counts) -> _Period:
     return (main[0], main[1]) if few else (int(days[0]), int(days[-1]))
 
 
-def rows(counts: Counts, chart: str, *, width: int) -> dict[str, Rows]:
+def rows(counts: Counts, chart: str, *, width: int, last_full_day: int | None = None) -> dict[str, Rows]:
     """Return the rows of one of the five charts for all calls, by data set, as the page's script makes them.
 
-    `width` is that of the drawing, in pixels.
+    Args:
+        counts: the calls.
+        chart: its name.
+        width: of the drawing, in pixels.
+        last_full_day: the last day that was over when the calls were read, in days since 1970-01-01.
     """
     if chart == DAILY_CALLS:
-        return _daily(counts, width)
+        return _daily(counts, width, last_full_day)
     if chart == CALLS_BY_WEEKDAY:
         grid = _grid(counts, lambda part: (part.day + 3) % 7, 7)
         return {"rows": _stacked("label", WEEKDAYS, grid), "bars": []}
@@ -102,30 +108,32 @@ def _grid(counts: Counts, group: Callable[[Cube], Integers], size: int) -> Integ
 def _stacked(name: str, keys: Iterable[str | float], grid: Integers) -> Rows:
     """Return a row for each part of each stacked bar."""
     stacked: Rows = []
-    for key, calls in zip(keys, grid.tolist(), strict=True):
+    for bar, (key, calls) in enumerate(zip(keys, grid.tolist(), strict=True)):
         start = 0
         for code, number in enumerate(calls):
             if number == 0:
                 continue
-            stacked.append({name: key, "code": code, "start": start, "end": start + number, "chosen": True})
+            place = {name: key, "bar": bar, "code": code, "part": bar * len(calls) + code}
+            stacked.append(place | {"start": start, "end": start + number, "chosen": True})
             start += number
     return stacked
 
 
 def _written(parts: Rows, all_calls: int) -> Rows:
     """Return a row for each whole bar with the text beside it."""
-    ends = {part["label"]: part["end"] for part in parts}
+    whole = {part["bar"]: part for part in parts}  # the last part of a bar ends where the bar does
     return [
-        {"label": label, "start": 0, "end": end, "text": f"{end:,} · {end / max(all_calls, 1):.1%}"}
-        for label, end in ends.items()
+        {"label": part["label"], "bar": bar, "start": 0, "end": end, "text": f"{end:,} · {end / max(all_calls, 1):.1%}"}
+        for bar, part in whole.items()
+        for end in [part["end"]]
     ]
 
 
-def _daily(counts: Counts, width: float) -> dict[str, Rows]:
+def _daily(counts: Counts, width: float, last_full_day: int | None) -> dict[str, Rows]:
     """Return the lines of Daily Calls as shapes in a drawing of this width, and what else it draws."""
     import numpy as np
 
-    periods = _periods(int(counts.days[0]), int(counts.days[-1]))
+    periods, whole = _periods(int(counts.days[0]), int(counts.days[-1]), last_full_day)
     starts = [first for first, _ in periods]
     grid = _grid(counts, lambda part: np.searchsorted(starts, part.day, side="right") - 1, len(periods))
     first, last = periods[0][0], periods[-1][1]
@@ -133,12 +141,11 @@ def _daily(counts: Counts, width: float) -> dict[str, Rows]:
         first, last = first - 1, last + 1
     top = max(int(grid.max(initial=0)), 1)
 
-    def feature(code: int, days: Iterable[float], calls: Iterable[float], **more: bool) -> dict[str, Any]:
-        points = [
+    def placed(days: Iterable[float], calls: Iterable[float]) -> _Points:
+        return [
             [(day - first) / (last - first) * width, (1 - number / top) * HEIGHT]
             for day, number in zip(days, calls, strict=True)
         ]
-        return {"code": code, **more, "type": "Feature", "geometry": {"type": "LineString", "coordinates": points}}
 
     middles = [(start + end) / 2 for start, end in periods]
     daily = all(start == end for start, end in periods)
@@ -146,10 +153,10 @@ def _daily(counts: Counts, width: float) -> dict[str, Rows]:
     lines: Rows = []
     points: Rows = []
     for code, calls in enumerate(grid.T.tolist()):
-        lines.append(feature(code, middles, calls, faint=with_mean))
+        lines += _lines(code, placed(middles, calls), whole, faint=with_mean)
         if with_mean:
             means = np.convolve(calls, np.full(_MEAN_DAYS, 1 / _MEAN_DAYS), mode="valid").tolist()
-            lines.append(feature(code, middles[_MEAN_DAYS - 1 :], means, mean=True))
+            lines.append(_line(code, placed(middles[_MEAN_DAYS - 1 :], means), mean=True))
         if len(periods) <= MOST_POINTS:
             points += [
                 {"day": day * _MILLISECONDS_PER_DAY, "code": code, "calls": number}
@@ -159,19 +166,40 @@ def _daily(counts: Counts, width: float) -> dict[str, Rows]:
     return {"rows": lines, "points": points, "bounds": bounds, "chosen": []}
 
 
-def _periods(first: int, last: int) -> list[_Period]:
-    """Return the days, weeks or months of a span, those at its ends cut to it."""
+def _lines(code: int, points: _Points, whole: Sequence[bool], *, faint: bool) -> Rows:
+    """Return the line of a call type: the part of whole periods, and those at its ends that are not."""
+    first = whole.index(True) if True in whole else 0
+    last = len(whole) - 1 - whole[::-1].index(True) if True in whole else 0
+    lines = [_line(code, points[first : last + 1], faint=faint)]
+    lines += [_line(code, points[: first + 1], open=True)] if first else []
+    lines += [_line(code, points[last:], open=True)] if last < len(points) - 1 else []
+    return lines
+
+
+def _line(code: int, points: _Points, **more: bool) -> dict[str, Any]:
+    return {"code": code, **more, "type": "Feature", "geometry": {"type": "LineString", "coordinates": points}}
+
+
+def _periods(first: int, last: int, last_full_day: int | None) -> tuple[list[_Period], list[bool]]:
+    """Return the days, weeks or months of a span, those at its ends cut to it, and which of them are whole."""
     length = last - first + 1
     if length <= MOST_DAYS:
-        starts = list(range(first, last + 1))
+        starts = list(range(first, last + 2))
     elif length <= MOST_WEEKS * 7:
         monday = first - (first + 3) % 7
-        starts = [first, *range(monday + 7, last + 1, 7)]
+        starts = list(range(monday, last + 8, 7))
     else:
-        months = range(date_of(first).year * 12 + date_of(first).month, date_of(last).year * 12 + date_of(last).month)
-        starts = [first, *(_day_of(dt.date(month // 12, month % 12 + 1, 1)) for month in months)]
-    ends = [start - 1 for start in starts[1:]]
-    return list(zip(starts, [*ends, last], strict=True))
+        months = range(_month_of(first), _month_of(last) + 2)
+        starts = [_day_of(dt.date(month // 12, month % 12 + 1, 1)) for month in months]
+    spans = [(start, following - 1) for start, following in pairwise(starts) if start <= last]
+    over = min(last, max(last if last_full_day is None else last_full_day, first))
+    cut = [(max(start, first), min(end, last)) for start, end in spans]
+    return cut, [start >= first and end <= over for start, end in spans]
+
+
+def _month_of(day: int) -> int:
+    """Return the months since January of the year 0."""
+    return date_of(day).year * 12 + date_of(day).month - 1
 
 
 def _day_of(date: dt.date) -> int:

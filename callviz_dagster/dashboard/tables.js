@@ -44,11 +44,13 @@ function tablesOf(page, choices) {
   }
 
   // ------------------------------------------------------------------------------------------------ by a field
+  const fieldFigure = ({ name }) => find("fields").querySelector(`[data-field="${CSS.escape(name)}"]`);
+  const fieldTables = new Map();
   const sorting = new Map(page.counts.fields.map(({ name }) => [name, { column: 1, down: true }]));
 
   /** Return the columns of a field's table: heading, the number to sort by, and its text. */
   function columns(field) {
-    const { COMPLETED, MISSED } = CallCounts;
+    const { COMPLETED, MISSED } = Cells;
     const { completed, missedTypes, missedStatuses } = page.counts;
     const all = (rows) => rows.reduce((sum, row) => sum + row.calls, 0);
     const part = (outcome) => (row) => (row.calls ? row.outcomes[outcome] / row.calls : -1);
@@ -89,33 +91,45 @@ function tablesOf(page, choices) {
     const { column: before, down } = sorting.get(field.name);
     sorting.set(field.name, { column, down: column === before ? !down : column > 0 });
     showField(field, page.fieldSummaries.get(field));
-    find("fields").querySelector(`[data-field="${CSS.escape(field.name)}"] th:nth-child(${column + 1}) button`).focus();
+  }
+
+  /** Make the table of a field, whose rows are filled each time the page shows another choice. */
+  function buildField(field) {
+    const head = columns(field).map(({ head: name }, column) => make("th", { scope: "col" },
+      makeButton({ className: "sort" }, () => sortBy(field, column), name, make("span", { "aria-hidden": true }))));
+    const rows = field.values.map(() => {
+      const label = make("bdi"), row = { value: null, label };
+      row.button = makeButton({ className: "value" }, () => choices.choose(field.dimension, row.value, true), label);
+      row.cells = head.slice(1).map((_, at) => make("td", at ? {} : { className: "bar" }));
+      row.element = make("tr", {}, make("th", { scope: "row" }, row.button), ...row.cells);
+      return row;
+    });
+    const caption = make("caption");
+    fieldTables.set(field.name, { head, rows, caption });
+    fieldFigure(field).querySelector(".table").append(make("table", {}, caption,
+      make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows.map(({ element }) => element))));
   }
 
   function showField(field, { values, note }) {
-    const place = find("fields").querySelector(`[data-field="${CSS.escape(field.name)}"]`);
-    const { head, rows, of } = fieldNumbers(field, values);
-    const { column, down } = sorting.get(field.name);
+    const { rows, of } = fieldNumbers(field, values), { column, down } = sorting.get(field.name);
     const most = Math.max(...of.map((row) => row.calls), 1);
-    const headCells = head.map((text, at) => make("th", {
-      scope: "col", "aria-sort": at === column ? (down ? "descending" : "ascending") : "none",
-    }, makeButton({ className: "sort" }, () => sortBy(field, at), text,
-      make("span", { "aria-hidden": true }, at === column ? (down ? " ▼" : " ▲") : ""))));
-    const bodyRows = rows.map((texts, at) => {
-      const choose = () => choices.choose(field.dimension, of[at].value, true);
-      const pressed = page.choice[field.dimension].has(of[at].value);
-      const button = makeButton({ className: "value", title: texts[0], "aria-pressed": pressed }, choose,
-        make("bdi", {}, shortened(texts[0])));
-      const bar = make("td", { className: "bar" }, texts[1]);
-      bar.style.setProperty("--length", `${(of[at].calls / most) * 100}%`);
-      return make("tr", {}, make("th", { scope: "row" }, button), bar,
-        ...texts.slice(2).map((text) => make("td", {}, text)));
+    const table = fieldTables.get(field.name);
+    table.caption.textContent = `Calls by ${field.name}: ${filters() || "all calls"}`;
+    table.head.forEach((cell, at) => {
+      cell.setAttribute("aria-sort", at === column ? (down ? "descending" : "ascending") : "none");
+      cell.querySelector("span").textContent = at === column ? (down ? " ▼" : " ▲") : "";
     });
-    place.querySelector(".note").textContent = note;
-    place.querySelector(".table").replaceChildren(make("table", {},
-      make("caption", {}, `Calls by ${field.name}: ${filters() || "all calls"}`),
-      make("thead", {}, make("tr", {}, ...headCells)), make("tbody", {}, ...bodyRows)));
+    rows.forEach(([label, ...texts], at) => {
+      const row = table.rows[at];
+      row.value = of[at].value;
+      row.label.textContent = shortened(label);
+      row.button.title = label;
+      row.button.setAttribute("aria-pressed", page.choice[field.dimension].has(row.value));
+      texts.forEach((text, cell) => { row.cells[cell].textContent = text; });
+      row.cells[0].style.setProperty("--length", `${(of[at].calls / most) * 100}%`);
+    });
+    fieldFigure(field).querySelector(".note").textContent = note;
   }
 
-  return { showTable, showField, fieldNumbers, filters };
+  return { showTable, buildField, showField, fieldNumbers, filters };
 }

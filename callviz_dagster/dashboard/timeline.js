@@ -66,13 +66,14 @@ function timelineOf(counts, range, frame, chosen) {
   }
 
   /** Return the sums of numbers by day over periods; a day has `width` numbers, and so has a period. */
-  function sumsIn(numbers, width, by, spans) {
-    const at = new Map(spans.map(({ from }, position) => [startOf[by](from), position]));
+  function sumsIn(numbers, width, spans) {
     const sums = new Float64Array(spans.length * width);
     const first = spans[0]?.from, last = spans.at(-1)?.to;
+    let period = 0;
     days.forEach((day, position) => {
       if (day < first || day > last) return;
-      const place = at.get(startOf[by](day)) * width;
+      while (spans[period].to < day) period++;
+      const place = period * width;
       for (let code = 0; code < width; code++) sums[place + code] += numbers[position * width + code];
     });
     return sums;

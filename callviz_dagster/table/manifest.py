@@ -6,11 +6,13 @@ Plain data with its JSON form. What belongs elsewhere: writing the files (`stora
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from callviz_dagster.contract import widen
 from callviz_dagster.partitions import COVERAGE, Partition
@@ -256,6 +258,14 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
         present=tuple(present),
         other_fields=any(footer.other_fields for footer in by_time),
     )
+
+
+def last_full_day(footers: Sequence[TableFooter]) -> int | None:
+    """Return the day before that of the last refresh, in days since 1970-01-01; None where there was none."""
+    if not footers:
+        return None
+    last = max(dt.datetime.fromisoformat(footer.snapshot_time) for footer in footers)
+    return (last.astimezone(ZoneInfo(footers[0].timezone)).date() - dt.date(1970, 1, 1)).days - 1
 
 
 def read_footer(path: Path) -> TableFooter | None:

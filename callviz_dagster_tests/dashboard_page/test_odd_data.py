@@ -18,6 +18,11 @@ from callviz_dagster_tests.helpers.calls import business, query, table
 DAY = dt.date(2026, 3, 2)
 
 
+STRENGTHS = """() => [...document.querySelectorAll('figure[data-chart="Calls by Hour and Weekday"] svg path')]
+  .map((path) => path.__data__?.datum).filter((datum) => datum?.hour !== undefined)
+  .map(({calls, strength}) => [calls, strength])"""
+
+
 def test_no_calls(opened: Opening, screenshots: Taking) -> None:
     dashboard = opened(table([]))
     assert dashboard.text("#shown") == "No calls"
@@ -35,6 +40,7 @@ def test_one_call(opened: Opening, screenshots: Taking) -> None:
     assert dashboard.headline()["Calls"][0] == "1"
     assert dashboard.headline()["Days covered"][1] == "2 Mar 2026"
     assert dashboard.text(f"{dashboard.figure(charts.CALLS_BY_HOUR)} .steps") == "Calls:\n1 or more"
+    assert [strength for calls, strength in dashboard.page.evaluate(STRENGTHS) if calls] == [1]
     screenshots(dashboard.open().whole(), "page-one-call.png")
 
 
@@ -42,7 +48,12 @@ def test_one_day(opened: Opening) -> None:
     calls = table(business(60, first=DAY, days=1))
     dashboard = opened(calls)
     assert_shows(dashboard, calls, {})
-    assert dashboard.page.locator(f"{dashboard.figure(charts.DAILY_CALLS)} svg path[aria-hidden]").count() >= 0
+    line = dashboard.page.evaluate(
+        """(figure) => [...document.querySelectorAll(`${figure} svg path`)]
+          .find((path) => path.__data__?.datum?.geometry).getBBox().width""",
+        dashboard.figure(charts.MISSED_SHARE),
+    )
+    assert line == 6
     dashboard.click_bar(charts.CALLS_BY_TYPE, 0)
     assert_shows(dashboard, calls, {"type": ["incoming"]})
 
@@ -98,11 +109,6 @@ def test_a_median_of_some_calls_is_exact_where_durations_are_whole_seconds(fract
     assert number.startswith("≈ ") is bool(fraction)
     assert note.startswith("within 1 s, " if fraction else "105.0 s, ")
     assert_headline(dashboard, calls, {"type": ["incoming"]})
-
-
-STRENGTHS = """() => [...document.querySelectorAll('figure[data-chart="Calls by Hour and Weekday"] svg path')]
-  .map((path) => path.__data__?.datum).filter((datum) => datum?.hour !== undefined)
-  .map(({calls, strength}) => [calls, strength])"""
 
 
 def test_one_very_busy_hour_does_not_wash_out_the_others_and_long_labels_keep_their_ends(opened: Opening) -> None:
