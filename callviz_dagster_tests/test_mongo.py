@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import struct
 import time
 import uuid
 from typing import Any
 
 import bson
 import pytest
-from bson import Binary, Decimal128, Int64, ObjectId, Timestamp
+from bson import Binary, CodecOptions, Decimal128, Int64, ObjectId, Timestamp
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from callviz_dagster.mongodb.changes import read_changes, watermark
+from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.mongodb.sample import read_sample
+from callviz_dagster.partitions import WHOLE, Partition
 from callviz_dagster.settings import MissingSettingError, Settings
-from callviz_dagster_tests.helpers.mongo import snapshot
+from callviz_dagster_tests.helpers.mongo import LOG, snapshot
+from callviz_dagster_tests.helpers.raw_bson import DATE, raw_document, text, value
 
 Document = dict[str, Any]
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 def read_all(settings: Settings) -> list[Document]:
@@ -121,6 +130,47 @@ def test_read_goes_on_after_a_killed_cursor(
     assert documents == undisturbed
     assert len(documents) == len(IDENTIFIERS)
     assert "continues after the last document" in caplog.text
+
+
+def test_identifiers_that_python_cannot_hold_are_read_shown_and_watched(
+    settings: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server stores text that is not UTF-8, and dates of any year; pymongo's usual decoder raises on both."""
+    monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 5)
+    day = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+    far_date = (DATE, struct.pack("<q", 2**62))
+    identifiers = [raw_document([("_id", text(b"\xed\xa0\x80%03d" % number))]) for number in range(40)]
+    identifiers.append(raw_document([("_id", far_date)]))
+    elements = [("start", value(day)), ("note", text(b"\xff")), ("filler", text("x" * 400_000))]
+    token = read_changes(collection, None).token
+    for identifier in reversed(identifiers):
+        document = identifier[:-1] + raw_document(elements)[4:]
+        collection.insert_one(RawBSONDocument(struct.pack("<i", len(document)) + document[4:]))
+    collection.update_many({}, [{"$set": {"start": "$start", "again": "$note"}}])
+    for partition in (WHOLE, Partition("w", "w", "start", day, day + dt.timedelta(1))):
+        batches: list[bytes] = []
+        with snapshot(settings, partition) as read:
+            for batch in read:
+                batches.append(batch)
+                if len(batches) in (2, 5):
+                    kill_reads_of(collection)
+        assert read.resumed >= 1, "the test must have interrupted the read"
+        assert [identifier_of(document) for document in bson.decode_all(b"".join(batches), RAW)] == identifiers
+    with MongoDB(settings).snapshot_session(LOG) as session:
+        assert "\ufffd\ufffd\ufffd039" in session.find_ids({}, 50)
+    changes = read_changes(collection, token, "note").changes
+    assert [(changes[n].kind, changes[n].identifier) for n in (1, -1)] == [
+        ("insert", "\ufffd\ufffd\ufffd039"),
+        ("update", "\ufffd\ufffd\ufffd000"),
+    ]
+    assert watermark(collection)[0] == read_sample(MongoDB(settings)).total == len(identifiers)
+
+
+def identifier_of(document: RawBSONDocument) -> bytes:
+    """Return a document, whose `_id` comes first, without the elements after it."""
+    raw = bytes(document.raw)
+    end = raw.index(b"\x09start\x00")
+    return struct.pack("<i", end + 1) + raw[4:end] + b"\x00"
 
 
 def kill_reads_of(collection: Collection[Document]) -> None:

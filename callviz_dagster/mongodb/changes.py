@@ -30,7 +30,9 @@ _MOST_WAITS = 5
 """How often the change stream is asked for a change that must be there."""
 _AWAIT_MS = 200
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    uuid_representation=UuidRepresentation.UNSPECIFIED, datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
 )
 
 Calls = Collection[dict[str, Any]]

@@ -10,6 +10,8 @@ from typing import Any
 import bson
 from bson import CodecOptions
 from bson.binary import UuidRepresentation
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
 from pymongo.cursor import RawBatchCursor
 
 from callviz_dagster.mongodb.errors import MongoError
@@ -20,7 +22,9 @@ _EMPTY_ARRAY = b"\x05\x00\x00\x00\x00"
 EXACT: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED, datetime_conversion=bson.DatetimeConversion.DATETIME_MS
 )
-"""Decodes a value so that it encodes to the same bytes again."""
+"""Decodes a value so that it encodes to the same bytes again; raises on text that is not UTF-8."""
+SHOWN = EXACT.with_options(unicode_decode_error_handler="replace")
+"""Decodes every value that a server stores, with U+FFFD for what is not UTF-8."""
 
 
 def unpack_quickly(cursor: RawBatchCursor[Any]) -> None:
@@ -67,12 +71,26 @@ def last_document(batch: bytes) -> bytes:
 
 
 def identifier(document: bytes) -> Any:
-    """Return a document's `_id` so that it encodes to the same bytes again.
+    """Return a document's `_id` so that it encodes to the same bytes again; None where it is text that is not UTF-8.
 
     Raises:
         MongoError: it has none.
     """
-    return bson.decode(_id_element(document), EXACT)["_id"]
+    try:
+        return bson.decode(_id_element(document), EXACT)["_id"]
+    except InvalidBSON:
+        return None
+
+
+def literal_identifier(document: bytes) -> RawBSONDocument:
+    """Return a document's `_id` byte for byte as an expression, `{$literal: ...}`.
+
+    Raises:
+        MongoError: it has none.
+    """
+    element = _id_element(document)
+    body = element[4:5] + b"$literal" + element[8:]
+    return RawBSONDocument((len(body) + 4).to_bytes(4, "little") + body)
 
 
 def without_first(batch: bytes, document: bytes) -> bytes:

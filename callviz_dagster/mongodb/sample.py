@@ -17,7 +17,7 @@ from pymongo.cursor import RawBatchCursor
 from callviz_dagster.documents.recognition.evidence import SAMPLE, hashes
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.mongodb.connection import MongoDB
-from callviz_dagster.mongodb.raw_batches import EXACT, unpack_quickly
+from callviz_dagster.mongodb.raw_batches import SHOWN, unpack_quickly
 from callviz_dagster.mongodb.server import inspect_server
 
 _BATCH_SIZE = 50_000
@@ -73,7 +73,7 @@ def _smallest_hashes(collection: Collection[Any], has_index: bool) -> tuple[int,
             for row in keys.argsort()[:SAMPLE].tolist()
         ]
         smallest = sorted(smallest)[:SAMPLE]
-    documents = [bson.decode(document, EXACT) for _, document in smallest]
+    documents = [bson.decode(document, SHOWN) for _, document in smallest]
     return total, [document["_id"] for document in documents if "_id" in document]
 
 

@@ -109,7 +109,7 @@ def _collection_entry(collection: Collection[Any]) -> Mapping[str, Any]:
         if error.code != UNAUTHORIZED:
             raise
         _require_permission(collection)
-        if collection.find_one({}, {"_id": 1}) is None:
+        if not collection.count_documents({}, limit=1):
             raise MongoError(
                 f"{database.name}.{collection.name} holds nothing that this user may see. Check "
                 "CALLVIZ_MONGO_DATABASE and CALLVIZ_MONGO_COLLECTION, or grant the user the role read on "

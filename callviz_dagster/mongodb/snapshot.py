@@ -23,7 +23,14 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from callviz_dagster.mongodb.errors import REFUSED, SNAPSHOT_GONE, ReadLostError, not_of_mongodb, passes, reason_of
 from callviz_dagster.mongodb.history import collection_bytes, history_seconds, why_too_short
 from callviz_dagster.mongodb.indexes import StartTimeIndex, find_index
-from callviz_dagster.mongodb.raw_batches import identifier, last_document, unpack_quickly, without_first
+from callviz_dagster.mongodb.raw_batches import (
+    SHOWN,
+    identifier,
+    last_document,
+    literal_identifier,
+    unpack_quickly,
+    without_first,
+)
 from callviz_dagster.mongodb.server import Server, collection_identity
 from callviz_dagster.partitions import Partition
 
@@ -58,7 +65,7 @@ def _probe(collection: Collection[Any], session: ClientSession) -> tuple[Timesta
     """Return the cluster time of a session's snapshot; else None, and why there is none."""
     for attempt in range(_MOST_PROBES):
         try:
-            cluster_time = aggregate(collection, {"$limit": 1}, {"$project": {"_id": 1}}, session=session).get(
+            cluster_time = aggregate(collection, {"$limit": 1}, {"$count": "documents"}, session=session).get(
                 "atClusterTime"
             )
             if isinstance(cluster_time, Timestamp):
@@ -147,10 +154,10 @@ class SnapshotSession:
 
     def find(self, condition: Mapping[str, Any], index: str | None, after: bytes | None) -> RawBatchCursor[Any]:
         """Return a cursor over documents in `_id` order; continues at the document `after` if one is given."""
-        by_id = after is not None and not condition
-        if after is not None and condition:
+        first = identifier(after) if after is not None and not condition else None
+        if after is not None and first is None:
             # {_id: {$gt: ...}} would skip identifiers of other BSON types; an expression compares all of them.
-            condition = {**condition, "$expr": {"$gt": ["$_id", {"$literal": identifier(after)}]}}
+            condition = {**condition, "$expr": {"$gt": ["$_id", literal_identifier(after)]}}
         cursor = self.collection.find_raw_batches(
             condition,
             session=self._session,
@@ -162,9 +169,9 @@ class SnapshotSession:
         unpack_quickly(cursor)
         if index:
             cursor = cursor.hint(index)
-        if by_id and after is not None:
+        if first is not None:
             # `min` also continues with identifiers of other BSON types.
-            cursor = cursor.hint([("_id", 1)]).min([("_id", identifier(after))])
+            cursor = cursor.hint([("_id", 1)]).min([("_id", first)])
         return cursor
 
     def count(self, condition: Mapping[str, Any], hint: str | Mapping[str, Any] | None) -> int:
@@ -179,9 +186,7 @@ class SnapshotSession:
 
     def find_ids(self, condition: Mapping[str, Any], most: int) -> list[str]:
         """Return some `_id` of documents that meet a condition, as text."""
-        from callviz_dagster.mongodb.raw_batches import EXACT
-
-        documents = self.collection.with_options(codec_options=EXACT).find(
+        documents = self.collection.with_options(codec_options=SHOWN).find(
             condition, {"_id": 1}, session=self._session, limit=most
         )
         return [str(document["_id"]) for document in documents]
