@@ -8,6 +8,8 @@ import datetime as dt
 import json
 import logging
 import re
+import shutil
+import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 import pytest
+from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
@@ -99,6 +102,27 @@ def test_a_range_is_refreshed_in_one_run_and_published_in_time_order(
     assert load_calls(daily)["_id"].tolist() == ids(daily)
 
 
+@pytest.fixture(scope="module")
+def ten_days(_client: MongoClient[Document], mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Publish calls of ten days once; return the folder that holds the data and the publish folder."""
+    folder = tmp_path_factory.mktemp("ten_days")
+    database = _client[f"test_{uuid.uuid4().hex[:12]}"]
+    calls_of_ten_days(database.calls)
+    settings = Settings(
+        mongo_uri=mongo_uri, mongo_database=database.name, data_dir=folder / "data", publish_dir=folder / "publish",
+        timezone=ZONE, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time",
+    )  # fmt: skip
+    assert refresh_range(settings, DAYS[0], DAYS[-1]).success
+    _client.drop_database(database)
+    return folder
+
+
+def published_before(folder: Path, settings: Settings, collection: Collection[Document]) -> None:
+    """Insert calls of ten days and put beside them what a refresh of the same calls has published."""
+    calls_of_ten_days(collection)
+    shutil.copytree(folder, settings.data_dir.parent, dirs_exist_ok=True)
+
+
 def written(settings: Settings) -> dict[Path, tuple[int, int]]:
     """Return what tells a file that was written again, with the same bytes or others."""
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths(settings)}
@@ -131,7 +155,9 @@ def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection
     assert len(ids(daily)) == 2000
 
 
-@pytest.mark.parametrize("damage", [None, "a byte", "the end", "the record", "all of it"])
+@pytest.mark.parametrize(
+    "damage", [None, "a byte", "the record", "all of it", pytest.param("the end", marks=pytest.mark.long)]
+)
 def test_only_the_lines_of_what_was_refreshed_are_made_anew_and_none_is_taken_from_a_damaged_file(
     daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, damage: str | None
 ) -> None:
@@ -178,9 +204,10 @@ def test_lines_that_would_be_written_otherwise_are_not_copied(
     assert published.splitlines()[0].count(",") == published.splitlines()[1].count(",")
 
 
-def test_of_a_range_only_the_named_partitions_are_read(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+def test_of_a_range_only_the_named_partitions_are_read(
+    daily: Settings, collection: Collection[Document], ten_days: Path
+) -> None:
+    published_before(ten_days, daily, collection)
     before = files(daily)
     collection.update_many({}, {"$set": {"status": "failed"}})
     result = refresh_range(daily, DAYS[1], DAYS[8], only=f"{DAYS[1]}, {DAYS[8]}")
@@ -223,9 +250,10 @@ def test_documents_that_no_partition_covers_are_counted_so_that_the_sum_is_the_c
     assert "56 documents = 50 calls + 0 rejected + 6 that no partition covers" in (accounted.description or "")
 
 
-def test_too_many_documents_without_a_date_stop_the_refresh(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+def test_too_many_documents_without_a_date_stop_the_refresh(
+    daily: Settings, collection: Collection[Document], ten_days: Path
+) -> None:
+    published_before(ten_days, daily, collection)
     before = files(daily)
     collection.update_many({}, [{"$set": {"start_time": {"$toString": "$start_time"}}}])
     result = refresh_range(daily, DAYS[0], DAYS[-1])
@@ -307,9 +335,10 @@ def test_switching_the_partitioning_counts_nothing_twice_and_says_what_it_remove
     assert {path.name for path in (settings.data_dir / "calls").glob("*.parquet")} == {"all.parquet"}
 
 
-def test_a_changed_time_zone_asks_for_every_partition(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+def test_a_changed_time_zone_asks_for_every_partition(
+    daily: Settings, collection: Collection[Document], ten_days: Path
+) -> None:
+    published_before(ten_days, daily, collection)
     tokyo = dataclasses.replace(daily, timezone="Asia/Tokyo")
     result = refresh_range(tokyo, DAYS[0], DAYS[1])
     assert not result.success
@@ -323,9 +352,10 @@ def test_a_run_without_partitions_is_told_what_to_name(daily: Settings, collecti
     assert f"--partition-range {DAYS[0]}...{DAYS[-1]}" in failure(result)
 
 
-def test_what_changed_since_the_last_refresh_is_told(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+def test_what_changed_since_the_last_refresh_is_told(
+    daily: Settings, collection: Collection[Document], ten_days: Path
+) -> None:
+    published_before(ten_days, daily, collection)
     collection.insert_many([{"_id": f"new{n}", "start_time": FIRST + dt.timedelta(1)} for n in range(3)])
     collection.delete_one({"_id": "0-0"})
     collection.update_one({"_id": "2-2"}, {"$set": {"status": "failed"}})
@@ -336,15 +366,15 @@ def test_what_changed_since_the_last_refresh_is_told(daily: Settings, collection
     assert (shown["rows added"], shown["rows changed"], shown["rows removed"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("days", [[0], [9], [3, 6], [0, 9], []])
+@pytest.mark.parametrize("days", [[3, 6], [0, 9], [], *(pytest.param([day], marks=pytest.mark.long) for day in (0, 9))])
 def test_copied_lines_are_known_to_be_the_same(
     days: list[int],
     daily: Settings,
     collection: Collection[Document],
+    ten_days: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+    published_before(ten_days, daily, collection)
     for day in days:
         collection.update_one({"_id": f"{day}-2"}, {"$set": {"status": "no-answer"}})
         collection.insert_one({"_id": f"{day}-9", "start_time": FIRST + dt.timedelta(day)})
@@ -382,9 +412,10 @@ def test_freshness_is_watched_where_the_setting_says() -> None:
     )
 
 
-def test_a_call_that_moved_is_not_published_twice(daily: Settings, collection: Collection[Document]) -> None:
-    calls_of_ten_days(collection)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+def test_a_call_that_moved_is_not_published_twice(
+    daily: Settings, collection: Collection[Document], ten_days: Path
+) -> None:
+    published_before(ten_days, daily, collection)
     before = (daily.publish_dir / "calls.csv").read_bytes()
     collection.update_one({"_id": "2-0"}, {"$set": {"start_time": FIRST + dt.timedelta(7, 60)}})
     result = refresh_range(daily, DAYS[7], DAYS[7])
