@@ -157,11 +157,11 @@ def test_identifiers_that_python_cannot_hold_are_read_shown_and_watched(
         assert read.resumed >= 1, "the test must have interrupted the read"
         assert [identifier_of(document) for document in bson.decode_all(b"".join(batches), RAW)] == identifiers
     with MongoDB(settings).snapshot_session(LOG) as session:
-        assert "\ufffd\ufffd\ufffd039" in session.find_ids({}, 50)
+        assert "\\xed\\xa0\\x80039" in session.find_ids({}, 50)
     changes = read_changes(collection, token, "note").changes
     assert [(changes[n].kind, changes[n].identifier) for n in (1, -1)] == [
-        ("insert", "\ufffd\ufffd\ufffd039"),
-        ("update", "\ufffd\ufffd\ufffd000"),
+        ("insert", "\\xed\\xa0\\x80039"),
+        ("update", "\\xed\\xa0\\x80000"),
     ]
     assert watermark(collection)[0] == read_sample(MongoDB(settings)).total == len(identifiers)
 

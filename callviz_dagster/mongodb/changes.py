@@ -32,7 +32,7 @@ _AWAIT_MS = 200
 _CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED,
     datetime_conversion=bson.DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="replace",
+    unicode_decode_error_handler="backslashreplace",
 )
 
 Calls = Collection[dict[str, Any]]

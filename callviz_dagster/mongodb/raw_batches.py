@@ -23,8 +23,8 @@ EXACT: CodecOptions[dict[str, Any]] = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED, datetime_conversion=bson.DatetimeConversion.DATETIME_MS
 )
 """Decodes a value so that it encodes to the same bytes again; raises on text that is not UTF-8."""
-SHOWN = EXACT.with_options(unicode_decode_error_handler="replace")
-"""Decodes every value that a server stores, with U+FFFD for what is not UTF-8."""
+SHOWN = EXACT.with_options(unicode_decode_error_handler="backslashreplace")
+"""Decodes every value that a server stores; bytes that are not UTF-8 become `\\xed`, as in `calls`."""
 
 
 def unpack_quickly(cursor: RawBatchCursor[Any]) -> None:
