@@ -54,6 +54,7 @@ def test_an_awkward_document_becomes_what_the_gallery_says(case: Case) -> None:
             assert_same_cell(column, row[column], cell)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_tidy_rows_beside_it_come_out_as_they_do_without_it(case: Case) -> None:
     settings = Settings.load({"CALLVIZ_TIMEZONE": "UTC", **case.settings})

@@ -56,7 +56,7 @@ def _time(settings: Settings) -> str:
     return read_record(settings.publish_dir).snapshot.time[:19].replace("T", " ") + " UTC"
 
 
-@pytest.mark.parametrize("name", ["callviz.twbx", "call_dashboard.html"])
+@pytest.mark.parametrize("name", ["callviz.twbx", pytest.param("call_dashboard.html", marks=pytest.mark.long)])
 def test_a_published_asset_that_is_materialized_alone_names_the_files_of_another_snapshot(
     name: str, settings: Settings, collection: Collection[Document]
 ) -> None:

@@ -57,7 +57,7 @@ def test_only_a_number_is_accepted() -> None:
     assert [accepted_documents(tag) for tag in ("3", "0", "", None, "all", "-1")] == [3, 0, None, None, None, None]
 
 
-@pytest.mark.parametrize("remaining", [3, 0])
+@pytest.mark.parametrize("remaining", [3, pytest.param(0, marks=pytest.mark.long)])
 def test_a_drop_is_refused_and_nothing_is_replaced_until_it_is_accepted_once(
     remaining: int, settings: Settings, collection: Collection[Document]
 ) -> None:
