@@ -516,7 +516,7 @@ class Settings:
         if not self.mongo_uri:
             raise MissingSettingError(
                 "CALLVIZ_MONGO_URI is not set: set it to your MongoDB connection string, for example "
-                "mongodb://127.0.0.1:27017/mydatabase, in the environment or in a .env file, or run `make demo` "
+                "mongodb://127.0.0.1:27017/mydatabase, in the environment or in a .env file, or run `callviz demo` "
                 "to try callviz on sample calls."
             )
         return self.mongo_uri

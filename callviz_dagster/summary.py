@@ -17,13 +17,11 @@ _ADVICE = {
 }
 
 
-def summary(
-    settings: Settings,
-    began: float,
-    seconds: float,
-    more: tuple[str, str] = ("make dev", "the Dagster UI, with calls coming in"),
-) -> str:
-    """Say what the refresh that began at `began` (seconds since 1970) made of which documents, and what to do next."""
+def summary(settings: Settings, began: float, seconds: float, more: tuple[str, str]) -> str:
+    """Say what the refresh that began at `began` (seconds since 1970) made of which documents, and what to do next.
+
+    The last thing to do is `more`, a command and what it gives.
+    """
     files = _published_files(settings, began)
     width = max((len(str(path)) for path in files), default=0)
     sizes = [f"  {path!s:<{width}}  {_size(path.stat().st_size):>8}" for path in files]

@@ -287,3 +287,9 @@ def test_the_console_script_and_the_module_are_the_same_command() -> None:
     assert printed[0] == printed[1]
     assert "refresh" in printed[0]
     assert "Traceback" not in printed[0]
+
+
+def test_the_demo_is_named_as_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    assert capsys.readouterr().out.startswith("usage: callviz demo ")

@@ -248,7 +248,8 @@ def test_an_unexplained_failure_ends_with_the_last_lines(tmp_path: Path) -> None
 
 
 def test_an_empty_folder_of_calls_is_summed_up_as_nothing(tmp_path: Path) -> None:
-    text = summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0)
+    text = summary(Settings(data_dir=tmp_path, publish_dir=tmp_path), 0, 1.0, ("callviz dev", "the UI"))
+    assert text.endswith("callviz dev  the UI")
     assert "0 documents read" in text
 
 

@@ -87,7 +87,7 @@ def test_bad_connection_string_is_not_repeated() -> None:
 
 
 def test_missing_connection_string_says_how_to_set_it() -> None:
-    with pytest.raises(MissingSettingError, match=r"CALLVIZ_MONGO_URI is not set.*make demo"):
+    with pytest.raises(MissingSettingError, match=r"CALLVIZ_MONGO_URI is not set.*callviz demo"):
         Settings.load({}).require_mongo_uri()
 
 

@@ -154,4 +154,4 @@ def demo(arguments: Sequence[str]) -> int:
     """Try it on sample calls: callviz demo refresh, or callviz demo serve."""
     from callviz_dagster.demo.__main__ import main as demo_main
 
-    return demo_main(arguments or ("refresh",))
+    return demo_main(arguments or ("refresh",), "callviz demo")

@@ -16,10 +16,12 @@ from callviz_dagster.demo.source import say
 from callviz_dagster.settings import SettingsError
 from callviz_dagster.storage.files import FileError
 
+MODULE = "python -m callviz_dagster.demo"
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
-    given = _parser().parse_args(arguments)
+
+def main(arguments: Sequence[str] | None = None, program: str = MODULE) -> int:
+    """Run a command and return its exit code; `program` is what the user calls, which help and advice name."""
+    given = _parser(program).parse_args(arguments)
     # `kill` and a closed terminal end the command as Ctrl-C does: through every `finally`. Ctrl-C itself is set too,
     # for a script's background job ignores it, and so would every process that it starts.
     for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.documents < 0:
             raise DemoError("--documents takes a whole number from 0.")
         if given.command == "refresh":
-            refresh(given.documents)
+            refresh(given.documents, serve_command="make dev" if program == MODULE else f"{program} serve")
         else:
             serve(given.documents, given.port, given.per_second)
     except FileError as error:
@@ -43,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m callviz_dagster.demo",
+        prog=program,
         description="Refresh or serve: on sample calls in an embedded MongoDB, or on your own collection where "
         "CALLVIZ_MONGO_URI is set.",
     )

@@ -32,8 +32,8 @@ class DemoError(RuntimeError):
     """The command cannot continue. The message says why and what to do."""
 
 
-def refresh(documents: int) -> None:
-    """Materialize every asset through Dagster's command line and print what was published.
+def refresh(documents: int, serve_command: str) -> None:
+    """Materialize every asset through Dagster's command line and print what was published, and how to serve the UI.
 
     Raises:
         DemoError: the refresh failed.
@@ -46,7 +46,8 @@ def refresh(documents: int) -> None:
         code = _run([*command, "-m", "callviz_dagster.definitions", "--select", "*"], source.environment, log)
     if code != 0:
         raise DemoError(_explain_failure(log, code))
-    say(summary(source.settings, began, time.time() - began))
+    more = (serve_command, "the Dagster UI, with calls coming in")
+    say(summary(source.settings, began, time.time() - began, more))
 
 
 def serve(documents: int, port: int, per_second: float) -> None:
@@ -58,7 +59,7 @@ def serve(documents: int, port: int, per_second: float) -> None:
     if listens(port):
         raise DemoError(
             f"Port {port} is taken: stop what listens on {HOST}:{port}, or take another port, for example "
-            f"with `make dev PORT={port + 1}`."
+            f"with `make dev PORT={port + 1}` or `callviz demo serve --port {port + 1}`."
         )
     with opened_source(documents) as source, sample_calls_coming_in(source, per_second):
         log = source.settings.data_dir / "dagster.log"

@@ -254,7 +254,7 @@ def _accepts(port: int) -> bool:
 def _why_not_started(data_dir: Path, code: int | None, log: Path) -> str:
     log_text = log.read_text(encoding="utf-8", errors="replace")
     if "mongod.lock" in log_text and "lock file" in log_text:
-        return f"Another mongod is running on {data_dir}: stop it first (a `make dev` in another terminal?)."
+        return f"Another mongod is running on {data_dir}: stop it first (a demo in another terminal?)."
     if "error while loading shared libraries" in log_text:
         library = log_text.split("error while loading shared libraries: ")[1].split(":")[0]
         remedy = (

@@ -44,7 +44,7 @@ def check(settings: Settings, project: str) -> None:
         )
     path = settings.publish_dir / PACKAGE
     if not path.is_file():
-        raise SettingsError(f"{path.absolute()} is not there: run `make demo`, or refresh, and then check again.")
+        raise SettingsError(f"{path.absolute()} is not there: run `callviz demo`, or refresh, and then check again.")
     folder = settings.data_dir / "check_tableau"
     sandbox = dataclasses.replace(settings, tableau_project=project, tableau_name=NAME, data_dir=folder)
     log = logging.getLogger(__name__)

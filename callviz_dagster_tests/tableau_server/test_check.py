@@ -69,7 +69,7 @@ def test_make_check_tableau_says_what_is_missing(
         return capsys.readouterr().err
 
     assert "make check-tableau PROJECT=Sandbox" in error_output("")
-    assert "is not there: run `make demo`" in error_output("Default")
+    assert "is not there: run `callviz demo`" in error_output("Default")
     assert run(settings, build_callviz_workbook()).success
     assert "There is no project Sandbox" in error_output("Sandbox")
     monkeypatch.delenv("CALLVIZ_TABLEAU_SERVER")
