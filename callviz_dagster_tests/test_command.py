@@ -163,6 +163,36 @@ def test_check_looks_at_the_server_the_folders_and_the_time_zone(
     assert failed[1].startswith("FAIL  publish folder: ")
 
 
+@pytest.mark.parametrize(
+    ("configuration", "sentence"),
+    [
+        ("storagge: {}", 'Received unexpected config entry "storagge" at the root.'),
+        (
+            "storage: [hunter2",
+            "dagster.yaml:2 is not YAML that can be read: look at its quotes, brackets and indentation.",
+        ),
+        ("storage: {postgres: {postgres_url: 'postgresql+psycopg2://dagster:hunter2@127.0.0.1:9/x'}}", "port 9 failed"),
+    ],
+)
+def test_an_instance_that_cannot_be_opened_is_one_sentence(
+    configuration: str,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if "postgres" in configuration:
+        pytest.importorskip("dagster_postgres")
+        monkeypatch.setattr("dagster_postgres.utils.time.sleep", lambda seconds: None)
+    (tmp_path / "dagster.yaml").write_text(f"{configuration}\n", encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert main(["status"]) == ExitCode.SETTINGS
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"The Dagster instance in {tmp_path} cannot be opened: ")
+    assert sentence in error
+    assert "hunter2" not in error
+
+
 def test_prune_and_status_in_an_empty_instance(command: Command) -> None:
     assert command("prune", "--days", "30")[:2] == (ExitCode.DONE, "Removed 0 runs.\n")
     code, output, _ = command("status", "--json")

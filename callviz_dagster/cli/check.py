@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from callviz_dagster.cli.collection import ChosenCollection, dagster_home
+from callviz_dagster.cli.collection import ChosenCollection, dagster_instance
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.mongodb.indexes import find_index
@@ -31,7 +31,7 @@ def findings(collection: ChosenCollection) -> Iterator[Finding]:
     yield _tried("publish folder", lambda: _writable(settings.publish_dir))
     now = dt.datetime.now(ZoneInfo(settings.timezone))
     yield True, "time zone", f"{settings.timezone}, where it is {now:%Y-%m-%d %H:%M}"
-    yield _tried("Dagster instance", lambda: str(dagster_home()))
+    yield _tried("Dagster instance", _dagster_home)
 
 
 def text(finding: Finding) -> str:
@@ -45,6 +45,13 @@ def _tried(name: str, look: Callable[[], str]) -> Finding:
         return True, name, look()
     except FileError as error:
         return False, name, error.strerror or str(error)
+    except SettingsError as error:
+        return False, name, str(error)
+
+
+def _dagster_home() -> str:
+    with dagster_instance() as instance:
+        return instance.root_directory
 
 
 def _writable(folder: Path) -> str:

@@ -7,12 +7,14 @@ project in the current folder.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callviz_dagster.instance import own_dagster_home
+from callviz_dagster.setting_values.connection_string import redact
 from callviz_dagster.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def _of_component(name: str) -> ChosenCollection:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return what is wrong with a component, and no line of its file: that may hold a password."""
+    """Return the message of the first error of all; of a file that is no YAML, no line: that may hold a password."""
     import yaml
 
     while error.__cause__:
@@ -111,5 +113,9 @@ def dagster_instance(*, quiet: bool = False) -> dg.DagsterInstance:
     home = dagster_home(quiet=quiet)
     try:
         return dg.DagsterInstance.from_config(str(home))
-    except (dg.DagsterError, OSError) as error:
-        raise SettingsError(f"The Dagster instance in {home} cannot be opened: {error}") from None
+    except Exception as error:  # noqa: BLE001  # a storage is any class that dagster.yaml names, and raises what it likes
+        cause = redact(" ".join(_root_cause(error).split()))
+        # Dagster repeats the whole configuration that it would take.
+        in_configuration = re.search(r"Error 1: (.*?)(?= Expected: | Stack Trace: |$)", cause)
+        cause = in_configuration[1] if in_configuration else cause
+        raise SettingsError(f"The Dagster instance in {home} cannot be opened: {cause}") from None
