@@ -15,12 +15,13 @@ import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import ConfigurationError, PyMongoError, ServerSelectionTimeoutError
 
 from callviz_dagster.automation import sensor
 from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.mongodb.changes import read_changes
 from callviz_dagster.mongodb.connection import MongoDB
-from callviz_dagster.mongodb.errors import MongoError, ReadLostError
+from callviz_dagster.mongodb.errors import MongoError, ReadLostError, pymongo_errors_explained
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.mongo import snapshot
 from callviz_dagster_tests.helpers.other_server import Answer, cursor, other_server, refused
@@ -227,6 +228,32 @@ def test_other_servers_are_read_without_a_snapshot(name: str) -> None:
         assert sum(len(bson.decode_all(batch)) for batch in read) == read.documents == 3
         assert (read.no_snapshot, read.point_in_time) == (why, False)
     assert not [command for command in server.asked if command.get("hint") == {}]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (
+            ServerSelectionTimeoutError('No replica set members match selector "Primary()", Timeout: 8.0s'),
+            MongoError,
+            "the replica set has no primary at present",
+        ),
+        (
+            ServerSelectionTimeoutError('No replica set members match selector "Secondary(...)", Timeout: 8.0s'),
+            MongoError,
+            "Use secondaryPreferred",
+        ),
+        (
+            ConfigurationError("Sessions are not supported by this MongoDB deployment"),
+            ReadLostError,
+            "neither primary nor secondary",
+        ),
+    ],
+    ids=["no primary", "no secondary", "a member in transition"],
+)
+def test_an_election_is_named(error: PyMongoError, kind: type[MongoError], sentence: str) -> None:
+    with pytest.raises(kind, match=sentence), pymongo_errors_explained(Settings(mongo_uri="mongodb://h/shop")):
+        raise error
 
 
 @pytest.mark.slow

@@ -33,6 +33,8 @@ SNAPSHOT_GONE = {239, 246}
 """SnapshotTooOld, SnapshotUnavailable."""
 _PLAN_KILLED = 175
 """QueryPlanKilled: the index or the collection that a cursor was reading is gone."""
+_NOT_READABLE = "Sessions are not supported"
+"""What pymongo says of a member that is in transition, for example in rollback, when the connection is made."""
 _INDEX_GONE = "hint provided does not correspond to an existing index"
 _INTERRUPTED = {
     *(6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436),  # not primary, shutting down, network
@@ -124,6 +126,8 @@ _UNREACHABLE = (
     (("SSL",), "it does not answer with TLS. Leave tls=true out of CALLVIZ_MONGO_URI, or check the port"),
     (("for replica set name",), "no server there is a member of the replica set that replicaSet in CALLVIZ_MONGO_URI "
      "names. Correct the name or leave it out"),
+    (('match selector "Primary()"',), "the replica set has no primary at present: its members are electing one, or too "
+     "few of them are running. Refresh again, or check the members"),
     (("match selector",), "no member of the replica set is one that readPreference in CALLVIZ_MONGO_URI asks for. Use "
      "secondaryPreferred instead of secondary, or leave it out"),
     (("not known", "nodename nor servname", "getaddrinfo", "idna", "name resolution"), "the name of the host cannot be "
@@ -177,6 +181,8 @@ def _explain_refusal(error: OperationFailure, settings: Settings) -> MongoError:
 
 def _explain_configuration(error: ConfigurationError, settings: Settings) -> MongoError:
     """Explain what pymongo only notices when it connects; its words may show parts of the connection string."""
+    if _NOT_READABLE in str(error):
+        return ReadLostError("A member of the replica set was neither primary nor secondary when it answered.")
     options = parse_connection_string(settings.require_mongo_uri())
     if options.srv:
         return MongoError(
