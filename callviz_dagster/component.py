@@ -86,6 +86,26 @@ class _Attributes(dg.Model):
         except ValidationError as error:
             raise ValidationError.from_exception_data(error.title, list(_explained(error))) from None
 
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return the schema without alternatives: of those, `dg` only says that a value, which it prints, fits none."""
+        schema = super().model_json_schema(*args, **options)
+        groups = schema.pop("$defs")
+        for name, member in schema["properties"].items():
+            members = groups[name]["properties"].values() if name in GROUPS else [member]
+            for each in members:
+                each |= _merged(each.pop("anyOf"))
+            if name in GROUPS:
+                member.pop("anyOf")
+                member |= groups[name] | {"type": ["object", "null"], "description": member["description"]}
+        return schema
+
+
+def _merged(alternatives: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one schema that allows several types."""
+    allowed = [each["type"] for each in alternatives]
+    return {key: value for each in alternatives for key, value in each.items()} | {"type": [*dict.fromkeys(allowed)]}
+
 
 def _explained(error: ValidationError) -> Iterator[InitErrorDetails]:
     """Yield one error for each key, with what is allowed there; the values, which may be secret, are left out."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import jsonschema
 import pytest
 from dagster._core.scheduler.instigation import InstigatorType, TickStatus
 from dagster.components.core.component_tree import ComponentTreeException
@@ -313,10 +314,25 @@ def test_the_schema_has_every_setting_and_no_value() -> None:
         members = schema["properties"]
         *groups, key = yaml_path(setting.name)
         for group in groups:
-            members = schema["$defs"][group]["properties"]
+            members = schema["properties"][group]["properties"]
         assert members[key]["default"] is None
         assert members[key]["description"][1:].startswith(in_yaml_keys(setting.metadata["meaning"])[1:])
     assert "CALLVIZ_" not in json.dumps(schema)
+    assert "anyOf" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"mongo": {"url": URI}}, "Additional properties are not allowed ('url' was unexpected)"),
+        ({"nightly": 810}, "810 is not of type 'string', 'null'"),
+        ({"drop_fields": 3}, "3 is not of type 'array', 'string', 'null'"),
+        ({"mongo": None, "watch": "{{ env.WATCH }}", "drop_fields": ["notes"], "partitions_start": "2024-01-01"}, ""),
+    ],
+)
+def test_dg_names_the_key_that_is_wrong_and_no_secret(attributes: dict[str, object], message: str) -> None:
+    errors = jsonschema.Draft202012Validator(CallvizComponent.model().model_json_schema()).iter_errors(attributes)
+    assert [error.message for error in errors] == ([message] if message else [])
 
 
 def test_a_component_shows_no_secret() -> None:
