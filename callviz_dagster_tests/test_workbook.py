@@ -71,7 +71,10 @@ def test_finds_the_columns_behind_each_sheet(sheet: str, columns: set[str]) -> N
 def test_titles_are_sentences_with_the_values_of_parameters() -> None:
     titles = {sheet.name: sheet.title for sheet in read(XML).sheets}
     assert titles["Duration Histogram"].startswith("Duration Histogram. Bars of 60 s, ")
-    assert titles["Daily Calls"] == "Daily Calls. A bar for each day, coloured by type; a day without calls has none"
+    assert titles["Daily Calls"] == (
+        "Daily Calls. A bar for each day, coloured by type; a day without calls has none. "
+        "Line: mean of 7 days, all types"
+    )
 
 
 def test_twin_elements_of_older_desktops_are_read_once() -> None:

@@ -122,6 +122,11 @@ EDITS: tuple[tuple[str, str, str], ...] = (
         "sheet Daily Calls: has the pill tdy:call_date:qk with the derivation",
     ),
     (r"\[tdy:call_date:qk\]", "[dy:call_date:qk]", "sheet Daily Calls: has the pill dy:call_date:qk, whose name"),
+    (
+        r"y-axis-name='(\[[^\]]*\])\.\[usr:Calculation_1019:qk\]'",
+        r"y-axis-name='\1.[usr:Calculation_1020:qk]'",
+        "sheet Daily Calls: uses usr:Calculation_1020:qk without declaring it",
+    ),
     (r"<cols>\[federated[^<]*tdy:call_date:qk\]</cols>", "<cols>[tdy:call_date:qk</cols>", "brackets on its cols"),
     (r"(<rows>\(\[.*?)\)\)</rows>", r"\1)</rows>", "sheet Calls by Status: has brackets on its rows"),
     (r"<mark class='Text' />", "<mark class='Bars' />", "sheet Headline Figures: has <mark class='Bars'>"),

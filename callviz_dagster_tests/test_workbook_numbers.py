@@ -144,6 +144,14 @@ GROUPS = {
     "tdy:call_date:qk": "date_trunc('day', call_date)",
     "none:Duration (bin):ok": f"CAST(floor({BOUNDED} / {BIN}) * {BIN} AS INTEGER)",
 }
+MEAN_OF_7_DAYS = (
+    "IF DATEDIFF('day', WINDOW_MIN(MIN([call_date])), MIN([call_date])) >= 6 THEN (COUNT([_id]) + "
+    + " + ".join(
+        f"IIF(DATEDIFF('day', LOOKUP(MIN([call_date]), -{n}), MIN([call_date])) < 7, LOOKUP(COUNT([_id]), -{n}), 0, 0)"
+        for n in range(1, 7)
+    )
+    + ") / 7 END"
+)
 WEEK = "{ EXCLUDE [call_type], [call_weekday] : %s([call_date]) }"
 MEASURES: dict[str, Callable[[list[str]], str]] = {
     # `groups` are those of the sheet; EXCLUDE leaves some of them out.
@@ -162,6 +170,16 @@ MEASURES: dict[str, Callable[[list[str]], str]] = {
     ),
     "SUM(IF [Calculation_1013] THEN 1 ELSE 0 END) / COUNT([_id])": lambda groups: (
         "sum(CASE WHEN status = 'completed' THEN 1 ELSE 0 END) / count(_id)"
+    ),
+    # A table calculation runs over the marks from left to right, of which there is one for each day with calls.
+    MEAN_OF_7_DAYS: lambda groups: (
+        "CASE WHEN min(call_date) - min(min(call_date)) OVER () >= 6 THEN (count(_id) + "
+        + " + ".join(
+            f"CASE WHEN min(call_date) - lag(min(call_date), {n}) OVER (ORDER BY min(call_date)) < 7 "
+            f"THEN lag(count(_id), {n}) OVER (ORDER BY min(call_date)) ELSE 0 END"
+            for n in range(1, 7)
+        )
+        + ") / 7 END"
     ),
     "MEDIAN([duration_sec])": lambda groups: "median(duration_sec)",
     "DATEDIFF('day', MIN([call_date]), MAX([call_date])) + 1": lambda groups: "max(call_date) - min(call_date) + 1",
@@ -187,10 +205,13 @@ def measure(number: int, groups: list[str]) -> str:
     return MEASURES[text](groups)
 
 
-def sheet_rows(calls: duckdb.DuckDBPyConnection, name: str, measures: Iterable[int], filters: Filters) -> Rows:
-    """Run the query that a sheet stands for: its groups → its measures."""
+def sheet_rows(
+    calls: duckdb.DuckDBPyConnection, name: str, measures: Iterable[int], filters: Filters, *, coloured: bool = True
+) -> Rows:
+    """Run the query that a sheet, or marks of it that have no colour, stands for: its groups → its measures."""
     on_sheet = [pill for _, pill in REFERENCE.findall(shelf(name, "rows") + shelf(name, "cols"))]
-    on_sheet += [REFERENCE.findall(one.get("column"))[0][1] for one in sheet(name).iter("color")]
+    if coloured:
+        on_sheet += [REFERENCE.findall(one.get("column"))[0][1] for one in sheet(name).iter("color")]
     groups = [GROUPS[pill] for pill in dict.fromkeys(on_sheet) if pill in GROUPS]
     where = [filters.sql()]
     for one in sheet(name).findall("table/view/filter"):
@@ -277,6 +298,16 @@ def test_every_sheet_shows_what_mongodb_counts(
     }
     first, last = min(day for day, _ in bars), max(day for day, _ in bars)
     assert len({day for day, _ in bars}) < (last - first).days, "some days have no calls"
+
+    # Its line: the mean of seven days of the calendar, on each day that has calls.
+    calls_on = {day: 0 for day, _ in bars}
+    for (day, _), (number,) in bars.items():
+        calls_on[day] += number
+    week = [dt.timedelta(days=n) for n in range(7)]
+    assert sheet_rows(calls, "Daily Calls", (1019,), filters, coloured=False) == {
+        (day,): (share(sum(calls_on.get(day - before, 0) for before in week), 7) if day - first > week[5] else None,)
+        for day in calls_on
+    }
 
     # Calls by Weekday: number, how many such days there were, the averages.
     weekdays = by(counted(collection, zone, filters, grouped("weekday", "call_type")), "weekday", "call_type")

@@ -378,7 +378,10 @@ def test_w7_shelves_are_pills_nested_in_brackets() -> None:
     one = rf"\[{re.escape(DS)}\]\.\[[^\]]+\]"
     for name in ALL_SHEETS:
         for which in ("rows", "cols"):
-            assert re.fullmatch(rf"|{one}|\({one} / \({one} / {one}\)\)", shelf(name, which)), (name, which)
+            assert re.fullmatch(rf"|{one}|\({one} / \({one} / {one}\)\)|\({one} \+ {one}\)", shelf(name, which)), (
+                name,
+                which,
+            )
 
 
 def test_w8_tooltips_show_what_is_on_the_sheet_in_words() -> None:
@@ -542,7 +545,7 @@ def test_m2_one_text_source() -> None:
     assert ROOT.xpath("//extract") == []
 
 
-COUNT = "usr:Calculation_1001:qk"
+COUNT, MEAN = "usr:Calculation_1001:qk", "usr:Calculation_1019:qk"
 
 
 @pytest.mark.parametrize(
@@ -555,14 +558,14 @@ COUNT = "usr:Calculation_1001:qk"
             ["none:status:nk", "usr:Calculation_1002:ok", "usr:Calculation_1005:ok"],
             [COUNT],
         ),
-        ("Daily Calls", "Bar", [COUNT], ["tdy:call_date:qk"]),
+        ("Daily Calls", "Automatic Bar Line", [COUNT, MEAN], ["tdy:call_date:qk"]),
         ("Calls by Weekday", "Bar", [COUNT], ["none:call_weekday:nk"]),
         ("Duration Histogram", "Bar", [COUNT], ["none:Duration (bin):ok"]),
         (HEADLINE, "Text", [], []),
     ],
 )
 def test_m3_to_m7_marks_and_shelves(name: str, mark: str, rows: list[str], cols: list[str]) -> None:
-    assert [one.get("class") for one in sheet(name).iter("mark")] == [mark]
+    assert [one.get("class") for one in sheet(name).iter("mark")] == mark.split()
     assert [pill for _, pill in REFERENCE.findall(shelf(name, "rows"))] == rows
     assert [pill for _, pill in REFERENCE.findall(shelf(name, "cols"))] == cols
 
@@ -595,6 +598,16 @@ def test_m5_a_day_without_calls_has_no_bar() -> None:
     one = sheet("Daily Calls")
     assert one.find("table/show-full-range") is None
     assert "tdy:call_date:qk" in shelf("Daily Calls", "cols")
+
+
+def test_m5_the_mean_of_7_days_is_a_line_over_the_bars_on_the_same_axis() -> None:
+    _, bars, line = sheet("Daily Calls").findall("table/panes/pane")
+    assert (bars.get("y-axis-name"), line.get("y-axis-name")) == (q(COUNT), q(MEAN))
+    assert line.find("encodings") is None, "of all types together"
+    (axis,) = sheet("Daily Calls").iter("encoding")
+    assert (axis.get("field"), axis.get("fold"), axis.get("synchronized")) == (q(MEAN), "true", "true")
+    (instance,) = sheet("Daily Calls").xpath(f".//column-instance[@name='[{MEAN}]']")
+    assert instance.find("table-calc").get("ordering-type") == "Rows"
 
 
 def test_m6_weeks_start_on_monday_whatever_the_locale() -> None:
@@ -796,7 +809,7 @@ def test_pytableau_reads_it() -> None:
     (calls,) = book.datasources
     captions = {column.get("caption") for column in fields().values()}
     assert set(calls.field_names) == captions
-    assert {one.name: str(one.mark_type) for one in book.worksheets}["Daily Calls"].endswith("Bar")
+    assert {one.name: str(one.mark_type) for one in book.worksheets}["Calls by Status"].endswith("Bar")
 
 
 def _path() -> Path:

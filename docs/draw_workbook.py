@@ -141,8 +141,11 @@ def upwards(
     area: tuple[float, float, float, float],
     groups: Iterable[object],
     label: Callable[[object], str],
-) -> None:
-    """Draw bars upwards, one for each group in the given order, stacked by call type."""
+) -> Callable[[int, float], tuple[float, float]]:
+    """Draw bars upwards, one for each group in the given order, stacked by call type.
+
+    Returns a function that says where a number stands in the middle of a column.
+    """
     x, y, w, h = area
     groups = list(groups)
     sums = totals(cells)
@@ -160,6 +163,7 @@ def upwards(
         if text := label(group):
             canvas.text(left + (column + 0.5) * step, bottom + 13, text, text_anchor="middle", font_size=9)
     axis(canvas, x, y, bottom, max(sums.values()), left, w, "Number of calls")
+    return lambda column, number: (left + (column + 0.5) * step, bottom - number * scale)
 
 
 def axis(
@@ -176,11 +180,15 @@ def axis(
 
 
 def daily(canvas: Canvas, calls: Calls, cells: Cells, area: tuple[float, float, float, float]) -> None:
-    """Draw a bar for each day, stacked by call type; a day without calls has none."""
+    """Draw a bar for each day, stacked by call type; a day without calls has none; and the mean of seven days."""
     days = sorted(day for day in {key for key, _ in cells} if isinstance(day, dt.date))
     span = [days[0] + dt.timedelta(days=n) for n in range((days[-1] - days[0]).days + 1)]
     labelled = {span[0], span[len(span) // 2], span[-1]}
-    upwards(canvas, calls, cells, area, span, lambda day: str(day) if day in labelled else "")
+    place = upwards(canvas, calls, cells, area, span, lambda day: str(day) if day in labelled else "")
+    sums = totals(cells)
+    number = [sums.get(day, 0) for day in span]
+    means = [(column, sum(number[column - 6 : column + 1]) / 7) for column in range(6, len(span)) if number[column]]
+    canvas.line([place(column, mean) for column, mean in means], INK, stroke_width=1.5)
 
 
 def headline(canvas: Canvas, calls: Calls, area: tuple[float, float, float, float]) -> None:

@@ -31,18 +31,18 @@ const FieldCounts = (() => {
 
   /** Return the groups of one value, type and status that have calls, with their calls by duration bin. */
   function groups(starts, { types, statuses }, bin, calls) {
-    const found = [];
+    const withCalls = [];
     for (let group = 0; group < starts.length - 1; group++) {
       const start = starts[group], end = starts[group + 1], bins = new Float64Array(BINS + 1);
       if (start === end) continue;
       for (let cell = start; cell < end; cell++) bins[bin[cell]] += calls[cell];
       const label = Math.floor(group / statuses.length);
-      found.push({
+      withCalls.push({
         value: Math.floor(label / types.length), type: label % types.length, status: group % statuses.length,
         start, end, bins,
       });
     }
-    return found;
+    return withCalls;
   }
 
   /** Return whether cells can fill the bars of the histogram as wide as they are. */

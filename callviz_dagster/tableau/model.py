@@ -319,6 +319,7 @@ def references(sheet: ET.Element) -> Iterator[tuple[str, str]]:
         return
     texts = [table.findtext("rows", ""), table.findtext("cols", "")]
     texts += [column.text or "" for column in table.findall("view/slices/column")]
+    texts += [pane.get(axis, "") for pane in table.findall("panes/pane") for axis in ("x-axis-name", "y-axis-name")]
     for part in (*table.findall("view"), *table.findall("panes/pane/encodings")):
         for element in part.iter():
             if element.tag not in ("datasource-dependencies", "column", "column-instance", "calculation"):
