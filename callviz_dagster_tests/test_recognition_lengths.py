@@ -57,6 +57,17 @@ def test_of_two_fields_that_say_the_same_the_finer_one_is_taken() -> None:
     assert chosen(documents)["duration"] == "BillableSeconds"
 
 
+def test_a_duration_beside_one_that_is_never_shorter_is_doubted_where_no_end_tells() -> None:
+    documents = [
+        {name: value for name, value in document.items() if name != "end_time"}
+        for document in calls(**{"Time(sec)": lambda length: length - 7, "Inbound Time(sec)": lambda length: length})
+    ]
+    fields = fields_of(documents)
+    choice = choose(fields)
+    (doubt,) = (doubt for doubt in doubts(choice, fields) if doubt.kind is Kind.TALK)
+    assert "CALLVIZ_FIELD_DURATION=Inbound Time(sec)" in sentence(doubt, choice, fields.facts)
+
+
 @pytest.mark.parametrize("names", [("CallDuration", "Duration"), ("length", "duration")])
 def test_of_seconds_and_their_minutes_rounded_up_the_seconds_are_taken_without_an_end(names: tuple[str, str]) -> None:
     fine, coarse = names

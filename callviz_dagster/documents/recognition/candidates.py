@@ -7,7 +7,7 @@ elsewhere: fields judged together (`recognition/choice.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -303,6 +303,23 @@ def _is_rounded(fields: Fields, one: Candidate, others: list[Candidate]) -> bool
         if np.count_nonzero(both & larger) >= _SEEN and share(near, both) >= _NEARLY_ALL:
             return True
     return False
+
+
+def longer_beside(facts: Facts, path: Path, candidates: Sequence[Candidate]) -> Source | None:
+    """Return a field that is never shorter than a duration, and longer for most calls: it may be the whole call."""
+    name, taken = name_of(path), facts.numbers(path)
+    for one in candidates:
+        longer = facts.numbers(one.path)
+        both = taken.known & longer.known & (longer.values > 0) & (taken.clock == longer.clock)
+        another = one.path == path or one.name.unit != name.unit or one.name.says(Word.PART, Word.PLANNED, Word.OTHER)
+        if (
+            not another
+            and np.count_nonzero(both) >= _SEEN
+            and share(taken.values <= longer.values, both) >= _NEARLY_ALL
+            and share(taken.values < longer.values, both) > 0.5
+        ):
+            return one.source
+    return None
 
 
 def _length_name_points(name: Name) -> float:

@@ -12,11 +12,11 @@ from enum import StrEnum
 import numpy as np
 
 from callviz_dagster.documents.labels import label_of_boolean
-from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later
+from callviz_dagster.documents.recognition.candidates import Candidate, Fields, is_later, longer_beside
 from callviz_dagster.documents.recognition.decision import Choice
 from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Labels, Source, share
 from callviz_dagster.documents.recognition.label_choice import LEAST
-from callviz_dagster.documents.recognition.label_words import are_number_types, known_share
+from callviz_dagster.documents.recognition.label_words import known_share, say_no_type
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
 from callviz_dagster.documents.recognition.units import are_long, is_open, median, too_large, two_units, unit_by_data
 from callviz_dagster.documents.recognition.vocabulary import Word
@@ -298,8 +298,10 @@ def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
     start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
     fit = _fit(choice, facts, source)
     is_usual = source == choice.usual.get("duration")
-    if is_usual and "duration" not in name.ranks and name.talk and not (fit and fit.equal >= 0.9):
-        raised.append(Doubt(Kind.TALK, "duration", source))
+    if is_usual and "duration" not in name.ranks and not (fit and fit.equal >= 0.9):
+        longer = None if fit else longer_beside(facts, source[0], choice.candidates.get("duration", ()))
+        if name.talk or longer:
+            raised.append(Doubt(Kind.TALK, "duration", source, other=longer))
     if several := two_units(facts, source[0], unit.unit, start, end):
         doubt = Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)
         return [*raised, doubt]
@@ -384,7 +386,7 @@ def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[
         kinds.append(Kind.CODES)
     if labels.yes_or_no_in_words:
         kinds.append(Kind.YES_OR_NO)
-    if role == "call_type" and _say_no_type(name, labels):
+    if role == "call_type" and say_no_type(name, labels):
         kinds.append(Kind.UNKNOWN_LABELS)
     if _are_labels_of_another_role(role, labels):
         kinds.append(Kind.OTHER_LABELS)
@@ -394,19 +396,6 @@ def _kinds_of_labels(role: str, name: Name, labels: Labels, path: Path) -> list[
 def _are_labels_of_another_role(role: str, labels: Labels) -> bool:
     other = "status" if role == "call_type" else "call_type"
     return known_share(other, labels.counts) >= PROVEN and known_share(role, labels.counts) < 1 - PROVEN
-
-
-def _are_unknown_words(labels: Labels) -> bool:
-    """Return whether none of several labels is a known type of call; a yes or no, or a number, is no word."""
-    is_words = labels.kinds == {"text"} and not labels.yes_or_no
-    return is_words and len(labels.counts) > 1 and not known_share("call_type", labels.counts)
-
-
-def _say_no_type(name: Name, labels: Labels) -> bool:
-    """Return whether labels are unknown words, or kinds of telephone numbers in a field such as `type`."""
-    if are_number_types(labels.counts):
-        return not name.says(Word.CALL, Word.DIRECTION)
-    return "call_type" not in name.ranks and _are_unknown_words(labels)
 
 
 def _empty(choice: Choice, fields: Fields) -> list[Doubt]:

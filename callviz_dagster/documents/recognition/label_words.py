@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 
 from callviz_dagster.documents.labels import known_label
-from callviz_dagster.documents.recognition.names import words
+from callviz_dagster.documents.recognition.facts import Labels
+from callviz_dagster.documents.recognition.names import Name, words
+from callviz_dagster.documents.recognition.vocabulary import Word
 
 _WORDS = {
     "call_type": (
@@ -46,7 +48,7 @@ def _known(role: str, label: str) -> bool:
     return not _KNOWN[role].isdisjoint(parts) or any(phrase in " ".join(parts) for phrase in phrases)
 
 
-def are_number_types(counts: Counter[str]) -> bool:
+def _are_number_types(counts: Counter[str]) -> bool:
     """Return whether all values are kinds of telephone numbers."""
     return bool(counts) and all(not _NUMBER_TYPES.isdisjoint(words(label)) for label in counts)
 
@@ -54,3 +56,16 @@ def are_number_types(counts: Counter[str]) -> bool:
 def are_places(counts: Counter[str]) -> bool:
     """Return whether the values look like codes of states or countries: two capitals each."""
     return bool(counts) and all(len(label) == 2 and label.isalpha() and label.isupper() for label in counts)
+
+
+def say_no_type(name: Name, labels: Labels) -> bool:
+    """Return whether labels are unknown words, or kinds of telephone numbers in a field such as `type`."""
+    if _are_number_types(labels.counts):
+        return not name.says(Word.CALL, Word.DIRECTION)
+    return "call_type" not in name.ranks and _are_unknown_words(labels)
+
+
+def _are_unknown_words(labels: Labels) -> bool:
+    """Return whether none of several labels is a known type of call; a yes or no, or a number, is no word."""
+    is_words = labels.kinds == {"text"} and not labels.yes_or_no
+    return is_words and len(labels.counts) > 1 and not known_share("call_type", labels.counts)
