@@ -222,7 +222,6 @@ def _partition_metadata(partition_archive: Archived) -> dict[str, Any]:
     manifest = partition_archive.manifest
     return {
         "dagster/row_count": manifest.documents,
-        **({"partition": manifest.span} if manifest.span else {}),
         **snapshot_metadata(manifest.snapshot_time),
         **({"no snapshot": manifest.no_snapshot} if manifest.no_snapshot else {}),
         **({"interruptions survived": manifest.resumed} if manifest.resumed else {}),
