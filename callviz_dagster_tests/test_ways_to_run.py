@@ -115,6 +115,7 @@ def test_failed_refresh_is_a_failed_command_with_the_sentence(environment: dict[
     assert "hunter22" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_misspelt_setting_is_told_by_name(environment: dict[str, str]) -> None:
     done = run(["dagster", "definitions", "validate"], environment | {"CALLVIZ_TIMZONE": "UTC"})
     assert done.returncode != 0
