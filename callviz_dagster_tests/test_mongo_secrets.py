@@ -27,7 +27,6 @@ from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string, redact
 from callviz_dagster.settings import Settings, SettingsError
 
-pytestmark = pytest.mark.no_cover
 PASSWORDS = (("Sup3r", "Secret9"), ("Qx7wz", "Zebra4t"))
 FULL_WIDTH = "／＠：？＃［］％＆，．　"
 CHARACTERS = [character for character in string.printable if character.isprintable()] + [*FULL_WIDTH]
@@ -57,6 +56,7 @@ def shown(uri: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("place", ["user", "password", "encoded password", "host", "database"])
 def test_what_is_shown_is_the_same_with_another_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -170,6 +170,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.address
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "form", ["{}#{}", *(pytest.param(form, marks=pytest.mark.long) for form in ("{}{}", "{}%2F{}", "{}/{}"))]
 )
