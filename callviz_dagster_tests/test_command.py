@@ -300,7 +300,7 @@ def test_the_wheel_has_what_the_command_and_analysts_need(tmp_path: Path) -> Non
         names = set(archive.namelist())
         (entry_points,) = [name for name in names if name.endswith(".dist-info/entry_points.txt")]
         assert "callviz = callviz_dagster.__main__:run" in archive.read(entry_points).decode()
-    needed = ("py.typed", "tableau/callviz.twb", "tableau/README.md", "dagster.yaml", "dashboard/charts.js")
+    needed = ("py.typed", "tableau/callviz.twb", "tableau/README.md", "local/dagster.yaml", "dashboard/charts.js")
     assert {f"callviz_dagster/{name}" for name in needed} <= names
 
 

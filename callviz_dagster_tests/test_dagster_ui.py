@@ -39,7 +39,7 @@ def dagster_dev(
     seed_collection(collection, 20_000, seed=1, end=dt.date(2026, 6, 1))
     home = tmp_path / "home"
     home.mkdir()
-    template = ROOT / "callviz_dagster" / "dagster.yaml"
+    template = ROOT / "callviz_dagster" / "local" / "dagster.yaml"
     (home / "dagster.yaml").write_bytes(template.read_bytes())
     environment = {
         **os.environ,

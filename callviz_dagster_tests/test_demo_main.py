@@ -19,9 +19,9 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.demo import commands, source
-from callviz_dagster.instance import own_dagster_home
+from callviz_dagster.local.instance import own_dagster_home
+from callviz_dagster.local.summary import _size, summary
 from callviz_dagster.settings import Settings
-from callviz_dagster.summary import _size, summary
 from callviz_dagster_tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.server

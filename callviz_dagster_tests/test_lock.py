@@ -123,7 +123,8 @@ def test_assets_that_write_shared_files_are_in_one_pool(build: Callable[[Names],
 
 @pytest.mark.slow
 def test_the_demos_instance_lets_one_run_at_a_time_into_the_pool(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_bytes((Path(callviz_dagster.__file__).parent / "dagster.yaml").read_bytes())
+    configuration = Path(callviz_dagster.__file__).parent / "local" / "dagster.yaml"
+    (tmp_path / "dagster.yaml").write_bytes(configuration.read_bytes())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         config = instance.get_concurrency_config()
         assert config.run_queue_config is not None

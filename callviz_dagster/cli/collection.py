@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callviz_dagster.instance import own_dagster_home
+from callviz_dagster.local.instance import own_dagster_home
 from callviz_dagster.setting_values.connection_string import redact
 from callviz_dagster.settings import Settings, SettingsError
 

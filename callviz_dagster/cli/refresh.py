@@ -23,11 +23,11 @@ from callviz_dagster.automation.runs import failure_sentence
 from callviz_dagster.cli.collection import ChosenCollection
 from callviz_dagster.cli.exit_codes import ExitCode
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.local.summary import summary
 from callviz_dagster.partitions import Partitioning, parse_keys
 from callviz_dagster.progress import PROGRESS_LINE
 from callviz_dagster.settings import SettingsError
 from callviz_dagster.storage.published import read_record
-from callviz_dagster.summary import summary
 
 Say = Callable[[str], None]
 

@@ -1,6 +1,6 @@
 """The demo's two commands: refresh everything once, and serve the Dagster UI.
 
-What belongs elsewhere: where the calls come from (`source.py`), and a refresh in words (`callviz_dagster/summary.py`).
+What belongs elsewhere: where the calls come from (`source.py`), and a refresh in words (`local/summary.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from callviz_dagster.demo.child import Child
 from callviz_dagster.demo.mongod import HOST
 from callviz_dagster.demo.source import opened_source, sample_calls_coming_in, say
+from callviz_dagster.local.summary import summary
 from callviz_dagster.progress import PROGRESS_LINE
-from callviz_dagster.summary import summary
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _STEP_DONE = re.compile(r'STEP_SUCCESS - Finished execution of step "(\w+)" in (\S+?)\.?$')

@@ -18,7 +18,7 @@ from typing import Any
 
 from callviz_dagster.concurrency import running_thread
 from callviz_dagster.demo.mongod import running_mongod
-from callviz_dagster.instance import own_dagster_home
+from callviz_dagster.local.instance import own_dagster_home
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import require_writable
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callviz_dagster.storage.files import require_writable
+from callviz_dagster.storage.files import require_writable, write_text
 
 FOLDER = Path(".dagster_home")
 _CONFIGURATION = "dagster.yaml"
@@ -22,8 +22,8 @@ def own_dagster_home() -> Path:
     """
     home = FOLDER.absolute()
     require_writable(home)
-    wanted = Path(__file__).with_name(_CONFIGURATION).read_bytes()
+    wanted = Path(__file__).with_name(_CONFIGURATION).read_text(encoding="utf-8")
     path = home / _CONFIGURATION
-    if not path.exists() or path.read_bytes() != wanted:
-        path.write_bytes(wanted)
+    if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != wanted:
+        write_text(path, wanted)
     return home
