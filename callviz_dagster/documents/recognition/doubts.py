@@ -18,7 +18,15 @@ from callviz_dagster.documents.recognition.facts import SECONDS, Facts, Fit, Lab
 from callviz_dagster.documents.recognition.label_choice import LEAST
 from callviz_dagster.documents.recognition.label_words import known_share, say_no_type
 from callviz_dagster.documents.recognition.names import Name, Strength, name_of
-from callviz_dagster.documents.recognition.units import are_long, is_open, median, too_large, two_units, unit_by_data
+from callviz_dagster.documents.recognition.units import (
+    are_long,
+    are_zeros,
+    is_open,
+    median,
+    too_large,
+    two_units,
+    unit_by_data,
+)
 from callviz_dagster.documents.recognition.vocabulary import Word
 from callviz_dagster.documents.values import field_name
 from callviz_dagster.documents.walker import Path
@@ -293,34 +301,30 @@ def _durations(choice: Choice, facts: Facts) -> list[Doubt]:
 
 
 def _of_a_duration(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:
-    raised = []
-    unit, name = choice.units[source[0]], name_of(source[0])
-    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
     fit = _fit(choice, facts, source)
-    is_usual = source == choice.usual.get("duration")
-    if is_usual and "duration" not in name.ranks and not (fit and fit.equal >= 0.9):
-        longer = None if fit else longer_beside(facts, source[0], choice.candidates.get("duration", ()))
-        if name.talk or longer:
-            raised.append(Doubt(Kind.TALK, "duration", source, other=longer))
-    if several := two_units(facts, source[0], unit.unit, start, end):
-        doubt = Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)
-        return [*raised, doubt]
-    if start and end and _are_zeros(facts, source[0], start, end):
-        return [*raised, Doubt(Kind.APART, "duration", source, factor=0.0)]
+    return [*_of_talk(choice, facts, source, fit), *_of_size(choice, facts, source, fit)]
+
+
+def _of_talk(choice: Choice, facts: Facts, source: Source, fit: Fit | None) -> list[Doubt]:
+    name = name_of(source[0])
+    if source != choice.usual.get("duration") or "duration" in name.ranks or (fit and fit.equal >= 0.9):
+        return []
+    longer = None if fit else longer_beside(facts, source[0], choice.candidates.get("duration", ()))
+    return [Doubt(Kind.TALK, "duration", source, other=longer)] if name.talk or longer else []
+
+
+def _of_size(choice: Choice, facts: Facts, source: Source, fit: Fit | None) -> list[Doubt]:
+    start, end = choice.usual.get("start_time"), choice.usual.get("end_time")
+    if several := two_units(facts, source[0], choice.units[source[0]].unit, start, end):
+        return [Doubt(Kind.TWO_UNITS, "duration", source, several.share, factor=several.factor, since=several.since)]
+    if start and end and are_zeros(facts, source[0], start, end):
+        return [Doubt(Kind.APART, "duration", source, factor=0.0)]
     if fit is None or fit.documents < FEW:
-        return [*raised, *_without_an_end(choice, facts, source)]
-    if fit.constant or fit.within < APART or fit.ratio < LEAST_RATIO:
-        other = None if fit.constant or not (start and end) else _unit_that_fits(facts, source[0], start, end)
-        raised.append(Doubt(Kind.APART, "duration", source, factor=fit.ratio, unit=other))
-    return raised
-
-
-def _are_zeros(facts: Facts, path: Path, start: Source, end: Source) -> bool:
-    """Return whether a duration is zero for all calls, though they end later than they start."""
-    numbers = facts.numbers(path)
-    elapsed, both = facts.elapsed(start, end)
-    known = numbers.known & both & (elapsed > 0)
-    return bool(np.count_nonzero(known) >= FEW and not numbers.values[known].any())
+        return _without_an_end(choice, facts, source)
+    if not fit.constant and fit.within >= APART and fit.ratio >= LEAST_RATIO:
+        return []
+    other = None if fit.constant or not (start and end) else _unit_that_fits(facts, source[0], start, end)
+    return [Doubt(Kind.APART, "duration", source, factor=fit.ratio, unit=other)]
 
 
 def _without_an_end(choice: Choice, facts: Facts, source: Source) -> list[Doubt]:

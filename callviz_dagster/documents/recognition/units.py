@@ -91,6 +91,14 @@ def median(facts: Facts, path: Path) -> float:
     return float(np.median(values)) if len(values) else 0.0
 
 
+def are_zeros(facts: Facts, path: Path, start: Source, end: Source) -> bool:
+    """Return whether a duration is zero for all calls, though they end later than they start."""
+    numbers = facts.numbers(path)
+    elapsed, both = facts.elapsed(start, end)
+    known = numbers.known & both & (elapsed > 0)
+    return bool(np.count_nonzero(known) >= _FEW and not numbers.values[known].any())
+
+
 def _numbers(facts: Facts, path: Path) -> Floats:
     numbers = facts.numbers(path)
     return numbers.values[numbers.known & ~numbers.clock & (numbers.values > 0)]
