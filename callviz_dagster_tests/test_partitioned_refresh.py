@@ -497,7 +497,9 @@ def test_a_warning_about_history_costs_no_second_count(
     pipelines = [
         entry["command"]["pipeline"] for entry in database["system.profile"].find({"command.aggregate": "calls"})
     ]
-    assert sum({"$count": "documents"} in pipeline for pipeline in pipelines) == len(DAYS)
+    counts = [pipeline for pipeline in pipelines if {"$count": "documents"} in pipeline]
+    of_partitions = [pipeline for pipeline in counts if {"$limit": 1} not in pipeline]
+    assert len(of_partitions) == len(DAYS)
     assert [archive.manifest.counted for archive in archives] == [archive.manifest.documents for archive in archives]
 
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from xml.sax.saxutils import escape
 
 import duckdb
@@ -26,6 +27,7 @@ WIDTH, HEIGHT = 1200, 760
 INK, QUIET, LINE, FADED = "#222222", "#555555", "#d4d4d4", 0.15
 NOTE = "Drawing from sample calls, not a Tableau screenshot"
 
+Key = TypeVar("Key")
 Cells = Mapping[tuple[object, str], int]
 """Calls by group and call type."""
 
@@ -98,15 +100,20 @@ class Calls:
 
 
 def types_in(cells: Cells) -> list[str]:
-    """Return the call types, in the order of the legend."""
-    return sorted({call_type for _, call_type in cells})
+    """Return the call types, in the order of the legend: the most calls first."""
+    return [*largest_first((call_type, number) for (_, call_type), number in cells.items())]
 
 
 def totals(cells: Cells) -> dict[object, int]:
     """Return the calls of each group, largest first."""
-    sums: dict[object, int] = defaultdict(int)
-    for (group, _), number in cells.items():
-        sums[group] += number
+    return largest_first((group, number) for (group, _), number in cells.items())
+
+
+def largest_first(numbers: Iterable[tuple[Key, int]]) -> dict[Key, int]:
+    """Return the sum of the numbers of each key, largest first."""
+    sums: dict[Key, int] = defaultdict(int)
+    for key, number in numbers:
+        sums[key] += number
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 

@@ -209,7 +209,6 @@
   addEventListener("beforeprint", () => drawings.fitPaper(true));
   addEventListener("afterprint", () => drawings.fitPaper(false));
   await choices.restore();
-  requestAnimationFrame(() => setTimeout(() => document.body.classList.add("drawn")));
 })().catch((error) => {
   document.getElementById("message").textContent = `This page could not be shown: ${error.message}`;
   throw error;
