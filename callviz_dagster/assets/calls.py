@@ -298,8 +298,8 @@ def audit(
     repeated, repetitions = ([], 0) if distinct else repeated_ids(calls_file)
     id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
     repetitions_by_column = {
-        column: Repetitions(0, 0, {}) if seen.all_differ() else repeated_values(calls_file, column)
-        for column, seen in written.identifiers.items()
+        column: Repetitions(0, 0, {}) if all_differ else repeated_values(calls_file, column)
+        for column, all_differ in written.identifiers.items()
     }
     hidden = [
         column.name

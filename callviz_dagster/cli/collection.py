@@ -73,7 +73,7 @@ def _of_component(name: str) -> ChosenCollection:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return the message of the first error of all; of a file that is no YAML, no line: that may hold a password."""
+    """Return the message of the first cause, without lines of a YAML file, which may hold a password."""
     import yaml
 
     while error.__cause__:

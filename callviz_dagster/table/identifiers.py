@@ -82,7 +82,7 @@ class SeenHashes:
         self._chunks: list[NDArray[np.uint64]] = []
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
-        """Add those of one more batch; of too many none is kept."""
+        """Add those of one more batch; where they become too many, none is kept."""
         self._left -= len(hashes)
         if self._left >= 0:
             self._chunks.append(hashes)
@@ -90,9 +90,8 @@ class SeenHashes:
             self._chunks.clear()
 
     def all_differ(self) -> bool:
-        """Return whether they prove that no value repeats. They are let go."""
+        """Return whether they prove that no value repeats."""
         hashes = np.concatenate([np.zeros(0, np.uint64), *self._chunks])
-        self._chunks.clear()
         hashes.sort()
         return self._left >= 0 and not bool((hashes[1:] == hashes[:-1]).any())
 
@@ -204,7 +203,7 @@ def _bounds(path: Path) -> tuple[str, str]:
 
 
 def _range_of(file: pq.ParquetFile, group: int) -> tuple[str, str] | None:
-    """Return the least and the greatest `_id` of a row group by its statistics, which long texts have not."""
+    """Return the least and the greatest `_id` of a row group; None without statistics, as where texts are long."""
     statistics = file.metadata.row_group(group).column(0).statistics
     return (statistics.min, statistics.max) if statistics and statistics.has_min_max else None
 

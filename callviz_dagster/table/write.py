@@ -65,8 +65,8 @@ class WriteStats:
     violations: Violations = field(default_factory=Violations)
     ids: IdOrder | None = None
     """The order of all `_id`; None where there are no rows."""
-    identifiers: dict[str, SeenHashes] = field(default_factory=dict)
-    """Hashes of the values of each column that identifies a call."""
+    identifiers: Mapping[str, bool] = field(default_factory=dict)
+    """Each column that identifies a call, and whether the hashes of its values prove that none repeats."""
     first_rejected: pa.Table | None = None
 
 
@@ -84,12 +84,12 @@ def write_tables(
     now = (snapshot - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
     progress = Progress(log, "Normalizing", manifest.documents)
     stats, digest = WriteStats(), hashlib.sha256()
-    stats.identifiers = {column.name: SeenHashes() for column in plan.fields if identifies_a_call(column.path)}
+    seen = {column.name: SeenHashes() for column in plan.fields if identifies_a_call(column.path)}
 
     def normalized(chunk: tuple[bytes, Ints]) -> _BatchRows:
         documents, starts = chunk
         rows = normalize.normalize(Walker().walk(documents, starts), plan, now=now)
-        hashes = {column: text_hashes(rows.calls.column(column)) for column in stats.identifiers}
+        hashes = {column: text_hashes(rows.calls.column(column)) for column in seen}
         return _BatchRows(memoryview(documents)[: starts[-1]], rows, id_order(rows.calls), hashes)
 
     with (
@@ -103,11 +103,14 @@ def write_tables(
                 if batch.rows.rejected.num_rows:
                     rejected_writer.write_table(batch.rows.rejected)
                 _count(stats, batch)
+                for column, hashes in batch.hashes.items():
+                    seen[column].add(hashes)
                 progress.add(batch.rows.tally.documents)
         footer = {FOOTER_KEY.decode(): table_footer(manifest, tables, stats.tally).to_json()}
         calls_writer.add_key_value_metadata(footer)
         rejected_writer.add_key_value_metadata(footer)
     pa.default_memory_pool().release_unused()
+    stats.identifiers = {column: hashes.all_differ() for column, hashes in seen.items()}
     stats.sha256, stats.seconds = digest.hexdigest(), progress.seconds
     return stats
 
@@ -127,8 +130,6 @@ def _count(stats: WriteStats, batch: _BatchRows) -> None:
     if stats.first_rejected is None and batch.rows.rejected.num_rows:
         stats.first_rejected = batch.rows.rejected.slice(0, PREVIEW_ROWS)
     stats.tally.add(batch.rows.tally)
-    for column, hashes in batch.hashes.items():
-        stats.identifiers[column].add(hashes)
     if stats.ids is None:
         stats.ids = batch.ids
     elif batch.ids is not None:
