@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from pymongo.collection import Collection
 
 from callviz_dagster.cli.dev import dev_command
@@ -302,6 +303,12 @@ def test_the_wheel_has_what_the_command_and_analysts_need(tmp_path: Path) -> Non
         assert "callviz = callviz_dagster.__main__:run" in archive.read(entry_points).decode()
     needed = ("py.typed", "tableau/callviz.twb", "tableau/README.md", "local/dagster.yaml", "dashboard/charts.js")
     assert {f"callviz_dagster/{name}" for name in needed} <= names
+
+
+def test_a_pymongo_that_raises_on_decimals_that_are_not_canonical_is_not_taken() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (pymongo,) = [one for one in map(Requirement, project["dependencies"]) if one.name == "pymongo"]
+    assert not [minor for minor in range(20) if pymongo.specifier.contains(f"4.{minor}.9")]
 
 
 def test_the_console_script_and_the_module_are_the_same_command() -> None:
