@@ -9,6 +9,7 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 
+from bson.errors import BSONError
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
@@ -82,7 +83,7 @@ def pymongo_errors_explained(settings: Settings) -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise _explain(error, settings) from None
-    except (LookupError, AttributeError, TypeError) as error:
+    except (LookupError, AttributeError, TypeError, BSONError) as error:
         if not _raised_by_pymongo(error):
             raise
         raise not_of_mongodb(f"{type(error).__name__}: {error}") from None

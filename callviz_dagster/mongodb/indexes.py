@@ -10,7 +10,8 @@ from typing import Any
 
 from pymongo.collection import Collection
 
-from callviz_dagster.mongodb.server import Server
+from callviz_dagster.mongodb.raw_batches import SHOWN
+from callviz_dagster.mongodb.server import Server, list_entries
 from callviz_dagster.partitions import between
 
 _SOME_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -35,8 +36,8 @@ def find_index(collection: Collection[Any], server: Server, field: str) -> Start
         some_day = between(field, _SOME_DAY, _SOME_DAY + dt.timedelta(1))
         plan = _explain(collection, {"find": collection.name, "filter": some_day})
         return StartTimeIndex(None, True, "" if _scans_an_index(plan) else _create(server.view_of, collection, field))
-    for name, facts in collection.index_information().items():
-        key, direction = facts["key"][0]
+    for facts in list_entries(collection.list_indexes, collection, {"listIndexes": collection.name}):
+        name, (key, direction) = facts["name"], next(iter(facts["key"].items()))
         if key != field or direction not in (1, -1, 1.0, -1.0) or any(facts.get(why) for why in _UNUSABLE):
             continue
         if _same_collation(facts.get("collation"), server.collation):
@@ -58,7 +59,7 @@ def _same_collation(index: Any, collection: Any) -> bool:
 
 def _explain(collection: Collection[Any], find: Mapping[str, Any]) -> Any:
     """Return the server's plan; what a cursor's own `explain` asks for would run the whole query."""
-    return collection.database.command("explain", find, verbosity="queryPlanner")
+    return collection.database.command("explain", find, verbosity="queryPlanner", codec_options=SHOWN)
 
 
 def _scans_an_index(plan: Any) -> bool:

@@ -5,14 +5,16 @@ What belongs elsewhere: reading with what they give (`snapshot.py`, `changes.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bson.errors import InvalidBSON
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from callviz_dagster.mongodb.errors import UNAUTHORIZED, MongoError
+from callviz_dagster.mongodb.raw_batches import SHOWN
 
 _WIRE_VERSION_OF_5_0 = 13
 """Snapshot reads outside of transactions came with MongoDB 5.0."""
@@ -145,13 +147,28 @@ def _require_permission(collection: Collection[Any]) -> None:
 def _list_collections(collection: Collection[Any], condition: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """List collections with their options, which a user may see who may read the whole database; else their names."""
     database = collection.database
+    command = {"listCollections": 1, "cursor": {}, "filter": dict(condition)}
     try:
-        return list(database.list_collections(filter=condition))
+        return list_entries(lambda: database.list_collections(filter=condition), collection, command)
     except OperationFailure as error:
         if error.code != UNAUTHORIZED:
             raise
     reply = database.command("listCollections", nameOnly=True, authorizedCollections=True, filter=dict(condition))
     return list(reply.get("cursor", {}).get("firstBatch", ()))
+
+
+def list_entries(
+    listing: Callable[[], Iterable[Mapping[str, Any]]], collection: Collection[Any], command: dict[str, Any]
+) -> list[Mapping[str, Any]]:
+    """Return the entries of pymongo's listing of collections or indexes, which is tried again after a lost connection.
+
+    pymongo cannot decode some values that an entry may hold, as a view's pipeline or an index's filter does; the
+    command for the same entries is then sent once, and decoded as the documents are.
+    """
+    try:
+        return list(listing())
+    except InvalidBSON:
+        return list(collection.database.cursor_command(command, codec_options=SHOWN))
 
 
 def _list_databases(collection: Collection[Any]) -> list[str]:
