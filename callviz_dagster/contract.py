@@ -295,6 +295,8 @@ def _on_clock(calls: pd.DataFrame, zone: str) -> pd.Series[bool]:
     """
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     clock = ZoneInfo(zone)
 
@@ -310,10 +312,11 @@ def _on_clock(calls: pd.DataFrame, zone: str) -> pd.Series[bool]:
     for row in np.flatnonzero((first != last)[place]).tolist():
         offsets[row] = offset(int(seconds[row]))
     local_days, hours = np.divmod((seconds + offsets) // 3600, 24)
+    weekdays = pc.index_in(pa.array(calls["call_weekday"]), pa.array(WEEKDAYS))
     return pd.Series(
         (calls["call_date"].to_numpy("datetime64[D]").astype(np.int64) == local_days)
         & (calls["call_hour"].to_numpy(np.int64) == hours)
-        & (pd.Categorical(calls["call_weekday"], WEEKDAYS).codes == (local_days + 3) % 7),
+        & (weekdays.fill_null(-1).to_numpy() == (local_days + 3) % 7),
         calls.index,
     )
 

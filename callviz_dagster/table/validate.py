@@ -35,19 +35,26 @@ class Violations:
             )
 
 
-def validate(rows: pa.Table, columns: Sequence[Column], zone: str, violations: Violations) -> None:
-    """Validate whole rows, the documents' own columns included; add what breaks the contract to the violations."""
-    frame = to_frame(rows)
-    try:
-        pandera_schema(columns, zone).validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        rules = row_rules(zone)
-        for case in error.failure_cases.to_dict("records"):
-            rule = rules.get(str(case["check"]))
-            if rule is not None:
-                for row in (~rule(frame)).to_numpy().nonzero()[0].tolist():
-                    violations.add(frame["_id"].iloc[row], "start_time", frame["start_time"].iloc[row], case["check"])
-                continue
-            row = case["index"]
-            identifier = None if row is None or row != row else frame["_id"].iloc[int(row)]
-            violations.add(identifier, case["column"], case["failure_case"], case["check"])
+class Validator:
+    """Validates whole rows, the documents' own columns included."""
+
+    def __init__(self, columns: Sequence[Column], zone: str) -> None:
+        self._schema, self._row_rules = pandera_schema(columns, zone), row_rules(zone)
+
+    def validate(self, rows: pa.Table, violations: Violations) -> None:
+        """Add what breaks the contract to the violations."""
+        frame = to_frame(rows)
+        try:
+            self._schema.validate(frame, lazy=True, inplace=True)
+        except pandera.errors.SchemaErrors as error:
+            for case in error.failure_cases.to_dict("records"):
+                rule = self._row_rules.get(str(case["check"]))
+                if rule is not None:
+                    for row in (~rule(frame)).to_numpy().nonzero()[0].tolist():
+                        violations.add(
+                            frame["_id"].iloc[row], "start_time", frame["start_time"].iloc[row], case["check"]
+                        )
+                    continue
+                row = case["index"]
+                identifier = None if row is None or row != row else frame["_id"].iloc[int(row)]
+                violations.add(identifier, case["column"], case["failure_case"], case["check"])

@@ -21,7 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from callviz_dagster.concurrency import MAX_ROW_GROUP_BYTES, MAX_ROW_GROUP_ROWS, parallel_map, prefetch
+from callviz_dagster.concurrency import (
+    MAX_ROW_GROUP_BYTES,
+    MAX_ROW_GROUP_ROWS,
+    MAX_ROWS_VALIDATED,
+    parallel_map,
+    prefetch,
+)
 from callviz_dagster.contract import REJECTED, arrow_schema
 from callviz_dagster.documents.buffers import Ints
 from callviz_dagster.documents.recognition.names import identifies_a_call
@@ -36,7 +42,7 @@ from callviz_dagster.table.manifest import FOOTER_KEY, Manifest, TableFooter
 from callviz_dagster.table.normalize import Normalized
 from callviz_dagster.table.plan import Plan
 from callviz_dagster.table.tally import Tally
-from callviz_dagster.table.validate import Violations, validate
+from callviz_dagster.table.validate import Validator, Violations
 
 PREVIEW_ROWS = 5
 
@@ -137,11 +143,13 @@ def _count(stats: WriteStats, batch: _BatchRows) -> None:
 
 
 class RowGroups:
-    """Gathers rows into row groups of a bounded size; each is validated while a thread writes it."""
+    """Gathers batches into row groups of a bounded size; they are validated while a thread writes them."""
 
     def __init__(self, writer: pq.ParquetWriter, plan: Plan, violations: Violations) -> None:
-        self._writer, self._plan, self._violations = writer, plan, violations
+        self._writer, self._violations = writer, violations
+        self._validator = Validator(plan.columns, plan.options.timezone)
         self._pending: list[pa.Table] = []
+        self._unvalidated: list[pa.Table] = []
         self._writing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "parquet")
 
@@ -151,19 +159,22 @@ class RowGroups:
 
     def add(self, rows: pa.Table) -> None:
         """Add rows behind those before."""
-        self._pending.append(rows)
-        if (
-            sum(table.num_rows for table in self._pending) >= MAX_ROW_GROUP_ROWS
-            or sum(table.nbytes for table in self._pending) >= MAX_ROW_GROUP_BYTES
-        ):
+        if self._pending and _exceed([*self._pending, rows], MAX_ROW_GROUP_ROWS):
             self._write()
+        self._pending.append(rows)
 
     def _write(self) -> None:
         group = pa.concat_tables(self._pending)
         self._pending.clear()
         self._wait()
         self._writing = self._thread.submit(self._writer.write_table, group, row_group_size=MAX_ROW_GROUP_ROWS)
-        validate(group, self._plan.columns, self._plan.options.timezone, self._violations)
+        if self._unvalidated and _exceed([*self._unvalidated, group], MAX_ROWS_VALIDATED):
+            self._validate()
+        self._unvalidated.append(group)
+
+    def _validate(self) -> None:
+        self._validator.validate(pa.concat_tables(self._unvalidated), self._violations)
+        self._unvalidated.clear()
 
     def _wait(self) -> None:
         if self._writing:
@@ -178,9 +189,16 @@ class RowGroups:
             if error is None:
                 if self._pending:
                     self._write()
+                    self._validate()
                 self._wait()
         finally:
             self._thread.shutdown(cancel_futures=True)
+
+
+def _exceed(tables: Sequence[pa.Table], rows: int) -> bool:
+    """Return whether tables together have more rows, or bytes, than are held at a time."""
+    size: int = sum(table.nbytes for table in tables)
+    return size > MAX_ROW_GROUP_BYTES or sum(table.num_rows for table in tables) > rows
 
 
 def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFooter:
