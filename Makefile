@@ -73,9 +73,10 @@ lock: $(BIN)/uv ## choose the newest dependencies that pyproject.toml allows and
 	@printf '$(BUILD)' | $(LOCK) --extra postgres --extra tableau pyproject.toml - \
 		--constraint requirements/dev.txt --output-file requirements/production.txt
 
-release-check: $(VENV)/.dev ## build the release, install it in an environment of its own, run the demo from there
+release-check: $(VENV)/.dev ## build the release, install it in an environment of its own, run the demo from there (PROJECT_URL=https://...)
 	@rm -rf dist $(RELEASE)
-	@$(BIN)/python -m build --no-isolation --outdir dist
+	@CALLVIZ_PROJECT_URL="$(PROJECT_URL)" $(BIN)/python -m build --no-isolation --outdir dist
+	@test -n "$(PROJECT_URL)" || echo "The wheel does not say where the project lives: PROJECT_URL=https://... adds it."
 	@$(BIN)/twine check --strict dist/*
 	@$(BIN)/python -m venv $(RELEASE)
 	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"

@@ -295,12 +295,16 @@ def test_the_command_starts_without_loading_what_a_refresh_needs() -> None:
 @pytest.mark.long
 def test_the_wheel_has_what_the_command_and_analysts_need(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
+    url = "https://example.org/calls/callviz"
+    subprocess.run(build, check=True, capture_output=True, env={**os.environ, "CALLVIZ_PROJECT_URL": url + "/"})
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (entry_points,) = [name for name in names if name.endswith(".dist-info/entry_points.txt")]
         assert "callviz = callviz_dagster.__main__:run" in archive.read(entry_points).decode()
+        metadata = archive.read(entry_points.replace("entry_points.txt", "METADATA")).decode()
+    assert f"Project-URL: Repository, {url}\n" in metadata
+    assert f"Project-URL: Changelog, {url}/blob/main/CHANGELOG.md\n" in metadata
     needed = ("py.typed", "tableau/callviz.twb", "tableau/README.md", "local/dagster.yaml", "dashboard/charts.js")
     assert {f"callviz_dagster/{name}" for name in needed} <= names
 
