@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, archives of BSON documents, and the lock.
+"""Files: written whole or not at all, on disk or in object storage, archives of BSON documents, the lock and the lease.
 
 The only place that opens a file for writing. What the files contain is decided elsewhere.
 """

@@ -1,0 +1,1 @@
+"""Tests of data and publish folders in object storage."""
