@@ -22,6 +22,7 @@ from callviz_dagster.demo.mongod import Server, running_replica_set
 from callviz_dagster.mongodb.changes import read_changes
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError, ReadLostError, pymongo_errors_explained
+from callviz_dagster.mongodb.server import inspect_server
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.mongo import snapshot
 from callviz_dagster_tests.helpers.other_server import Answer, cursor, other_server, refused
@@ -140,14 +141,20 @@ def test_every_kind_of_collection_is_watched(kind: str, settings: Settings, coll
     assert len((settings.publish_dir / "calls.csv").read_text(encoding="utf-8").splitlines()) == 52
 
 
-def test_an_interrupted_read_of_a_view_starts_again(
-    settings: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["a view", "a sharded collection"])
+def test_an_interrupted_read_starts_again_where_identifiers_may_repeat(
+    kind: str, settings: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An `_id` may occur more than once in a view, so the last one does not tell where to continue."""
+    """Several documents may have one `_id` in a view and on several shards: the last one is no place to continue."""
     monkeypatch.setattr("callviz_dagster.mongodb.snapshot.BATCH_SIZE", 10)
-    make_view(collection.database)
-    collection.database["stored"].insert_many([{"_id": n, "status": "completed"} for n in range(50, 3000)])
-    with snapshot(settings) as read, pytest.raises(ReadLostError, match="a view is not read on from where it was"):
+    if kind == "a view":
+        make_view(collection.database)
+        collection = collection.database["stored"]
+    collection.insert_many([{"_id": n, "status": "completed"} for n in range(50, 3000)])
+    if kind == "a sharded collection":
+        server = dataclasses.replace(inspect_server(collection), sharded=True)
+        monkeypatch.setattr("callviz_dagster.mongodb.connection.inspect_server", lambda _: server)
+    with snapshot(settings) as read, pytest.raises(ReadLostError, match=f"{kind} is not read on from where it was"):
         for _ in read:
             end_cursors(collection.database)
 

@@ -33,7 +33,7 @@ class Server:
     """Changes when another collection takes the name: its UUID; its options where it has none, as a view."""
     sharded: bool = False
     view: bool = False
-    """A view or a time-series collection: it has no index on `_id`, and an `_id` may occur more than once."""
+    """A view or a time-series collection, which has no index on `_id`."""
     view_of: str = ""
     """The collection that a view is made from."""
     collation: Mapping[str, Any] | None = None
@@ -42,6 +42,11 @@ class Server:
     """Why documents cannot be read as of one instant, as the rest of a sentence; empty where they can."""
     no_change_stream: str = ""
     """Why there is no change stream, as the rest of a sentence; empty where there is one."""
+
+    @property
+    def ids_may_repeat(self) -> bool:
+        """Whether several documents may have the same `_id`: in a view, and on several shards."""
+        return self.view or self.sharded
 
 
 def inspect_server(collection: Collection[Any]) -> Server:

@@ -264,8 +264,10 @@ class SnapshotRead:
             raise error
         self.resumed += 1
         reason = reason_of(error).split(",")[0]
-        if began and self._session.server.view:
-            raise ReadLostError(f"The read was interrupted ({reason}), and a view is not read on from where it was.")
+        server = self._session.server
+        if began and server.ids_may_repeat:
+            kind = "a view" if server.view else "a sharded collection"
+            raise ReadLostError(f"The read was interrupted ({reason}), and {kind} is not read on from where it was.")
         self._session.log.warning(f"The read was interrupted ({reason}); it continues after the last document.")
         retries.pause()
 
