@@ -27,8 +27,9 @@ from benchmarks.processes import Watch, watching
 from callviz_dagster.assets.calls import make_partition, plan_tables
 from callviz_dagster.assets.calls_csv import require_good
 from callviz_dagster.assets.common import PartitionSelection
-from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
+from callviz_dagster.assets.raw_calls import check_coverage
 from callviz_dagster.calls_csv.publish import publish_csv
+from callviz_dagster.engine.archive import archive_partitions
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings

@@ -157,15 +157,15 @@ def test_without_threads_none_is_started() -> None:
     script = (
         "import threading\n"
         "from benchmarks import threads\n"
-        "from callviz_dagster.assets import raw_calls\n"
-        "from callviz_dagster.calls_csv import assembler, publish\n"
+        "from callviz_dagster.calls_csv import encode, publish\n"
+        "from callviz_dagster.engine import archive\n"
         "from callviz_dagster.table import write\n"
         "threads.without_threads()\n"
         "def refused(self): raise AssertionError('a thread was started')\n"
         "threading.Thread.start = refused\n"
         "with write.ThreadPoolExecutor(2) as beside:\n"
         "    assert beside.submit(divmod, 7, 2).result() == (3, 1)\n"
-        "assert [*assembler.parallel_map(abs, raw_calls.prefetch([-1, 2]))] == [1, 2]\n"
+        "assert [*encode.parallel_map(abs, archive.prefetch([-1, 2]))] == [1, 2]\n"
         "assert publish.ThreadPoolExecutor(1).submit(int, 'x').exception() is not None\n"
     )
     run([sys.executable, "-c", script])

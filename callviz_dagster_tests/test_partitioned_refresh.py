@@ -24,12 +24,13 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from callviz_dagster.assets.common import PartitionSelection
-from callviz_dagster.assets.raw_calls import archive_partitions, check_coverage
-from callviz_dagster.calls_csv import assembler as csv_assembler
+from callviz_dagster.assets.raw_calls import check_coverage
 from callviz_dagster.calls_csv import diff as csv_changes
+from callviz_dagster.calls_csv import encode
 from callviz_dagster.calls_csv import format as csv_format
 from callviz_dagster.calls_csv import publish as csv_publish
 from callviz_dagster.definitions import build_definitions
+from callviz_dagster.engine.archive import archive_partitions
 from callviz_dagster.mongodb import history, indexes
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError, ReadLostError
@@ -181,7 +182,7 @@ def test_only_the_lines_of_what_was_refreshed_are_made_anew_and_none_is_taken_fr
         rows_encoded.append(batch.num_rows)
         return good(batch, *rest)
 
-    monkeypatch.setattr(csv_assembler, "csv_lines", counted)
+    monkeypatch.setattr(encode, "csv_lines", counted)
     assert refresh_range(daily, DAYS[4], DAYS[4]).success
     assert sum(rows_encoded) == {None: 20, "a byte": 220, "the end": 220, "the record": 200, "all of it": 200}[damage]
     published = csv.read_bytes()

@@ -2,12 +2,10 @@
 
 import contextlib
 import datetime as dt
-import errno
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,7 +13,6 @@ import dagster as dg
 from callviz_dagster.assets.checks import calls as checks
 from callviz_dagster.assets.checks.results import EXAMPLES, blocking, combine_partitions, nothing_to_do
 from callviz_dagster.assets.common import (
-    UNREADABLE,
     AuditFailed,
     PartitionSelection,
     add_partition_metadata,
@@ -23,7 +20,6 @@ from callviz_dagster.assets.common import (
     data_version,
     mark_unchanged,
     record,
-    require,
     require_partitions,
     run_metadata,
     run_settings,
@@ -35,17 +31,18 @@ from callviz_dagster.assets.common import (
 )
 from callviz_dagster.assets.markdown import preview, rows_table
 from callviz_dagster.contract import REJECTED, table_columns, table_schema
+from callviz_dagster.engine.normalize import NormalizedPartition, TableFacts, normalize_partition
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, leftovers
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import FileError, PublishedFile, staged, stat_and_hash
+from callviz_dagster.storage.files import PublishedFile
 from callviz_dagster.storage.lock import one_at_a_time
-from callviz_dagster.table.manifest import Manifest, existing_partitions, merged, read_manifest
+from callviz_dagster.table.manifest import UNREADABLE, existing_partitions, merged, read_manifest
 
 if TYPE_CHECKING:
     from callviz_dagster.table.plan import Plan
     from callviz_dagster.table.tally import Tally
-    from callviz_dagster.table.write import Tables, WriteStats
+    from callviz_dagster.table.write import Tables
 
 CALLS = """One row per call: the normalized table that everything published is made from.
 
@@ -102,20 +99,21 @@ def _normalize(
     """Normalize the partitions of a run, and report them."""
     calls, rejected_calls = names.key("calls"), names.key("rejected_calls")
     selection = select_partitions(context, settings)
-    done: list[tuple[Partition, PartitionResult]] = []
+    done: list[tuple[Partition, NormalizedPartition]] = []
+    results = [nothing_to_do(spec.name) for spec in checks.CALLS_CHECKS]
     with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
-        if selection.partitions:
-            tables = plan_tables(selection.all_partitions, settings, context.log)
+        tables = plan_tables(selection.all_partitions, settings, context.log) if selection.partitions else None
+        if tables:
             done = [
                 (partition, make_partition(partition, settings, context.log, tables))
                 for partition in selection.partitions
             ]
+            results = _combined(done, tables, settings.max_rejected)
     versions = {
         calls: _version([partition_result.calls for _, partition_result in done]),
         rejected_calls: _version([partition_result.rejected for _, partition_result in done]),
     }
     mark_unchanged(context, selection, calls, rejected_calls)
-    results = _combined(done)
     _add_rejected_metadata(context, rejected_calls, selection, done)
     refused = [partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls]
     if refused:
@@ -128,8 +126,9 @@ def _normalize(
         context.log.info(f"Removed {len(removed)} files of partitions that no longer exist: {', '.join(removed)}.")
     for partition, metadata in _calls_metadata(done):
         add_partition_metadata(context, calls, partition, metadata)
-    if done:
-        add_partition_metadata(context, calls, selection.last, _calls_run_metadata(names, done, removed))
+    if tables:
+        metadata = _calls_run_metadata(names, done, tables.plan, removed)
+        add_partition_metadata(context, calls, selection.last, metadata)
     yield dg.MaterializeResult(asset_key=calls, check_results=results, data_version=versions[calls])
     yield dg.MaterializeResult(asset_key=rejected_calls, data_version=versions[rejected_calls])
 
@@ -140,15 +139,12 @@ def _version(files: Iterable[PublishedFile | None]) -> dg.DataVersion | None:
     return data_version([content_digest(file.path) for file in files if file])
 
 
-def _combined(done: "Results") -> list[dg.AssetCheckResult]:
+def _combined(done: "Results", tables: "Tables", max_rejected: float) -> list[dg.AssetCheckResult]:
     """Return the result of each check over all partitions that were made."""
-    if not done:
-        return [nothing_to_do(spec.name) for spec in checks.CALLS_CHECKS]
+    by_partition = [(partition.key, audit(result.facts, tables, max_rejected)) for partition, result in done]
     return [
-        combine_partitions(
-            [(partition.key, partition_result.result(spec.name)) for partition, partition_result in done]
-        )
-        for spec in checks.CALLS_CHECKS
+        combine_partitions([(key, results[number]) for key, results in by_partition])
+        for number in range(len(checks.CALLS_CHECKS))
     ]
 
 
@@ -163,23 +159,7 @@ def remove_leftovers(selection: PartitionSelection, settings: Settings, now: dt.
     return []
 
 
-@dataclass
-class PartitionResult:
-    """What one partition became. `calls` is None where the audit forbade to publish it."""
-
-    manifest: Manifest
-    plan: "Plan"
-    written: "WriteStats"
-    results: list[dg.AssetCheckResult]
-    calls: PublishedFile | None
-    rejected: PublishedFile
-
-    def result(self, check: str) -> dg.AssetCheckResult:
-        """Return the result of one check."""
-        return next(result for result in self.results if result.check_name == check)
-
-
-Results = Sequence[tuple[Partition, PartitionResult]]
+Results = Sequence[tuple[Partition, NormalizedPartition]]
 
 
 def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: logging.Logger) -> "Tables":
@@ -225,97 +205,44 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
 
 def make_partition(
     partition: Partition, settings: Settings, log: logging.Logger, tables: "Tables | None" = None
-) -> PartitionResult:
-    """Normalize a partition's archive, audit the tables and swap them in.
-
-    `rejected_calls` is swapped in even where the audit forbids `calls`, so that there is something to look at.
+) -> NormalizedPartition:
+    """Normalize a partition's archive, audit the tables and swap them in, see `normalize_partition`.
 
     Raises:
         PlanError: roles are ambiguous or not recognized.
-        FileError: the archive is damaged, or the tables cannot be written.
+        FileError: the archive is missing or damaged, or the tables cannot be written.
     """
-    from callviz_dagster.table.write import write_tables
-
-    archive, manifest = _archived(partition, settings.data_dir)
     tables = tables or plan_tables([partition], settings, log)
-    calls_path, rejected_path = partition.calls(settings.data_dir), partition.rejected_calls(settings.data_dir)
-    published = None
-    with staged(rejected_path, private=True) as rejected_file:
-        try:
-            with staged(calls_path) as calls_file:
-                written = write_tables(archive, manifest, tables, calls_file, rejected_file, log)
-                results = audit(written, manifest, tables, calls_file, rejected_file, settings.max_rejected)
-                if blocking(results):
-                    raise AuditFailed(results)
-            published = stat_and_hash(calls_path)
-        except AuditFailed:
-            log.error("The audit failed: calls is not replaced.")
-    if published and not settings.keep_raw:
-        archive.unlink(missing_ok=True)
-    return PartitionResult(manifest, tables.plan, written, results, published, stat_and_hash(rejected_path))
+    allowed = functools.partial(may_publish, max_rejected=settings.max_rejected)
+    return normalize_partition(partition, settings.data_dir, tables, allowed, log, keep_raw=settings.keep_raw)
 
 
-def _archived(partition: Partition, data_dir: Path) -> tuple[Path, Manifest]:
-    """Return the archive of a partition and its manifest.
-
-    Raises:
-        dg.Failure: one of them is missing.
-        FileError: it is of another partition, or its manifest cannot be read.
-    """
-    archive = require(partition.archive(data_dir), "raw_calls")
-    path = require(partition.manifest(data_dir), "raw_calls")
-    manifest = read_manifest(path)
-    if manifest is None:
-        raise FileError(errno.EINVAL, f"{path.absolute()} {UNREADABLE}; materialize raw_calls again.")
-    if manifest.span != partition.span:
-        raise FileError(
-            errno.EINVAL,
-            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {partition.span}; "
-            "materialize raw_calls again.",
-        )
-    return archive, manifest
+def may_publish(facts: TableFacts, tables: "Tables", *, max_rejected: float) -> bool:
+    """Return whether no check forbids to publish a partition of `calls`."""
+    return not blocking(audit(facts, tables, max_rejected))
 
 
-def audit(
-    written: "WriteStats",
-    manifest: Manifest,
-    tables: "Tables",
-    calls_file: Path,
-    rejected_file: Path,
-    max_rejected: float,
-) -> list[dg.AssetCheckResult]:
-    """Read the staged tables back and decide every check of `calls`."""
-    import pyarrow.parquet as pq
-
+def audit(facts: TableFacts, tables: "Tables", max_rejected: float) -> list[dg.AssetCheckResult]:
+    """Decide every check of `calls` for a partition, in the order of `CALLS_CHECKS`."""
     from callviz_dagster.documents.recognition.doubts import doubts as find_doubts
     from callviz_dagster.documents.values import plain_path
-    from callviz_dagster.table.identifiers import Repetitions, repeated_ids, repeated_values
 
-    tally, plan, before = written.tally, tables.plan, tables.before
-    rows = pq.read_metadata(calls_file).num_rows
-    whole = written.sha256 == manifest.documents_sha256
-    distinct = written.ids is None or written.ids.distinct
-    repeated, repetitions = ([], 0) if distinct else repeated_ids(calls_file)
-    id_types = manifest.profile.fields[(b"_id",)].types if (b"_id",) in manifest.profile.fields else {}
-    repetitions_by_column = {
-        column: Repetitions(0, 0, {}) if all_differ else repeated_values(calls_file, column)
-        for column, all_differ in written.identifiers.items()
-    }
+    plan, before, tally, violations = tables.plan, tables.before, facts.written.tally, facts.written.violations
     hidden = [
         column.name
         for column in plan.fields
-        if column.name in repetitions_by_column and plan.options.secrets.hides(plain_path(column.path))
+        if column.name in facts.repetitions_by_column and plan.options.secrets.hides(plain_path(column.path))
     ]
     doubts = find_doubts(plan.recognized.choice, plan.recognized.fields)
     return [
         checks.every_document_accounted_for(
-            documents=manifest.documents,
-            archived=tally.documents if whole else None,
-            calls=rows,
-            rejected=pq.read_metadata(rejected_file).num_rows,
+            documents=facts.documents,
+            archived=tally.documents if facts.whole else None,
+            calls=facts.rows,
+            rejected=facts.rejected_rows,
         ),
         checks.rejected_within_limit(tally, max_rejected, plan.recognized),
-        checks.schema_holds(rows, written.violations.examples, written.violations.total),
+        checks.schema_holds(facts.rows, violations.examples, violations.total),
         checks.columns_stable(
             before.fields if before else None,
             before.present if before else (),
@@ -325,10 +252,10 @@ def audit(
         ),
         checks.labels_known(tally, before.labels if before else None),
         checks.times_plausible(tally, plan.recognized),
-        checks.call_identifiers_unique(repetitions_by_column, rows, hidden),
+        checks.ids_unique(facts.rows, facts.repeated_ids, facts.repetitions, one_type=facts.one_id_type),
+        checks.call_identifiers_unique(facts.repetitions_by_column, facts.rows, hidden),
         checks.roles_recognized(plan.recognized, doubts),
         checks.roles_plausible(plan.recognized, doubts),
-        checks.ids_unique(rows, repeated, repetitions, one_type=len(id_types) <= 1),
     ]
 
 
@@ -338,8 +265,8 @@ def _calls_metadata(done: Results) -> list[tuple[Partition, dict[str, Any]]]:
         (
             partition,
             {
-                "dagster/row_count": partition_result.written.tally.calls,
-                "repaired rows": partition_result.written.tally.repaired_rows,
+                "dagster/row_count": partition_result.facts.written.tally.calls,
+                "repaired rows": partition_result.facts.written.tally.repaired_rows,
             },
         )
         for partition, partition_result in done
@@ -347,22 +274,21 @@ def _calls_metadata(done: Results) -> list[tuple[Partition, dict[str, Any]]]:
     ]
 
 
-def _calls_run_metadata(names: Names, done: Results, removed: Sequence[str]) -> dict[str, Any]:
+def _calls_run_metadata(names: Names, done: Results, plan: "Plan", removed: Sequence[str]) -> dict[str, Any]:
     """Return what the last materialization of a run says beyond its own partition: of all of its partitions."""
     tally, seconds = _total(done)
-    last = done[-1][1]
     files = [partition_result.calls for _, partition_result in done if partition_result.calls]
     return {
         **run_metadata(files, documents=tally.documents, seconds=seconds),
-        **snapshot_metadata(last.manifest.snapshot_time),
+        **snapshot_metadata(done[-1][1].snapshot_time),
         "rejected": tally.rejected,
-        "time zone": last.plan.options.timezone,
+        "time zone": plan.options.timezone,
         "repairs": rows_table({"repair": repair, "rows": n} for repair, n in tally.repairs.most_common(50)),
-        "fields used": _fields_used(last.plan, tally),
+        "fields used": _fields_used(plan, tally),
         **({"files of another partitioning removed": ", ".join(removed)} if removed else {}),
         # The UI takes columns from the last materialization alone, so each refresh says them.
-        "dagster/column_schema": table_schema(last.plan.columns, defined=table_columns(())),
-        "dagster/column_lineage": column_lineage(names, lineage(last.plan)),
+        "dagster/column_schema": table_schema(plan.columns, defined=table_columns(())),
+        "dagster/column_lineage": column_lineage(names, lineage(plan)),
     }
 
 
@@ -390,8 +316,8 @@ def _total(done: Results) -> tuple["Tally", float]:
 
     tally = Tally()
     for _, partition_result in done:
-        tally.add(partition_result.written.tally)
-    return tally, sum(partition_result.written.seconds for _, partition_result in done)
+        tally.add(partition_result.facts.written.tally)
+    return tally, sum(partition_result.facts.written.seconds for _, partition_result in done)
 
 
 def lineage(plan: "Plan") -> Mapping[str, list[tuple[str, str]]]:
@@ -419,7 +345,7 @@ def _add_rejected_metadata(
     context: dg.AssetExecutionContext, asset: dg.AssetKey, selection: PartitionSelection, done: Results
 ) -> None:
     for partition, partition_result in done:
-        metadata = {"dagster/row_count": partition_result.written.tally.rejected}
+        metadata = {"dagster/row_count": partition_result.facts.written.tally.rejected}
         add_partition_metadata(context, asset, partition, metadata)
     if done:
         add_partition_metadata(context, asset, selection.last, _rejected_run_metadata(done))
@@ -427,11 +353,10 @@ def _add_rejected_metadata(
 
 def _rejected_run_metadata(done: Results) -> dict[str, Any]:
     tally, seconds = _total(done)
-    last = done[-1][1]
-    tables = [partition_result.written.first_rejected for _, partition_result in done]
+    tables = [partition_result.facts.written.first_rejected for _, partition_result in done]
     return {
         **run_metadata([result.rejected for _, result in done], documents=tally.documents, seconds=seconds),
-        **snapshot_metadata(last.manifest.snapshot_time),
+        **snapshot_metadata(done[-1][1].snapshot_time),
         "reasons": rows_table({"reason": reason, "documents": n} for reason, n in tally.reasons.most_common()),
         "preview": preview(next((table for table in tables if table is not None), None)),
     }

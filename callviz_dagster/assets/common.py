@@ -26,7 +26,14 @@ from callviz_dagster.settings import PRECEDENCE, PREFIX, Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
 from callviz_dagster.storage.lock import BusyError, one_at_a_time
 from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time, read_record
-from callviz_dagster.table.manifest import Coverage, TableFooter, existing_partitions, is_complete, published_coverage
+from callviz_dagster.table.manifest import (
+    UNREADABLE,
+    Coverage,
+    TableFooter,
+    existing_partitions,
+    is_complete,
+    published_coverage,
+)
 
 if TYPE_CHECKING:
     from callviz_dagster.table.options import TableOptions
@@ -35,7 +42,6 @@ FAILED_CHECKS = "failed checks"
 """Metadata of a failure: the checks that forbid publishing."""
 BUSY = "busy"
 """Metadata of a failure: another process refreshes the same files."""
-UNREADABLE = "is damaged, or was written by another version of callviz"
 
 
 class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the program

@@ -4,10 +4,8 @@ import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -27,20 +25,17 @@ from callviz_dagster.assets.common import (
     table_options,
     user_errors_as_failures,
 )
-from callviz_dagster.concurrency import prefetch
+from callviz_dagster.engine.archive import READS, Archived, IncompleteArchiveError, archive_partitions
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.coverage import count_coverage
-from callviz_dagster.mongodb.errors import MongoError, ReadLostError
-from callviz_dagster.mongodb.snapshot import SnapshotSession
+from callviz_dagster.mongodb.errors import ReadLostError
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import COVERAGE, Partition
-from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive
-from callviz_dagster.storage.files import PublishedFile, require_writable, staged, stat_and_hash, write_text
+from callviz_dagster.storage.files import require_writable, write_text
 from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import CALLS_CSV, read_record
-from callviz_dagster.table.manifest import Coverage, Manifest, existing_partitions
+from callviz_dagster.table.manifest import Coverage, existing_partitions
 from callviz_dagster.table.volume import (
     ACCEPT_DROP_TAG,
     RefusedDrop,
@@ -48,11 +43,6 @@ from callviz_dagster.table.volume import (
     record_refused_drop,
 )
 
-if TYPE_CHECKING:
-    from callviz_dagster.documents.values import Secrets
-
-_READS = 3
-"""How often a read starts again because its snapshot became too old."""
 _MOST_FIELDS_SHOWN = 200
 
 
@@ -95,9 +85,7 @@ def _read_and_archive(
             volume = VolumeGuard.of(settings, context.run.tags)
             coverage = check_coverage(mongo, selection, settings, context.log, volume.require)
             on_read = None if coverage else volume.require
-            for partition_archive in archive_partitions(
-                mongo, selection.partitions, settings.data_dir, context.log, on_read, table_options(settings).secrets
-            ):
+            for partition_archive in _archives(mongo, selection.partitions, settings, context.log, on_read):
                 archived.append(partition_archive)
                 add_partition_metadata(
                     context, raw_calls, partition_archive.partition, _partition_metadata(partition_archive)
@@ -136,14 +124,33 @@ def _read_and_archive(
     )
 
 
+def _archives(
+    mongo: MongoDB,
+    partitions: Sequence[Partition],
+    settings: Settings,
+    log: logging.Logger,
+    require_volume: Callable[[int], None] | None,
+) -> Iterator[Archived]:
+    """Read the partitions; yield each when its archive is there.
+
+    Raises:
+        AuditFailed: an archive does not hold what the server counted, or `require_volume` refuses it.
+    """
+    secrets = table_options(settings).secrets
+    try:
+        yield from archive_partitions(mongo, partitions, settings.data_dir, log, require_volume, secrets)
+    except IncompleteArchiveError as incomplete:
+        raise AuditFailed([checks.archive_complete(incomplete.counts)]) from None
+
+
 def _results(
-    archived: "Sequence[Archived]", coverage: Coverage | None, volume: "VolumeGuard"
+    archived: Sequence[Archived], coverage: Coverage | None, volume: "VolumeGuard"
 ) -> list[dg.AssetCheckResult]:
     """Return the results of all checks, once every archive is in its place."""
     return [
         combine_partitions(
             [
-                (partition_archive.partition.key, checks.archive_complete(**partition_archive.counts))
+                (partition_archive.partition.key, checks.archive_complete(partition_archive.counts))
                 for partition_archive in archived
             ]
         )
@@ -196,26 +203,6 @@ class VolumeGuard:
         record_refused_drop(data_dir, None if result.passed else RefusedDrop(self.before, documents))
         if not result.passed:
             raise AuditFailed([result])
-
-
-@dataclass(frozen=True)
-class Archived:
-    """A partition that was read."""
-
-    partition: Partition
-    manifest: Manifest
-    seconds: float
-    file: PublishedFile
-
-    @property
-    def counts(self) -> dict[str, Any]:
-        """What `archive_complete` compares."""
-        return {
-            "counted": self.manifest.counted,
-            "archived": self.manifest.documents,
-            "same_bytes": True,
-            "no_snapshot": self.manifest.no_snapshot,
-        }
 
 
 def _partition_metadata(partition_archive: Archived) -> dict[str, Any]:
@@ -304,110 +291,7 @@ def _count_coverage(mongo: MongoDB, selection: PartitionSelection, settings: Set
                 session.require_same_collection()
                 return coverage
         except ReadLostError as error:
-            if attempt == _READS:
+            if attempt == READS:
                 raise
             attempt += 1
             log.warning(f"{error} The documents are counted again.")
-
-
-def archive_partitions(
-    mongo: MongoDB,
-    partitions: Sequence[Partition],
-    data_dir: Path,
-    log: logging.Logger,
-    require_volume: Callable[[int], None] | None = None,
-    secrets: "Secrets | None" = None,
-) -> Iterator[Archived]:
-    """Read partitions into their archives, all of one instant while the server keeps it; yield each when it is there.
-
-    `require_volume` is given the number of documents read before an archive is replaced, and may refuse it.
-
-    Raises:
-        MongoError: the collection cannot be read, or a snapshot was lost again and again.
-        FileError: an archive cannot be written.
-    """
-    waiting = list(partitions)
-    attempt = 1
-    identity = ""
-    while waiting:
-        try:
-            with mongo.snapshot_session(log) as session:
-                if len(waiting) < len(partitions) and session.server.identity != identity:
-                    raise MongoError(
-                        f"{session.source} was replaced by another collection while it was read. Refresh again: "
-                        "the partitions that have been read are those of the collection before."
-                    )
-                identity = session.server.identity
-                session.warn_of_short_history(waiting)
-                if waiting[0].key:
-                    log.info(f"Reading {len(waiting):,} partitions of {session.source} ({session.server.description}).")
-                while waiting:
-                    manifest, seconds = _archive_once(session, waiting[0], data_dir, log, require_volume, secrets)
-                    partition = waiting.pop(0)
-                    attempt = 1
-                    yield Archived(partition, manifest, seconds, stat_and_hash(partition.archive(data_dir)))
-        except ReadLostError as error:
-            if attempt == _READS:
-                raise
-            attempt += 1
-            log.warning(f"{error} The read starts again from the first document.")
-
-
-def _archive_once(
-    session: SnapshotSession,
-    partition: Partition,
-    data_dir: Path,
-    log: logging.Logger,
-    require_volume: Callable[[int], None] | None,
-    secrets: "Secrets | None",
-) -> tuple[Manifest, float]:
-    from callviz_dagster.documents.profile import Profile
-    from callviz_dagster.documents.recognition.evidence import Gatherer
-    from callviz_dagster.documents.walker import Walker
-
-    path = partition.archive(data_dir)
-    profile, walker, gatherer = Profile(), Walker(), Gatherer(secrets)
-    with staged(path, private=True) as temporary:
-        with BsonArchiveWriter(temporary) as archive, ThreadPoolExecutor(1, "archive") as beside:
-            read = session.read(partition)
-            if not partition.key:
-                log.info(f"Reading about {read.expected:,} documents of {read.source} ({read.server}).")
-            progress = Progress(log, "Reading", read.expected)
-            for documents in prefetch(read):
-                writing = beside.submit(archive.write, documents)
-                batch = walker.walk(documents)
-                profile.add(batch)
-                gatherer.add(batch)
-                writing.result()
-                progress.add(len(batch))
-        complete = checks.archive_complete(
-            counted=read.documents,
-            archived=profile.documents,
-            same_bytes=digest_of_archive(temporary) == archive.sha256,
-            no_snapshot=read.no_snapshot,
-        )
-        session.require_same_collection()
-        if not complete.passed:
-            raise AuditFailed([complete])
-        if require_volume:
-            require_volume(profile.documents)
-        seconds = progress.seconds
-    manifest = Manifest(
-        partition=partition.name,
-        source=read.source,
-        server=read.server,
-        point_in_time=read.point_in_time,
-        snapshot_time=read.instant.astimezone(dt.UTC).isoformat(),
-        cluster_time=str(read.cluster_time or ""),
-        no_snapshot=read.no_snapshot,
-        counted=read.documents,
-        documents=profile.documents,
-        bytes=archive.bytes,
-        documents_sha256=archive.sha256,
-        resumed=read.resumed,
-        profile=profile,
-        span=partition.span,
-        evidence=gatherer.evidence(),
-    )
-    write_text(partition.manifest(data_dir), manifest.to_json(), private=True)
-    return manifest, seconds

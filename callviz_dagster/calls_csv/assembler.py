@@ -1,29 +1,25 @@
 """The lines of `calls.csv` assembled partition by partition: copied from the last file, or encoded and compared.
 
-What belongs elsewhere: how a value is written (`calls_csv/format.py`), the audit (`calls_csv/audit.py`), where the file
-goes (`calls_csv/publish.py`).
+What belongs elsewhere: the lines of one partition (`calls_csv/encode.py`), where the file goes
+(`calls_csv/publish.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
-
-from callviz_dagster.calls_csv.audit import difference, header_difference
+from callviz_dagster.calls_csv.audit import header_difference
 from callviz_dagster.calls_csv.diff import CopiedLines
-from callviz_dagster.calls_csv.format import EncodedRows, csv_lines, header_line
+from callviz_dagster.calls_csv.encode import CsvFormat, encode_part
+from callviz_dagster.calls_csv.format import header_line
 from callviz_dagster.calls_csv.reuse import FileRanges, Part
-from callviz_dagster.concurrency import parallel_map, prefetch
-from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
-from callviz_dagster.table.read import rows as rows_of
 
 _CHUNK = 1 << 20
 
@@ -58,10 +54,10 @@ class AssembledCsv:
 
 
 class CsvAssembler:
-    """Assembles files with the same columns and time zone."""
+    """Assembles files of one form."""
 
-    def __init__(self, columns: Sequence[Column], zone: str, progress: Progress) -> None:
-        self._columns, self._zone, self._progress = columns, zone, progress
+    def __init__(self, form: CsvFormat, progress: Progress) -> None:
+        self._form, self._progress = form, progress
 
     def assemble(
         self, file: BinaryIO, sources: Mapping[Path, str], last: Path, reusable: Mapping[str, Part]
@@ -74,18 +70,20 @@ class CsvAssembler:
             last: the `calls.csv` that is there.
             reusable: parts of it by the digest of their `calls` file; they are copied where one of the sources has it.
         """
-        header = header_line(self._columns)
+        header = header_line(self._form.columns)
         file.write(header)
         parts: list[Part] = []
         copied: dict[int, Part] = {}
-        differences = [wrong_header] if (wrong_header := header_difference(header, self._columns)) else []
+        differences = [wrong_header] if (wrong_header := header_difference(header, self._form.columns)) else []
         start, rows = len(header), 0
         for path, digest in sources.items():
             if digest in reusable:
                 copied[len(parts)] = reusable[digest]
                 part = self._copy(file, last, reusable[digest], start)
             else:
-                part, found_differences = self._encode(file, path, digest, start, rows)
+                part, found_differences = encode_part(
+                    path, digest, self._form, file, self._progress, start=start, rows_before=rows
+                )
                 differences += found_differences
             parts.append(part)
             start, rows = start + part.bytes, rows + part.rows
@@ -98,38 +96,6 @@ class CsvAssembler:
                 file.write(text)
         self._progress.add(part.rows)
         return dataclasses.replace(part, start=start)
-
-    def _encode(self, file: BinaryIO, calls: Path, source: str, start: int, rows_before: int) -> tuple[Part, list[str]]:
-        """Write the lines of a partition's file, each parsed again and compared before it is written."""
-        digest = hashlib.sha256()
-        size = rows = defused = longest = 0
-        differences: list[str] = []
-
-        def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
-            before = rows_before
-            for batch in prefetch(rows_of([calls], self._columns, self._zone)):
-                yield before, batch
-                before += batch.num_rows
-
-        def encoded(item: tuple[int, pa.RecordBatch]) -> tuple[int, EncodedRows, str | None]:
-            before, batch = item
-            lines = csv_lines(batch, self._columns, self._zone)
-            line_difference = difference(
-                lines.text, batch, self._columns, self._zone, before=before, longest=lines.longest
-            )
-            return batch.num_rows, lines, line_difference
-
-        for number, lines, line_difference in parallel_map(encoded, numbered()):
-            if line_difference:
-                differences.append(line_difference)
-            file.write(lines.text)
-            digest.update(lines.text)
-            size += len(lines.text)
-            rows += number
-            defused += lines.defused
-            longest = max(longest, lines.longest)
-            self._progress.add(number)
-        return Part(source, start, size, digest.hexdigest(), rows, defused, longest), differences
 
 
 def read_back(path: Path, assembled: AssembledCsv, beside: Executor) -> tuple[str, set[int]]:

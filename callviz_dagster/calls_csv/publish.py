@@ -17,6 +17,7 @@ import pyarrow as pa
 from callviz_dagster.calls_csv import reuse
 from callviz_dagster.calls_csv.assembler import AssembledCsv, CsvAssembler, read_back
 from callviz_dagster.calls_csv.diff import Changes, count_changes
+from callviz_dagster.calls_csv.encode import CsvFormat
 from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
@@ -64,7 +65,7 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
         for parts in (reusable, {}):
             progress = Progress(log, "Writing calls.csv", footer.calls)
             with open_for_writing(temporary) as file:
-                assembled = CsvAssembler(columns, zone, progress).assemble(file, sources, csv, parts)
+                assembled = CsvAssembler(CsvFormat(columns, zone), progress).assemble(file, sources, csv, parts)
             pa.default_memory_pool().release_unused()
             reading_back = beside.submit(read_back, temporary, assembled, beside)
             changes = _changes(csv, temporary, assembled, log)

@@ -26,6 +26,8 @@ FORMAT_VERSION = 2
 """Raised by hand when what a record holds changes its form. callviz 0.1.0 wrote no version."""
 FOOTER_KEY = b"callviz"
 """Key of the footer in the schema metadata of the Parquet files."""
+UNREADABLE = "is damaged, or was written by another version of callviz"
+"""What is the matter with a file whose record cannot be read, as the rest of a sentence."""
 
 
 R = TypeVar("R")

@@ -8,6 +8,7 @@ import dagster as dg
 
 from callviz_dagster.assets.checks.results import result, spec
 from callviz_dagster.assets.markdown import rows_table
+from callviz_dagster.engine.archive import ArchiveCounts
 from callviz_dagster.table.manifest import Coverage, Manifest
 from callviz_dagster.table.volume import how_to_accept, is_refused
 
@@ -35,19 +36,17 @@ RAW_CALLS_CHECKS = (
 )
 
 
-def archive_complete(*, counted: int, archived: int, same_bytes: bool, no_snapshot: str) -> dg.AssetCheckResult:
-    """Compare what the server counted with what the archive, read back, holds.
-
-    Without a snapshot, whose reason `no_snapshot` is, documents may come and go between counting and reading.
-    """
-    passed = same_bytes and (archived == counted or bool(no_snapshot))
-    description = f"{archived:,} documents archived, {counted:,} counted by the server"
-    if no_snapshot:
-        description += f"; read without a snapshot ({no_snapshot}), so documents may have come or gone during the read"
-    if not same_bytes:
+def archive_complete(counts: ArchiveCounts) -> dg.AssetCheckResult:
+    """Compare what the server counted with what the archive, read back, holds."""
+    description = f"{counts.archived:,} documents archived, {counts.counted:,} counted by the server"
+    if counts.no_snapshot:
+        description += (
+            f"; read without a snapshot ({counts.no_snapshot}), so documents may have come or gone during the read"
+        )
+    if not counts.same_bytes:
         description += "; the archive does not read back as it was written"
-    counts = {"documents counted": counted, "documents archived": archived}
-    return result("archive_complete", passed, description + ".", counts)
+    metadata = {"documents counted": counts.counted, "documents archived": counts.archived}
+    return result("archive_complete", counts.complete, description + ".", metadata)
 
 
 def collection_not_empty(documents: int, source: str) -> dg.AssetCheckResult:
