@@ -48,13 +48,31 @@ _CLICK_EACH = """async () => {
     "duration": () => bars("Duration Histogram").filter((_, at) => at % 3 === 0),
     "field": () => buttons("#fields button.value").filter((_, at) => at % 6 === 0),
   };
-  const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+  const painted = () => new Promise((done) => requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = done;
+    port2.postMessage(null);
+  }));
+  const shownNow = () => new Promise((done) => {
+    const observer = new MutationObserver(() => { observer.disconnect(); done(); });
+    observer.observe(document.body, { attributeFilter: ["data-shown"] });
+  });
+  const inView = () => [...document.querySelectorAll("figure, #headline, #state")].filter((one) => {
+    const { top, bottom } = one.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  });
   const answer = async (mark) => {
-    const shown = document.body.dataset.shown, start = performance.now();
+    mark.scrollIntoView({ block: "center" });
+    for (let frame = 0; frame < 2; frame++) await painted();
+    const shown = shownNow(), start = performance.now();
     mark.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-    while (document.body.dataset.shown === shown) await new Promise((done) => setTimeout(done, 0));
     await painted();
-    return performance.now() - start;
+    const seen = performance.now() - start, parts = inView().map((one) => [one, one.innerHTML]);
+    await shown;
+    await painted();
+    const all = performance.now() - start;
+    if (parts.some(([one, html]) => one.innerHTML !== html)) throw new Error("what was in view changed later");
+    return [seen, all];
   };
   const clear = document.getElementById("clear");
   const milliseconds = [];
@@ -64,7 +82,7 @@ _CLICK_EACH = """async () => {
         if (!clear.hidden) await answer(clear);
         if (before !== "all calls" && kind !== "dates") await answer(buttons("#presets button").at(-1));
         const mark = marks()[at];
-        if (mark) milliseconds.push([`${kind}, ${before}`, await answer(mark)]);
+        if (mark) milliseconds.push([`${kind}, ${before}`, ...await answer(mark)]);
       }
     }
   }
@@ -114,8 +132,11 @@ def page_of(parts: int) -> str:
     return page.render(count_calls(read, CountOptions(fields=tuple(FIELDS))), [footer]).html
 
 
-def clicks(path: Path) -> dict[str, list[float]]:
-    """Return how many milliseconds the page takes from each kind of click until its answer is painted."""
+def clicks(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """Return milliseconds by kind of click: until the parts of the page in view are painted, and until all parts are.
+
+    A mark is scrolled to before it is clicked.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -125,9 +146,9 @@ def clicks(path: Path) -> dict[str, list[float]]:
         window = browser.new_page(viewport={"width": 1280, "height": 800})
         window.goto(path.as_uri())
         window.wait_for_selector("body[data-shown]", timeout=120_000)
-        by_kind: dict[str, list[float]] = {}
-        for kind, milliseconds in window.evaluate(_CLICK_EACH):
-            by_kind.setdefault(kind, []).append(milliseconds)
+        by_kind: dict[str, list[tuple[float, float]]] = {}
+        for kind, in_view, everywhere in window.evaluate(_CLICK_EACH):
+            by_kind.setdefault(kind, []).append((in_view, everywhere))
         browser.close()
     return by_kind
 
@@ -144,14 +165,18 @@ def main() -> None:
         path = Path(folder) / "page.html"
         path.write_text(html, encoding="utf-8")
         by_kind = clicks(path)
-    medians = {kind: statistics.median(milliseconds) for kind, milliseconds in by_kind.items()}
-    for kind, median in sorted(medians.items(), key=lambda one: one[1]):
-        sys.stdout.write(f"{kind}: median {median:.0f} ms of {len(by_kind[kind])} clicks\n")
-    together = sorted(one for milliseconds in by_kind.values() for one in milliseconds)
-    sys.stdout.write(
-        f"{len(together)} clicks: median {statistics.median(together):.0f} ms, "
-        f"95 % within {together[int(0.95 * len(together))]:.0f} ms\n"
-    )
+    for kind, times in sorted(by_kind.items(), key=lambda one: statistics.median(one[1])):
+        sys.stdout.write(f"{kind}: {_described(times)}\n")
+    sys.stdout.write(f"all kinds: {_described([one for times in by_kind.values() for one in times])}\n")
+
+
+def _described(times: Sequence[tuple[float, float]]) -> str:
+    """Return the median of some clicks, and the time within which 95 % of them are answered."""
+    figures = []
+    for milliseconds in zip(*times, strict=True):
+        last = sorted(milliseconds)[int(0.95 * len(milliseconds))]
+        figures.append(f"median {statistics.median(milliseconds):.0f} ms, 95 % within {last:.0f} ms")
+    return f"{len(times)} clicks, in view {figures[0]}; everywhere {figures[1]}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
   const { find, make, hideTip } = Elements;
   const APART = "the page holds hours and durations apart";
   const BIN_WIDTHS = [10, 30, 60, 120, 300]; // in seconds
+  const NEAR = 50; // pixels beyond the window that count as in view
 
   if (typeof DecompressionStream === "undefined") {
     find("message").textContent = "This browser is too old for this page: it needs one from 2023 or later.";
@@ -26,6 +27,7 @@
   const page = {
     data, counts, days, dimensions,
     apart: counts.cubes.length > 1,
+    fieldSummaries: new Map(), // calls by each field, under the choice
     binWidths: BIN_WIDTHS.filter((seconds) => seconds % counts.step === 0),
     choice: null,
     unknown: 0, // choices in the link that the calls do not have
@@ -76,24 +78,24 @@
   }
 
   // ------------------------------------------------------------------------------------------------ notes
-  function showNotes() {
+  /** Say what a chart leaves out. */
+  function noteOf(name) {
     const { summary, choice } = page, field = counts.fields.find(({ dimension }) => choice[dimension].size);
-    const known = CallCounts.median(counts, summary).calls, without = summary.calls - known;
     const all = field ? `Shown for all values of ${field.name}.` : "";
-    const notes = {
-      "Calls by Weekday": [field?.monthly ? all : ""],
-      "Duration Histogram": [
-        without ? `${many(without, "call")} without a duration ${without === 1 ? "is" : "are"} left out.` : "",
-        page.apart && choice.hours.size ? `Shown for all hours: ${APART}.` : "",
-        field && !FieldCounts.hasBins(counts) ? all : "",
-      ],
-      "Calls by Hour and Weekday": [page.apart && choice.bins.size ? `Shown for all durations: ${APART}.` : "", all],
-    };
-    for (const [name, texts] of Object.entries(notes)) {
-      page.charts[name].note.textContent = texts.filter((text) => text).join(" ");
+    if (name === "Calls by Weekday") return field?.monthly ? all : "";
+    if (name === "Calls by Hour and Weekday") {
+      return sentences(page.apart && choice.bins.size ? `Shown for all durations: ${APART}.` : "", all);
     }
+    if (name !== "Duration Histogram") return "";
+    const without = summary.calls - CallCounts.median(counts, summary).calls;
+    return sentences(
+      without ? `${many(without, "call")} without a duration ${without === 1 ? "is" : "are"} left out.` : "",
+      page.apart && choice.hours.size ? `Shown for all hours: ${APART}.` : "",
+      field && !FieldCounts.hasBins(counts) ? all : "",
+    );
   }
 
+  const sentences = (...texts) => texts.filter((text) => text).join(" ");
   const listedLabels = (labels, setting) => `${labels.join(", ") || "no label of these calls"} (set by ${setting})`;
 
   /** Say how old the data is where it is old. */
@@ -149,51 +151,81 @@
     }
   }
 
-  /** Count the calls by each field, with what of the choice its counts can be combined with. */
-  function showFields() {
-    const { choice } = page;
-    page.fieldSummaries = new Map(counts.fields.map((field) => {
-      const left = [];
-      const without = { ...choice, from: choice.from ?? range.first, to: choice.to ?? range.last };
-      const leave = (dimension) => {
-        if (choice[dimension].size) left.push(dimensions[dimension].words.toLowerCase());
-        without[dimension] = new Set();
-      };
-      leave("hours");
-      if (field.monthly) leave("weekdays");
-      if (!FieldCounts.hasBins(counts)) leave("bins");
-      for (const other of counts.fields) if (other !== field) leave(other.dimension);
-      const dated = choices.span() !== null && field.monthly;
-      const months = dated ? `Whole months: ${spanText(FieldCounts.chosenDays(field, without))}. ` : "";
-      const note = months + (left.length ? `Not filtered by ${left.join(" and ")}.` : "");
-      return [field, { values: FieldCounts.valuesOf(field, counts, without), note }];
-    }));
-    for (const [field, shown] of page.fieldSummaries) tables.showField(field, shown);
+  /** Count the calls by a field, with what of the choice its counts can be combined with. */
+  function countField(field) {
+    const { choice } = page, left = [];
+    const without = { ...choice, from: choice.from ?? range.first, to: choice.to ?? range.last };
+    const leave = (dimension) => {
+      if (choice[dimension].size) left.push(dimensions[dimension].words.toLowerCase());
+      without[dimension] = new Set();
+    };
+    leave("hours");
+    if (field.monthly) leave("weekdays");
+    if (!FieldCounts.hasBins(counts)) leave("bins");
+    for (const other of counts.fields) if (other !== field) leave(other.dimension);
+    const dated = choices.span() !== null && field.monthly;
+    const months = dated ? `Whole months: ${spanText(FieldCounts.chosenDays(field, without))}. ` : "";
+    const note = months + (left.length ? `Not filtered by ${left.join(" and ")}.` : "");
+    return { values: FieldCounts.valuesOf(field, counts, without), note };
+  }
+
+  function showField(field) {
+    const shown = countField(field);
+    page.fieldSummaries.set(field, shown);
+    tables.showField(field, shown);
   }
 
   // ------------------------------------------------------------------------------------------------ all together
-  /** Count what is chosen, and show it everywhere. */
+  function showChart(chart) {
+    const some = chart.calls(page.summary) > 0;
+    chart.figure.classList.toggle("none", !some);
+    chart.picture.setAttribute("aria-label", `${chart.name}: ${some ? chart.text(page.summary) : "no calls"}.`);
+    chart.note.textContent = noteOf(chart.name);
+    tables.showTable(chart);
+    if (chart.overview && days.length) drawings.showOverview(chart);
+    return drawings.draw(chart);
+  }
+
+  /** Return the parts of the page that follow the choice: the element of each, and what shows it. */
+  function parts() {
+    const built = Object.values(page.charts).filter(({ figure }) => figure);
+    return [
+      { element: find("headline"), showPart: showHeadline },
+      ...built.map((chart) => ({ element: chart.figure, showPart: () => showChart(chart) })),
+      ...counts.fields.map((field) => ({ element: tables.fieldFigure(field), showPart: () => showField(field) })),
+    ];
+  }
+
+  function inView(element) {
+    const { top, bottom } = element.getBoundingClientRect();
+    return bottom > -NEAR && top < innerHeight + NEAR;
+  }
+
+  const painted = () => new Promise((done) => {
+    if (document.hidden) done();
+    else requestAnimationFrame(() => setTimeout(done));
+  });
+
+  let choicesShown = 0;
+
+  /**
+   * Count what is chosen, and show it: what is in view at once, all else as soon as that has been painted. A choice
+   * that is made meanwhile takes over.
+   */
   async function show() {
+    const number = ++choicesShown, seen = [], unseen = [];
+    for (const part of parts()) (inView(part.element) ? seen : unseen).push(part);
     page.summary = choices.any() ? page.count(page.choice) : page.all;
     hideTip();
     filters.showState();
     filters.showOutside();
     showTrend();
-    showHeadline();
-    showNotes();
-    showFields();
-    if (days.length) drawings.showOverview(page.charts["Daily Calls"]);
-    await Promise.all(built().map((chart) => {
-      const some = chart.calls(page.summary) > 0;
-      chart.figure.classList.toggle("none", !some);
-      chart.picture.setAttribute("aria-label", `${chart.name}: ${some ? chart.text(page.summary) : "no calls"}.`);
-      tables.showTable(chart);
-      return drawings.draw(chart);
-    }));
-    document.body.dataset.shown = choices.linked() || "all";
+    await Promise.all(seen.map(({ showPart }) => showPart()));
+    await painted();
+    if (number !== choicesShown) return;
+    await Promise.all(unseen.map(({ showPart }) => showPart()));
+    if (number === choicesShown) document.body.dataset.shown = choices.linked() || "all";
   }
-
-  const built = () => Object.values(page.charts).filter(({ figure }) => figure);
 
   document.body.classList.toggle("empty", !days.length);
   showProvenance();

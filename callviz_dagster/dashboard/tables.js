@@ -131,5 +131,5 @@ function tablesOf(page, choices) {
     fieldFigure(field).querySelector(".note").textContent = note;
   }
 
-  return { showTable, buildField, showField, fieldNumbers, filters };
+  return { showTable, buildField, showField, fieldFigure, fieldNumbers, filters };
 }

@@ -51,6 +51,28 @@ def test_the_only_chosen_bar_is_let_go_by_another_click(opened: Opening, written
     assert_shows(dashboard, calls, {})
 
 
+def test_what_is_in_view_is_shown_first_and_the_last_choice_everywhere(
+    opened: Opening, written: Path, calls: pa.Table
+) -> None:
+    dashboard = opened(written)
+    in_view, out_of_view = dashboard.page.evaluate(
+        """async () => {
+          const charts = ["Calls by Status", "Calls by Hour and Weekday"];
+          const shown = () => charts.map((chart) =>
+            document.querySelector(`figure[data-chart="${chart}"] .picture`).getAttribute("aria-label"));
+          const before = shown(), [first, second] = document.querySelectorAll("#types button");
+          first.click();
+          await new Promise((done) => requestAnimationFrame(done));
+          const changed = shown().map((label, at) => label !== before[at]);
+          second.click();
+          return changed;
+        }"""
+    )
+    assert (in_view, out_of_view) == (True, False)
+    dashboard.page.wait_for_function("document.body.dataset.shown === 'type=incoming&type=outgoing'")
+    assert_shows(dashboard, calls, {"type": ["incoming", "outgoing"]})
+
+
 def test_shift_adds_bars_and_charts_combine(opened: Opening, written: Path, calls: pa.Table) -> None:
     dashboard = opened(written)
     dashboard.click_bar(charts.CALLS_BY_STATUS, 0)
