@@ -165,7 +165,7 @@ def main() -> None:
         path = Path(folder) / "page.html"
         path.write_text(html, encoding="utf-8")
         by_kind = clicks(path)
-    for kind, times in sorted(by_kind.items(), key=lambda one: statistics.median(one[1])):
+    for kind, times in sorted(by_kind.items(), key=lambda one: statistics.median(seen for seen, _ in one[1])):
         sys.stdout.write(f"{kind}: {_described(times)}\n")
     sys.stdout.write(f"all kinds: {_described([one for times in by_kind.values() for one in times])}\n")
 
