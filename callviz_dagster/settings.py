@@ -201,6 +201,13 @@ class Settings:
         parse=simple.switch,
         shown_default="`true`",
     )
+    csv_bom: bool = _setting(
+        "CSV_BOM",
+        "whether `calls.csv` begins with a byte order mark, by which Excel knows UTF-8",
+        default=False,
+        parse=simple.switch,
+        shown_default="`false`",
+    )
     workbook: Path | None = _setting(
         "WORKBOOK",
         "your own Tableau workbook (.twb) to pack instead of the one that comes with callviz",

@@ -315,6 +315,22 @@ def test_a_calls_csv_that_a_spreadsheet_program_has_saved_is_replaced(
     assert path.read_bytes().count(b"\n") == good.count(b"\n") + 1
 
 
+def test_a_byte_order_mark_is_written_where_it_is_asked_for(
+    settings: Settings, collection: Collection[Document]
+) -> None:
+    some_calls(collection)
+    assert refresh(settings).success
+    plain = (settings.publish_dir / "calls.csv").read_bytes()
+    marked = dataclasses.replace(settings, csv_bom=True)
+    result = refresh(marked, "calls_csv", "callviz_workbook")
+    assert result.success, failure(result)
+    assert (settings.publish_dir / "calls.csv").read_bytes() == b"\xef\xbb\xbf" + plain
+    unchanged = {name: metadata(result, "calls_csv")[f"rows {name}"] for name in ("added", "changed", "removed")}
+    assert unchanged == {"added": 0, "changed": 0, "removed": 0}
+    assert refresh(settings, "calls_csv").success
+    assert (settings.publish_dir / "calls.csv").read_bytes() == plain
+
+
 def test_a_record_of_another_version_lets_all_lines_be_encoded_anew(
     settings: Settings, collection: Collection[Document], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,7 +84,8 @@ def _publish(
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             disjoint = check_disjoint(partitions, settings.data_dir)
             drawing = beside.submit(_headline_and_picture, calls, CountOptions.of(settings))
-            csv = publish_csv([*calls], settings.publish_dir / CALLS_CSV, settings.timezone, context.log, require_good)
+            target = settings.publish_dir / CALLS_CSV
+            csv = publish_csv([*calls], target, settings.timezone, context.log, require_good, bom=settings.csv_bom)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage))
             headline, picture = drawing.result()

@@ -196,7 +196,7 @@ def csv_columns(calls: IO[bytes], footer: TableFooter) -> dict[str, Kind]:
 
     columns = published_columns(footer)
     kinds = dict(zip(csv_header(columns), (column.kind for column in columns), strict=True))
-    with io.TextIOWrapper(calls, encoding="utf-8", newline="") as text:
+    with io.TextIOWrapper(calls, encoding="utf-8-sig", newline="") as text:
         return {name: kinds.get(name, Kind.TEXT) for name in next(csv.reader(text), [])}
 
 

@@ -54,10 +54,10 @@ class AssembledCsv:
 
 
 class CsvAssembler:
-    """Assembles files of one form."""
+    """Assembles files of one form; with `bom` after a byte order mark."""
 
-    def __init__(self, form: CsvFormat, progress: Progress) -> None:
-        self._form, self._progress = form, progress
+    def __init__(self, form: CsvFormat, progress: Progress, *, bom: bool = False) -> None:
+        self._form, self._progress, self._bom = form, progress, bom
 
     def assemble(
         self, file: BinaryIO, sources: Mapping[Path, str], last: Path, reusable: Mapping[str, Part]
@@ -70,7 +70,7 @@ class CsvAssembler:
             last: the `calls.csv` that is there.
             reusable: parts of it by the digest of their `calls` file; they are copied where one of the sources has it.
         """
-        header = header_line(self._form.columns)
+        header = header_line(self._form.columns, bom=self._bom)
         file.write(header)
         parts: list[Part] = []
         copied: dict[int, Part] = {}

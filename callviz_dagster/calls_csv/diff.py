@@ -130,7 +130,7 @@ def _read_header(path: Path) -> _Header:
     while (end := start.find(b"\n", end) + 1) and start.count(b'"', 0, end) % 2:
         pass
     try:
-        names = next(csv.reader([start[:end].decode()], strict=True), [])
+        names = next(csv.reader([start[:end].decode("utf-8-sig")], strict=True), [])
     except csv.Error as error:
         raise ValueError(f"the first line cannot be read ({error})") from error
     if "_id" not in names or len(set(names)) < len(names):

@@ -3,11 +3,12 @@ r"""The text of `calls.csv`: how each kind of value is written, and which texts 
 Pure: tables in, tables out. What belongs elsewhere: writing the file (`assets/calls_csv.py`, `storage/files.py`).
 
 CSV is RFC 4180 with `\n` line ends, UTF-8; text is always quoted, so that an empty text (`""`) and a missing
-value (nothing) stay two things.
+value (nothing) stay two things. A byte order mark is written only where it is asked for.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,9 +32,11 @@ _MOST_CELL = 40
 """No value that is no text is longer, with its comma or quotes."""
 
 
-def header_line(columns: Sequence[Column]) -> bytes:
-    """Return the first line."""
-    return (",".join('"' + name.replace('"', '""') + '"' for name in csv_header(columns)) + "\n").encode()
+def header_line(columns: Sequence[Column], *, bom: bool = False) -> bytes:
+    """Return the first line; with `bom` after a byte order mark."""
+    return (codecs.BOM_UTF8 if bom else b"") + (
+        ",".join('"' + name.replace('"', '""') + '"' for name in csv_header(columns)) + "\n"
+    ).encode()
 
 
 class EncodedRows(NamedTuple):

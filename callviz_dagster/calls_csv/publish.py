@@ -46,10 +46,13 @@ class PublishedCsv:
     """What changed since the last file; why that is unknown; None where there was no file."""
 
 
-def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, audit: Audit) -> PublishedCsv:
+def publish_csv(
+    calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, audit: Audit, *, bom: bool = False
+) -> PublishedCsv:
     """Write the `calls` files of all partitions as one CSV, read it back, and swap it in.
 
-    The lines of partitions whose files have not changed are copied from the file that is there.
+    The lines of partitions whose files have not changed are copied from the file that is there. With `bom` the file
+    begins with a byte order mark.
 
     Raises:
         FileError: it cannot be written.
@@ -65,7 +68,8 @@ def publish_csv(calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger
         for parts in (reusable, {}):
             progress = Progress(log, "Writing calls.csv", footer.calls)
             with open_for_writing(temporary) as file:
-                assembled = CsvAssembler(CsvFormat(columns, zone), progress).assemble(file, sources, csv, parts)
+                assembler = CsvAssembler(CsvFormat(columns, zone), progress, bom=bom)
+                assembled = assembler.assemble(file, sources, csv, parts)
             pa.default_memory_pool().release_unused()
             reading_back = beside.submit(read_back, temporary, assembled, beside)
             changes = _changes(csv, temporary, assembled, log)
