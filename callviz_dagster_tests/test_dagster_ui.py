@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pymongo.collection import Collection
 from callviz_dagster.demo.child import Child
 from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.settings import Settings
+from callviz_dagster_tests.dashboard_page.browser import Taking
 
 pytestmark = pytest.mark.no_cover
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +97,7 @@ def across(page: Page, asset: str) -> float:
     return box["x"]
 
 
-def test_refresh_in_the_ui(dagster_dev: str, browser: Browser, screenshots: Callable[[Page, str], None]) -> None:
+def test_refresh_in_the_ui(dagster_dev: str, browser: Browser, screenshots: Taking) -> None:
     page = browser.new_page(viewport={"width": 2100, "height": 1500})
     page.set_default_timeout(PATIENCE)
     open_graph(page, dagster_dev)
@@ -140,7 +141,7 @@ MONTHLY = {
 
 @pytest.mark.parametrize("dagster_dev", [MONTHLY], indirect=True, ids=["monthly"])
 def test_a_backfill_of_a_range_in_the_ui_is_one_run(
-    dagster_dev: str, browser: Browser, settings: Settings, screenshots: Callable[[Page, str], None]
+    dagster_dev: str, browser: Browser, settings: Settings, screenshots: Taking
 ) -> None:
     page = browser.new_page(viewport={"width": 1500, "height": 1100})
     page.set_default_timeout(PATIENCE)

@@ -12,6 +12,20 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 from callviz_dagster.dashboard import charts
 
 LAPTOP, PHONE = (1280, 800), (390, 844)
+ALL_TABLES = (*charts.FIVE, charts.CALLS_BY_HOUR)
+_READ_TABLES = """async (charts) => {
+  const tables = charts.map((chart) => document.querySelector(`figure[data-chart="${chart}"] details`));
+  await Promise.all(tables.filter((details) => !details.open).map((details) => new Promise((shown) => {
+    details.addEventListener("toggle", shown, { once: true });
+    details.open = true;
+  })));
+  for (const details of tables) details.querySelector(".table > button")?.click();
+  return tables.map((details) => {
+    const table = details.querySelector("table");
+    if (!table.checkVisibility()) throw new Error(`The table ${table.caption.textContent} cannot be seen`);
+    return [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
+  });
+}"""
 
 
 class Dashboard:
@@ -63,15 +77,12 @@ class Dashboard:
         if details.get_attribute("open") is None:
             details.locator("summary").click()
         self.page.locator(f"{self.figure(chart)} table").wait_for(timeout=5000)
-        for button in self.page.get_by_text(re.compile("^Show all")).all():
-            button.click()
-        rows = self.page.eval_on_selector(
-            f"{self.figure(chart)} table", "t => [...t.rows].map(r => [...r.cells].map(c => c.textContent))"
-        )
-        return [[cell.replace(",", "") if re.fullmatch(r"[\d,.]+", cell) else cell for cell in row] for row in rows]
+        return self.tables([chart])[chart]
 
-    def tables(self) -> dict[str, list[list[str]]]:
-        return {chart: self.table(chart) for chart in (*charts.FIVE, charts.CALLS_BY_HOUR)}
+    def tables(self, names: Sequence[str] = ALL_TABLES) -> dict[str, list[list[str]]]:
+        """Open the tables of charts, all at once, and return their rows by chart, in the form of `table`."""
+        tables = self.page.evaluate(_READ_TABLES, list(names))
+        return {chart: [list(map(_plain, row)) for row in rows] for chart, rows in zip(names, tables, strict=True)}
 
     def headline(self) -> dict[str, list[str]]:
         """Return the lines of each headline figure by its name."""
@@ -117,5 +128,9 @@ class Dashboard:
         return self.page
 
 
+def _plain(cell: str) -> str:
+    return cell.replace(",", "") if re.fullmatch(r"[\d,.]+", cell) else cell
+
+
 Opening = Callable[..., Dashboard]
-Taking = Callable[[Page, str], None]
+Taking = Callable[[Page | Callable[[], Page], str], None]

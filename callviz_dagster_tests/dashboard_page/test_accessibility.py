@@ -11,7 +11,9 @@ from callviz_dagster.dashboard import charts
 from callviz_dagster_tests.dashboard_page.browser import LAPTOP, PHONE, Opening
 
 
-@pytest.mark.parametrize(("size", "dark"), [(LAPTOP, False), (LAPTOP, True), (PHONE, False)])
+@pytest.mark.parametrize(
+    ("size", "dark"), [(LAPTOP, False), (PHONE, True), pytest.param(LAPTOP, True, marks=pytest.mark.long)]
+)
 def test_axe_finds_no_violation(size: tuple[int, int], dark: bool, opened: Opening, by_field: Path) -> None:
     link = {"from": ["2026-02-01"], "type": ["incoming"], "field.queue": ["sales"]}
     dashboard = opened(by_field, size=size, dark=dark, link=link)

@@ -12,7 +12,12 @@ from callviz_dagster.dashboard import charts
 from callviz_dagster_tests.dashboard_page.browser import LAPTOP, PHONE, Opening
 from callviz_dagster_tests.helpers.calls import query
 
-LOOKS = [(LAPTOP, False), (LAPTOP, True), (PHONE, False), (PHONE, True)]
+LOOKS = [
+    (LAPTOP, False),
+    (PHONE, True),
+    pytest.param(LAPTOP, True, marks=pytest.mark.long),
+    pytest.param(PHONE, False, marks=pytest.mark.long),
+]
 
 
 @pytest.mark.parametrize(("size", "dark"), LOOKS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 from playwright.sync_api import Browser
 
 from callviz_dagster.dashboard import charts
@@ -16,32 +15,32 @@ from callviz_dagster_tests.dashboard_page.expected import (
 )
 from callviz_dagster_tests.helpers.calls import query
 
+CHOICES: list[tuple[str, int, dict[str, list[str]]]] = [
+    (charts.CALLS_BY_TYPE, 2, {"type": ["missed"]}),
+    (charts.CALLS_BY_STATUS, 1, {"status": ["no-answer"]}),
+    (charts.CALLS_BY_WEEKDAY, 4, {"weekday": ["Friday"]}),
+    (charts.DURATION_HISTOGRAM, 3, {"duration": ["180"]}),
+    (charts.DURATION_HISTOGRAM, 30, {"duration": ["1800"]}),
+    (charts.CALLS_BY_HOUR, 2 * 24 + 13, {"hour": ["Wednesday-13"]}),
+]
 
-@pytest.mark.parametrize(
-    ("chart", "bar", "choices"),
-    [
-        (charts.CALLS_BY_TYPE, 2, {"type": ["missed"]}),
-        (charts.CALLS_BY_STATUS, 1, {"status": ["no-answer"]}),
-        (charts.CALLS_BY_WEEKDAY, 4, {"weekday": ["Friday"]}),
-        (charts.DURATION_HISTOGRAM, 3, {"duration": ["180"]}),
-        (charts.DURATION_HISTOGRAM, 30, {"duration": ["1800"]}),
-        (charts.CALLS_BY_HOUR, 2 * 24 + 13, {"hour": ["Wednesday-13"]}),
-    ],
-)
+
 def test_choosing_a_bar_filters_all_others_and_clearing_restores(
-    chart: str, bar: int, choices: dict[str, list[str]], opened: Opening, written: Path, calls: pa.Table
+    opened: Opening, written: Path, calls: pa.Table
 ) -> None:
     dashboard = opened(written)
     before = dashboard.tables()
-    dashboard.click_bar(chart, bar)
-    assert_shows(dashboard, calls, choices)
-    after = dashboard.tables()
-    assert after[chart] == before[chart]
-    assert all(after[other] != before[other] for other in before if other != chart)
-    dashboard.changing(lambda: dashboard.page.get_by_role("button", name="Clear all").click())
-    assert_shows(dashboard, calls, {})
-    assert dashboard.tables() == before
-    assert dashboard.page.get_by_role("button", name="Clear all").is_hidden()
+    clear = dashboard.page.get_by_role("button", name="Clear all")
+    for chart, bar, choices in CHOICES:
+        dashboard.click_bar(chart, bar)
+        assert_shows(dashboard, calls, choices)
+        after = dashboard.tables()
+        assert after[chart] == before[chart]
+        assert all(after[other] != before[other] for other in before if other != chart)
+        dashboard.changing(clear.click)
+        assert_shows(dashboard, calls, {})
+        assert dashboard.tables() == before
+        assert clear.is_hidden()
 
 
 def test_the_only_chosen_bar_is_let_go_by_another_click(opened: Opening, written: Path, calls: pa.Table) -> None:

@@ -30,7 +30,7 @@ def test_no_calls(opened: Opening, screenshots: Taking) -> None:
     assert dashboard.page.locator("figure.none").count() == 6
     assert len(dashboard.page.locator("#library").text_content() or "") < 10, "no calls need no library to draw them"
     assert dashboard.page.locator("#filters").is_hidden()
-    screenshots(dashboard.whole(), "page-no-calls.png")
+    screenshots(dashboard.whole, "page-no-calls.png")
 
 
 def test_one_call(opened: Opening, screenshots: Taking) -> None:
@@ -41,7 +41,7 @@ def test_one_call(opened: Opening, screenshots: Taking) -> None:
     assert dashboard.headline()["Days covered"][1] == "2 Mar 2026"
     assert dashboard.text(f"{dashboard.figure(charts.CALLS_BY_HOUR)} .steps") == "Calls:\n1 or more"
     assert [strength for calls, strength in dashboard.page.evaluate(STRENGTHS) if calls] == [1]
-    screenshots(dashboard.open().whole(), "page-one-call.png")
+    screenshots(lambda: dashboard.open().whole(), "page-one-call.png")
 
 
 def test_one_day(opened: Opening) -> None:

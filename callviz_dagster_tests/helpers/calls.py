@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -99,9 +100,14 @@ def write(path: Path, calls: pa.Table, footer: TableFooter = FOOTER) -> Path:
 
 def query(sql: str, calls: pa.Table) -> list[tuple[Any, ...]]:
     """Return DuckDB's answer about a table named `calls`."""
-    with duckdb.connect() as connection:
-        connection.register("calls", calls)
-        return connection.execute(sql).fetchall()
+    connection = _duckdb()
+    connection.register("calls", calls)
+    return connection.execute(sql).fetchall()
+
+
+@functools.cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
 
 
 def counted(calls: pa.Table, labels: int = 12) -> Counts:
