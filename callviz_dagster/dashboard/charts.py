@@ -138,6 +138,7 @@ def missed_share() -> Spec:
 _CALLS_AXIS: Spec = {
     "title": "Calls",
     "tickCount": 4,
+    "tickMinStep": 1,
     "labelExpr": "datum.value % 1 ? '' : format(datum.value, ',d')",
     "labelOverlap": True,
     "labelSeparation": 10,
@@ -248,7 +249,7 @@ def _daily(colour: Spec) -> Spec:
 def _daily_axes(field: str, y_axis: Spec) -> tuple[Spec, Spec]:
     """Return the axis of days and an upright one, which follow the corners in `bounds`."""
     axis: Spec = {"title": None, "labelFlush": True, "labelOverlap": True, "labelSeparation": 12, "grid": False}
-    axis |= {"tickCount": 6, "format": _DAY_FORMAT}
+    axis |= {"tickCount": 6, "tickMinStep": 86_400_000, "format": _DAY_FORMAT}
     x = {"field": "day", "type": "temporal", "scale": {"type": "utc", "nice": False}, "axis": axis}
     return x, {"field": field, "type": "quantitative", "scale": {"nice": False}, "axis": y_axis}
 

@@ -56,8 +56,8 @@ function drawingsOf(page, choices, tables, show) {
   }
 
   /** Draw a chart again, its subtitle and the steps of its colours. */
-  function draw(chart) {
-    if (!chart.view) return null;
+  async function draw(chart) {
+    if (!chart.view) return;
     if (chart.dimension === "bins") {
       const { binSeconds, tailSeconds } = page.counts, tail = tailSeconds / 60;
       const tick = tail % 6 || tail < 30 ? tail / 5 : tail / 6;
@@ -67,7 +67,8 @@ function drawingsOf(page, choices, tables, show) {
     if (chart.subtitle) chart.figure.querySelector(".subtitle").textContent = chart.subtitle(summary);
     if (chart.legend) showSteps(chart);
     for (const [part, rows] of Object.entries(chart.rows(summary, chart.view.width()))) chart.view.data(part, rows);
-    return chart.view.runAsync();
+    await chart.view.runAsync();
+    if (chart.overview) placeOverview(chart);
   }
 
   /** Name the calls that each step of the colour begins with. */
@@ -228,6 +229,12 @@ function drawingsOf(page, choices, tables, show) {
     find("outline").setAttribute("d", path);
     find("window").setAttribute("x", from);
     find("window").setAttribute("width", Math.max(to - from, 2));
+  }
+
+  /** Put the overview below the chart's own axis of days, from its left end to its right. */
+  function placeOverview({ view }) {
+    find("overview").style.marginLeft = `${view.origin()[0]}px`;
+    find("overview").style.width = `${view.width()}px`;
   }
 
   // ------------------------------------------------------------------------------------------------ print
