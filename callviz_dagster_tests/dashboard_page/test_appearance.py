@@ -146,6 +146,8 @@ def test_charts_are_drawn_for_paper_when_the_page_is_printed(opened: Opening, by
     assert max(before) > 1000
     dashboard.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert dashboard.page.evaluate(widths) == [pytest.approx(width, abs=1) for width in before]
+    sheets = re.findall(rb"/Type\s*/Page\b", dashboard.page.pdf(format="A4"))
+    assert len(sheets) == 3, "two of charts, one of both tables"
 
 
 def test_a_window_that_changes_its_width_is_filled_again(opened: Opening, written: Path) -> None:
