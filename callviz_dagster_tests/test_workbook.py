@@ -18,9 +18,15 @@ from callviz_dagster.contract import LEADING, REPAIRS, Kind
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.outcomes import completed_formula, positions
 from callviz_dagster.tableau import model
-from callviz_dagster.tableau.audit import audit
+from callviz_dagster.tableau.audit import audit, unreadable_value
 from callviz_dagster.tableau.model import DASHBOARD, DATATYPES, HEADLINE, SHEETS, WorkbookError, locate, read
-from callviz_dagster.tableau.pack import packed_snapshot, prepare_workbook, without_snapshot, write_package
+from callviz_dagster.tableau.pack import (
+    packed_snapshot,
+    pinned_types,
+    prepare_workbook,
+    without_snapshot,
+    write_package,
+)
 from callviz_dagster_tests.helpers.forbidden import FORBIDDEN, SURROGATES
 from callviz_dagster_tests.helpers.tableau import KINDS, SCHEMA_VERSIONS, schema_errors, workbook_xml
 
@@ -134,6 +140,20 @@ def test_a_missing_column_that_no_sheet_uses_is_no_matter_to_a_users_workbook(co
 )
 def test_a_wrong_type_in_the_csv_is_told(column: str, kind: Kind, problem: str) -> None:
     assert any(message.startswith(problem) for message in messages(XML, KINDS | {column: kind}))
+
+
+def test_amounts_that_are_texts_may_be_read_as_numbers_where_the_values_are_checked() -> None:
+    columns = KINDS | {"amount": Kind.TEXT}
+    xml = prepare_workbook(XML, columns).replace(b"MEDIAN([duration_sec])", b"MEDIAN([amount])")
+    assert not [problem for problem in audit(xml, columns) if "holds text" in problem.message]
+    xml = re.sub(rb"datatype='string'( name='amount')", rb"datatype='real'\1", xml)
+    assert pinned_types(xml, columns)["amount"] == "real"
+    assert not [problem for problem in audit(xml, columns) if "holds text" in problem.message]
+    in_extract = [problem.message for problem in audit(xml, columns, source="hyper")]
+    assert "reads amount as real, but calls.csv holds text values there" in in_extract
+    calls = b'"_id","amount"\n"a","1.10"\n"b",\n"c","%s"\n'
+    assert unreadable_value(lambda: io.BytesIO(calls % b"-2.5"), {"amount": "real"}) is None
+    assert unreadable_value(lambda: io.BytesIO(calls % b"2,50 EUR"), {"amount": "real"}) is not None
 
 
 def test_whole_numbers_and_any_kind_of_text_are_readable() -> None:

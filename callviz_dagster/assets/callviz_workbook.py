@@ -118,7 +118,7 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
     data = _require_extract(settings, record) if source == "hyper" else calls
     with calls.open("rb") as file:
         columns = csv_columns(file, footer)
-    workbook_xml = _audited_workbook(settings, columns)
+    workbook_xml = _audited_workbook(settings, columns, source)
     try:
         prepared = prepare_workbook(
             workbook_xml,
@@ -178,10 +178,10 @@ def _snapshot(record: PublishedRecord) -> Snapshot:
     return Snapshot(entry.cluster_time, entry.time, record.snapshot.source, entry.documents) if entry else Snapshot()
 
 
-def _audited_workbook(settings: Settings, columns: Mapping[str, Kind]) -> bytes:
+def _audited_workbook(settings: Settings, columns: Mapping[str, Kind], source: str) -> bytes:
     try:
         workbook_xml = locate(settings.workbook).read_bytes()
-        problems = audit(workbook_xml, columns, own=settings.workbook is not None)
+        problems = audit(workbook_xml, columns, own=settings.workbook is not None, source=source)
     except (WorkbookError, OSError) as error:
         problems = [Problem("workbook", "", str(error))]
     if problems:

@@ -62,7 +62,9 @@ class Problem:
         return display_text(f"{self.place}: {self.message}")
 
 
-def audit(workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, own: bool = False) -> list[Problem]:
+def audit(
+    workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, own: bool = False, source: str = "csv"
+) -> list[Problem]:
     """Check a workbook against the columns of `calls.csv`.
 
     Every column that a sheet needs must be there with a type that Tableau reads, and every reference must lead
@@ -73,6 +75,8 @@ def audit(workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, own: bool = F
         workbook_xml: the workbook.
         csv_columns: the columns of `calls.csv`, in order, and what they hold.
         own: whether the workbook is the user's own; then only its references are checked.
+        source: `csv` or `hyper`, whichever the workbook is packed with. A text of a further column in `calls.csv` may
+            be read as a number (`unreadable_value` finds one that is none), in an extract it may not.
 
     Returns:
         The problems, the first that a reader would meet first; none if it fits.
@@ -84,12 +88,25 @@ def audit(workbook_xml: bytes, csv_columns: Mapping[str, Kind], *, own: bool = F
     except WorkbookError as error:
         return [Problem("workbook", "", str(error))]
     workbook = read_root(root)
-    problems = [*_calls_problems(workbook), *_field_problems(root, workbook, csv_columns, own=own)]
+    columns = _texts_as_numbers(workbook, csv_columns) if source == "csv" else csv_columns
+    problems = [*_calls_problems(workbook), *_field_problems(root, workbook, columns, own=own)]
     problems += _name_problems(root, workbook)
     problems += [Problem(*finding) for finding in form_problems(root)]
     if not own:
         problems += _own_shape_problems(workbook)
     return list(dict.fromkeys(problems))
+
+
+def _texts_as_numbers(workbook: Workbook, csv_columns: Mapping[str, Kind]) -> dict[str, Kind]:
+    """Return the columns; those further ones of texts that the workbook pins as numbers are columns of numbers."""
+    pinned = workbook.calls.pinned if workbook.calls else {}
+    leading = {column.name for column in LEADING}
+
+    def read_as(name: str, kind: Kind) -> Kind:
+        number = kind is Kind.TEXT and name not in leading and pinned.get(local_name(name)) == DATATYPES[Kind.NUMBER]
+        return Kind.NUMBER if number else kind
+
+    return {name: read_as(name, kind) for name, kind in csv_columns.items()}
 
 
 def _declared_encoding(workbook_xml: bytes) -> str:
