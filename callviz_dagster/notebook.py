@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from callviz_dagster.contract import arrow_schema, pandera_schema, to_frame
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.refreshing import place, update_working_copy
 from callviz_dagster.table.manifest import existing_partitions, merged
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ def load_calls(settings: Settings | None = None) -> pd.DataFrame:
 
     settings = settings or Settings.load()
     partitions = Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC))
+    update_working_copy(settings.data_dir, lambda name: name.startswith("calls/"))
     footers = existing_partitions(partitions, settings.data_dir)
     footer = merged(footers.values())
     if footer is None:
-        folder = (settings.data_dir / "calls").absolute()
+        folder = place(settings.data_dir / "calls")
         raise FileNotFoundError(f"There are no calls in {folder}: materialize calls first.")
     columns = published_columns(footer)
     paths = [partition.calls(settings.data_dir) for partition in footers]

@@ -32,6 +32,7 @@ from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
 from callviz_dagster.storage.published import record_file
+from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage
 
 FILE = "call_dashboard.html"
@@ -98,8 +99,8 @@ def _publish(
                 pictures.five_pictures(published.counts, last_full_day([*partitions.values()]))
             ),
             "headline": dg.MetadataValue.md(pictures.headline(published.counts)),
-            "dagster/uri": published.file.path.as_uri(),
-            "path": dg.MetadataValue.path(str(published.file.path)),
+            "dagster/uri": uri_of(published.file.path),
+            "path": dg.MetadataValue.path(place(published.file.path)),
             "bytes": published.file.bytes,
             "sha256": published.file.sha256,
             "seconds": round(published.seconds, 3),

@@ -6,6 +6,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -27,7 +28,7 @@ from callviz_dagster.assets.common import (
     select_partitions,
     snapshot_metadata,
     table_options,
-    user_errors_as_failures,
+    working_files,
 )
 from callviz_dagster.assets.markdown import preview, rows_table
 from callviz_dagster.contract import REJECTED, table_columns, table_schema
@@ -36,7 +37,8 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, leftovers
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile
-from callviz_dagster.storage.lock import one_at_a_time
+from callviz_dagster.storage.refreshing import place
+from callviz_dagster.storage.working_copy import Needs
 from callviz_dagster.table.manifest import UNREADABLE, existing_partitions, merged, read_manifest
 
 if TYPE_CHECKING:
@@ -98,10 +100,12 @@ def _normalize(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Normalize the partitions of a run, and report them."""
     calls, rejected_calls = names.key("calls"), names.key("rejected_calls")
-    selection = select_partitions(context, settings)
     done: list[tuple[Partition, NormalizedPartition]] = []
     results = [nothing_to_do(spec.name) for spec in checks.CALLS_CHECKS]
-    with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+    with working_files(settings, context.log) as data_files:
+        selection = select_partitions(context, settings)
+        if data_files:
+            data_files.fetch(archives_and_leftovers(selection, settings.data_dir))
         tables = plan_tables(selection.all_partitions, settings, context.log) if selection.partitions else None
         if tables:
             done = [
@@ -109,19 +113,21 @@ def _normalize(
                 for partition in selection.partitions
             ]
             results = _combined(done, tables, settings.max_rejected)
+        refused = [
+            partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls
+        ]
+        removed = [] if refused else remove_leftovers(selection, settings, run_time(context))
     versions = {
         calls: _version([partition_result.calls for _, partition_result in done]),
         rejected_calls: _version([partition_result.rejected for _, partition_result in done]),
     }
     mark_unchanged(context, selection, calls, rejected_calls)
     _add_rejected_metadata(context, rejected_calls, selection, done)
-    refused = [partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls]
     if refused:
         yield from results
         yield dg.MaterializeResult(asset_key=rejected_calls, data_version=versions[rejected_calls])
         record(context, calls, _calls_metadata(done))
         raise AuditFailed(results).failure(*refused[:EXAMPLES])
-    removed = remove_leftovers(selection, settings, run_time(context))
     if removed:
         context.log.info(f"Removed {len(removed)} files of partitions that no longer exist: {', '.join(removed)}.")
     for partition, metadata in _calls_metadata(done):
@@ -146,6 +152,17 @@ def _combined(done: "Results", tables: "Tables", max_rejected: float) -> list[dg
         combine_partitions([(key, results[number]) for key, results in by_partition])
         for number in range(len(checks.CALLS_CHECKS))
     ]
+
+
+def archives_and_leftovers(selection: PartitionSelection, data_dir: Path) -> Needs:
+    """Return which files normalizing reads beyond those that every step has at hand.
+
+    These are the archives of a run's partitions, and what partitions that no longer exist have left, to be removed.
+    """
+    archives = {partition: partition.archive(data_dir) for partition in selection.all_partitions}
+    not_read = {path for partition, path in archives.items() if partition not in selection.partitions}
+    not_read |= {partition.rejected_calls(data_dir) for partition in selection.all_partitions}
+    return lambda name: data_dir / name not in not_read
 
 
 def remove_leftovers(selection: PartitionSelection, settings: Settings, now: dt.datetime) -> list[str]:
@@ -183,7 +200,7 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
         manifest = read_manifest(path)
         if manifest is None:
             if path.exists():
-                log.warning(f"{path.absolute()} {UNREADABLE}, so the columns are planned without it.")
+                log.warning(f"{place(path)} {UNREADABLE}, so the columns are planned without it.")
         elif len(all_partitions) == 1:
             profile, evidence = manifest.profile, manifest.evidence or evidence
         elif manifest.span == partition.span:

@@ -35,6 +35,7 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, record_file
+from callviz_dagster.storage.refreshing import place
 from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage, read_manifest
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _publish(
     from callviz_dagster.calls_csv.publish import publish_csv
 
     try:
-        with publishing(settings, context.log), ThreadPoolExecutor(1, "picture") as beside:
+        with publishing(settings, context.log, CALLS_CSV), ThreadPoolExecutor(1, "picture") as beside:
             partitions = require_partitions(settings, run_time(context))
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             disjoint = check_disjoint(partitions, settings.data_dir)
@@ -97,7 +98,7 @@ def _publish(
             "headline": dg.MetadataValue.md(headline),
             "daily calls": dg.MetadataValue.md(picture),
             "dagster/row_count": csv.rows,
-            "path": dg.MetadataValue.path(str(csv.file.path)),
+            "path": dg.MetadataValue.path(place(csv.file.path)),
             **run_metadata([csv.file], documents=csv.rows, seconds=csv.seconds),
             **snapshot_metadata(csv.footer.snapshot_time),
             "source": csv.footer.source,

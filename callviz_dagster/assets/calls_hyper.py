@@ -27,6 +27,7 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import staged, stat_and_hash
 from callviz_dagster.storage.published import record_file
+from callviz_dagster.storage.refreshing import place
 from callviz_dagster.table.manifest import merged
 from callviz_dagster.tableau.extract import count_rows, installed, write_extract
 from callviz_dagster.tableau.model import HYPER_NAME
@@ -106,7 +107,7 @@ def _publish(
     context.add_asset_metadata(
         {
             "dagster/row_count": written,
-            "path": dg.MetadataValue.path(str(file.path)),
+            "path": dg.MetadataValue.path(place(file.path)),
             **run_metadata([file], documents=written, seconds=time.perf_counter() - start),
             **snapshot_metadata(footer.snapshot_time),
         }

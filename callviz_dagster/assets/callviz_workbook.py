@@ -31,6 +31,7 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
 from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapshot, read_record, record_file
+from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
 from callviz_dagster.tableau.model import CSV_NAME, HYPER_NAME, Workbook, WorkbookError, locate, read
@@ -61,7 +62,7 @@ def build_callviz_workbook(source: str = "csv", names: Names = STAND_ALONE) -> d
         """
         settings = run_settings(context, names)
         try:
-            with publishing(settings, context.log):
+            with publishing(settings, context.log, CSV_NAME, *([HYPER_NAME] if source == "hyper" else [])):
                 footer = merged(require_partitions(settings, run_time(context)).values())
                 assert footer is not None, "require_partitions returns at least one"
                 package = publish_package(settings, footer, source)
@@ -70,8 +71,8 @@ def build_callviz_workbook(source: str = "csv", names: Names = STAND_ALONE) -> d
             raise refused.failure(settings.publish_dir / TWBX_NAME) from None
         context.add_asset_metadata(
             {
-                "dagster/uri": package.file.path.as_uri(),
-                "path": dg.MetadataValue.path(str(package.file.path)),
+                "dagster/uri": uri_of(package.file.path),
+                "path": dg.MetadataValue.path(place(package.file.path)),
                 "bytes": package.file.bytes,
                 "sha256": package.file.sha256,
                 "workbook": dg.MetadataValue.path(str(locate(settings.workbook).absolute())),
@@ -153,7 +154,7 @@ def _require_extract(settings: Settings, record: PublishedRecord) -> Path:
     path = require(settings.publish_dir / HYPER_NAME, "calls_hyper")
     if record.sources(HYPER_NAME) != record.sources(CSV_NAME):
         raise dg.Failure(
-            description=f"{path.absolute()} was made from other calls than {CSV_NAME}: materialize calls_csv and "
+            description=f"{place(path)} was made from other calls than {CSV_NAME}: materialize calls_csv and "
             "calls_hyper again."
         )
     return path

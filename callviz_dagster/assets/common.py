@@ -24,8 +24,10 @@ from callviz_dagster.names import Names
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
 from callviz_dagster.settings import PRECEDENCE, PREFIX, Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
-from callviz_dagster.storage.lock import BusyError, one_at_a_time
+from callviz_dagster.storage.lock import BusyError
 from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time, read_record
+from callviz_dagster.storage.refreshing import place, refreshing, uri_of
+from callviz_dagster.storage.working_copy import WorkingCopy
 from callviz_dagster.table.manifest import (
     UNREADABLE,
     Coverage,
@@ -34,6 +36,8 @@ from callviz_dagster.table.manifest import (
     is_complete,
     published_coverage,
 )
+from callviz_dagster.tableau.extract import installed
+from callviz_dagster.tableau.model import HYPER_NAME
 
 if TYPE_CHECKING:
     from callviz_dagster.table.options import TableOptions
@@ -54,7 +58,7 @@ class AuditFailed(Exception):  # noqa: N818  # a verdict, no error of the progra
     def failure(self, *paths: Path) -> dg.Failure:
         """Return the failure that names the checks that forbid publishing, and the previous files that were kept."""
         failed = blocking(self.results)
-        paths_kept = ", ".join(str(path.absolute()) for path in paths if path.is_file())
+        paths_kept = ", ".join(place(path) for path in paths if path.is_file())
         descriptions = [result.description or "" for result in failed]
         return dg.Failure(
             description=" ".join(
@@ -86,15 +90,37 @@ def user_errors_as_failures() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def publishing(settings: Settings, log: logging.Logger) -> Iterator[None]:
+def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[WorkingCopy | None]:
+    """Hold the lock while the files of a step are read and replaced; see `refreshing`.
+
+    Of the data folder, a step has the manifests and the `calls` files at hand; of the published files, those that it
+    names in `reads`.
+    """
+
+    def needs(name: str) -> bool:
+        return name in reads or name.startswith("calls/") or name.endswith(".json")
+
+    # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
+    obsolete = frozenset() if installed() else frozenset({HYPER_NAME})
+    with (
+        user_errors_as_failures(),
+        refreshing(settings.data_dir, settings.publish_dir, log, needs, obsolete=obsolete) as data_files,
+    ):
+        yield data_files
+
+
+@contextlib.contextmanager
+def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[None]:
     """Hold the lock while a file is published; log at the end, whether it was or not, which files differ.
+
+    `reads` names the published files that this one is made from.
 
     So the last publishing asset of a run names, in its last line, the files that could not be replaced. Where it was
     published this is no warning: another asset of the run may still replace them.
     """
     level = logging.WARNING
     try:
-        with user_errors_as_failures(), one_at_a_time(settings.data_dir, log):
+        with working_files(settings, log, *reads):
             yield
         level = logging.INFO
     finally:
@@ -224,7 +250,7 @@ def _unfit_table(footers: Mapping[Partition, TableFooter], settings: Settings) -
     """Return why the one `calls` file cannot be published, and what to do; None where it can."""
     path = require(WHOLE.calls(settings.data_dir), "calls")
     if not footers:
-        return f"{path.absolute()} {UNREADABLE}: materialize calls again."
+        return f"{place(path)} {UNREADABLE}: materialize calls again."
     if any(footer.timezone != settings.timezone for footer in footers.values()):
         return "CALLVIZ_TIMEZONE has changed since calls was made: materialize calls again."
     return None
@@ -285,7 +311,7 @@ def run_metadata(files: Sequence[PublishedFile], *, documents: int, seconds: flo
     """Return what a run has written, where, and how fast; with several partitions it stands at the last one, once."""
     path = files[0].path if len(files) == 1 else files[0].path.parent
     return {
-        "dagster/uri": path.as_uri(),
+        "dagster/uri": uri_of(path),
         "bytes": sum(file.bytes for file in files),
         **({"sha256": files[0].sha256} if len(files) == 1 else {}),
         "seconds": round(seconds, 3),
@@ -323,7 +349,7 @@ def require(path: Path, asset: str) -> Path:
         dg.Failure: it does not; says which asset makes it.
     """
     if not path.exists():
-        raise dg.Failure(description=f"{path.absolute()} is not there: materialize {asset} first.")
+        raise dg.Failure(description=f"{place(path)} is not there: materialize {asset} first.")
     return path
 
 

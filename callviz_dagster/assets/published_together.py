@@ -11,7 +11,7 @@ import dagster as dg
 from callviz_dagster.assets.checks.published_together import DESCRIPTION, NAME, published_together
 from callviz_dagster.assets.common import run_settings
 from callviz_dagster.names import STAND_ALONE, Names
-from callviz_dagster.storage.published import changed_files, read_record
+from callviz_dagster.storage.refreshing import changed_published, read_published
 
 
 def build_published_together(assets: Sequence[dg.AssetKey], names: Names = STAND_ALONE) -> dg.AssetChecksDefinition:
@@ -38,8 +38,8 @@ def build_published_together(assets: Sequence[dg.AssetKey], names: Names = STAND
         context: dg.AssetCheckExecutionContext,
     ) -> Iterator[dg.AssetCheckResult]:
         settings = run_settings(context, names)
-        record = read_record(settings.publish_dir)
-        changed = changed_files(settings.publish_dir, record)
+        record = read_published(settings.publish_dir, pending=True)
+        changed = changed_published(settings.publish_dir, record)
         results = [
             published_together(key.asset_key, record, changed)
             for key in sorted(context.selected_asset_check_keys, key=str)

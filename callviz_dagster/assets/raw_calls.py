@@ -23,7 +23,7 @@ from callviz_dagster.assets.common import (
     select_partitions,
     snapshot_metadata,
     table_options,
-    user_errors_as_failures,
+    working_files,
 )
 from callviz_dagster.engine.archive import READS, Archived, IncompleteArchiveError, archive_partitions
 from callviz_dagster.mongodb.connection import MongoDB
@@ -33,7 +33,6 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import require_writable, write_text
-from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import CALLS_CSV, read_record
 from callviz_dagster.table.manifest import Coverage, existing_partitions
 from callviz_dagster.table.volume import (
@@ -77,9 +76,9 @@ def _read_and_archive(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Read the partitions of a run into their archives, and report them."""
     raw_calls = names.key("raw_calls")
-    selection = select_partitions(context, settings)
     archived: list[Archived] = []
-    with user_errors_as_failures(), one_at_a_time(settings.data_dir, context.log):
+    with working_files(settings, context.log):
+        selection = select_partitions(context, settings)
         require_writable(settings.publish_dir)
         try:
             volume = VolumeGuard.of(settings, context.run.tags)

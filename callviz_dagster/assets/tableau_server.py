@@ -16,11 +16,10 @@ from typing import IO, Any
 
 import dagster as dg
 
-from callviz_dagster.assets.common import require, user_errors_as_failures
+from callviz_dagster.assets.common import require, user_errors_as_failures, working_files
 from callviz_dagster.assets.tableau import clean_name
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.lock import one_at_a_time
 from callviz_dagster.storage.published import PublishedRecord, read_record
 from callviz_dagster.tableau_server import installed
 from callviz_dagster.tableau_server.content import Item, View
@@ -93,7 +92,7 @@ def published_file(
     """
     path = settings.publish_dir / name
     with contextlib.ExitStack() as stack:
-        with user_errors_as_failures(), one_at_a_time(settings.data_dir, log):
+        with working_files(settings, log, name):
             file = stack.enter_context(require(path, asset).open("rb"))
             record = read_record(settings.publish_dir)
             if name not in record.files or record.files[name].sha256 != hashlib.file_digest(file, "sha256").hexdigest():

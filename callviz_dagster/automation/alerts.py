@@ -18,7 +18,8 @@ from callviz_dagster.automation.runs import failure_sentence
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.setting_values.smtp import MailServer
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.published import CALLS_CSV, read_record
+from callviz_dagster.storage.published import CALLS_CSV
+from callviz_dagster.storage.refreshing import place, read_published
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -84,12 +85,12 @@ def _build_not_fresh(settings: Settings, server: MailServer, names: Names) -> dg
 
 def too_old(settings: Settings, now: dt.datetime) -> tuple[str, str]:
     """Return the snapshot of `calls.csv` and a sentence where it is too old at `now`; two empty texts otherwise."""
-    entry = read_record(settings.publish_dir).files.get(CALLS_CSV)
+    entry = read_published(settings.publish_dir).files.get(CALLS_CSV)
     if not entry or not entry.time or not settings.fresh_within:
         return "", ""
     if now - dt.datetime.fromisoformat(entry.time) <= settings.fresh_within:
         return "", ""
-    path = (settings.publish_dir / CALLS_CSV).absolute()
+    path = place(settings.publish_dir / CALLS_CSV)
     when = entry.time[:19].replace("T", " ")
     return entry.time, f"{path} is of {when} UTC, older than CALLVIZ_FRESH_WITHIN allows. See the last runs in Dagster."
 

@@ -22,6 +22,7 @@ from callviz_dagster.mongodb.errors import AUTHENTICATION_FAILED, HistoryLostErr
 from callviz_dagster.mongodb.server import Server, inspect_server
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.refreshing import update_working_copy
 
 if TYPE_CHECKING:
     from callviz_dagster.mongodb.connection import MongoDB
@@ -198,6 +199,7 @@ def partitions_of_ids(
     """Return the partitions whose `calls` have one of these `_id` values, each with the latest cluster time."""
     from callviz_dagster.table.identifiers import existing_ids
 
+    update_working_copy(settings.data_dir, lambda name: name.startswith("calls/"))
     partitions = [
         partition
         for partition in Partitioning.of(settings).partitions(now)

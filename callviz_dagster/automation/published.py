@@ -15,7 +15,8 @@ from typing import NamedTuple
 from callviz_dagster.automation.decisions import ClusterTime
 from callviz_dagster.partitions import Partition
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.published import CALLS_CSV, InputFile, cluster_time, read_record
+from callviz_dagster.storage.published import CALLS_CSV, InputFile, cluster_time
+from callviz_dagster.storage.refreshing import read_published
 from callviz_dagster.tableau.model import HYPER_NAME
 
 
@@ -25,7 +26,7 @@ def published_inputs(settings: Settings, partitions: Sequence[Partition]) -> dic
     A partition counts as published once every published file that there is was made from the same calls. It is left
     out while a file differs.
     """
-    record = read_record(settings.publish_dir)
+    record = read_published(settings.publish_dir)
     inputs = record.inputs(CALLS_CSV)
     # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
     current_files = [name for name in record.files if name != HYPER_NAME or importlib.util.find_spec("pantab")]

@@ -16,7 +16,7 @@ import dagster as dg
 from callviz_dagster.automation.decisions import Outcome, Request
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.lock import held_by
+from callviz_dagster.storage.refreshing import place, refreshing_process
 from callviz_dagster.storage.run_file import RunState, forget_run, run_state
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def failure_sentence(failure: StepFailureData | None) -> str:
 
 def deployment_tags(settings: Settings) -> dict[str, str]:
     """Return the tags of every run of this deployment's jobs."""
-    named = f"{settings.database}.{settings.mongo_collection}\n{settings.data_dir.absolute()}"
+    named = f"{settings.database}.{settings.mongo_collection}\n{place(settings.data_dir)}"
     return {DEPLOYMENT_TAG: hashlib.sha256(named.encode()).hexdigest()[:32]}
 
 
@@ -120,7 +120,7 @@ def _is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun, settings: Setting
     state = run_state(settings.data_dir, run.run_id)
     if state is not RunState.UNKNOWN or run.status is dg.DagsterRunStatus.QUEUED:
         return state is RunState.DEAD
-    return _silent_for(instance, run, now) > SILENCE and not held_by(settings.data_dir)
+    return _silent_for(instance, run, now) > SILENCE and not refreshing_process(settings.data_dir)
 
 
 def _silent_for(instance: dg.DagsterInstance, run: dg.DagsterRun, now: dt.datetime) -> dt.timedelta:

@@ -22,7 +22,7 @@ from callviz_dagster.automation.runs import REQUEST_TAG, end_dead_runs, last_ref
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.lock import held_by
+from callviz_dagster.storage.refreshing import refreshing_process, update_working_copy
 from callviz_dagster.table.volume import why_to_wait
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def tick(
     if busy := _busy(runs, settings):
         # Changes wait in the server until the refresh is done; then it is known which of them it has read.
         return dg.SensorResult(cursor=cursor.to_json(), skip_reason=f"{busy}; changes wait for its end")
+    update_working_copy(settings.data_dir, lambda name: name.endswith(".json"))
     polled = poll(cursor, mongo, settings, now)
     pending = decisions.latest(polled.cursor.pending, read_but_not_published(settings, partitions, inputs))
     cursor = dataclasses.replace(polled.cursor, pending=decisions.still_pending(pending, published))
@@ -121,8 +122,8 @@ def _busy(runs: list[dg.DagsterRun], settings: Settings) -> str:
     """Return who is refreshing now, or is about to; an empty text where nobody is."""
     if runs:
         return f"refresh {runs[0].run_id[:8]} is {runs[0].status.value.lower()}"
-    if process := held_by(settings.data_dir):
-        return f"process {process} is refreshing the same files"
+    if process := refreshing_process(settings.data_dir):
+        return f"{process} is refreshing the same files"
     return ""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from callviz_dagster.cli.collection import ChosenCollection, dagster_instance
@@ -17,7 +16,8 @@ from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.mongodb.indexes import find_index
 from callviz_dagster.mongodb.server import inspect_server
 from callviz_dagster.settings import Settings, SettingsError
-from callviz_dagster.storage.files import FileError, require_writable
+from callviz_dagster.storage.files import FileError
+from callviz_dagster.storage.refreshing import require_reachable
 
 Finding = tuple[bool, str, str]
 """Whether it is ok, what was looked at, and what was found or is to be done."""
@@ -27,8 +27,8 @@ def findings(collection: ChosenCollection) -> Iterator[Finding]:
     """Yield what is found of the connection, the collection, the folders, the time zone and the Dagster instance."""
     settings = collection.settings
     yield from _of_collection(settings)
-    yield _tried("data folder", lambda: _writable(settings.data_dir))
-    yield _tried("publish folder", lambda: _writable(settings.publish_dir))
+    yield _tried("data folder", lambda: require_reachable(settings.data_dir))
+    yield _tried("publish folder", lambda: require_reachable(settings.publish_dir))
     now = dt.datetime.now(ZoneInfo(settings.timezone))
     yield True, "time zone", f"{settings.timezone}, where it is {now:%Y-%m-%d %H:%M}"
     yield _tried("Dagster instance", _dagster_home)
@@ -52,11 +52,6 @@ def _tried(name: str, look: Callable[[], str]) -> Finding:
 def _dagster_home() -> str:
     with dagster_instance() as instance:
         return instance.root_directory
-
-
-def _writable(folder: Path) -> str:
-    require_writable(folder)
-    return f"{folder.absolute()} can be written to"
 
 
 def _of_collection(settings: Settings) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from callviz_dagster.local.summary import summary
 from callviz_dagster.partitions import Partitioning, parse_keys
 from callviz_dagster.progress import PROGRESS_LINE
 from callviz_dagster.settings import SettingsError
-from callviz_dagster.storage.published import read_record
+from callviz_dagster.storage.refreshing import published_places, read_published
 
 Say = Callable[[str], None]
 
@@ -116,7 +116,7 @@ def run(collection: ChosenCollection, instance: dg.DagsterInstance, tags: Mappin
     about = given[0].metadata if given else {}
     failed = "busy" if BUSY in about else "refused" if FAILED_CHECKS in about else "failed"
     message = next(filter(None, map(failure_sentence, failures)), "The run ended without reporting why.")
-    record = read_record(settings.publish_dir)
+    record, places = read_published(settings.publish_dir), published_places(settings.publish_dir)
     checks = result.get_asset_check_evaluations()
     published = next(
         (
@@ -136,7 +136,7 @@ def run(collection: ChosenCollection, instance: dg.DagsterInstance, tags: Mappin
         rejected=_count(published.get("rejected")),
         snapshot_time=record.snapshot.time,
         files={
-            file: {"path": str((settings.publish_dir / file).absolute()), "bytes": entry.bytes, "sha256": entry.sha256}
+            file: {"path": places.get(file, ""), "bytes": entry.bytes, "sha256": entry.sha256}
             for file, entry in record.files.items()
         },
     )

@@ -15,8 +15,9 @@ import dagster as dg
 
 from callviz_dagster.automation.runs import deployment_tags, failure_sentence
 from callviz_dagster.cli.collection import ChosenCollection
-from callviz_dagster.storage.published import CALLS_CSV, changed_files, read_record
-from callviz_dagster.table.volume import refused_drop
+from callviz_dagster.storage.published import CALLS_CSV
+from callviz_dagster.storage.refreshing import changed_published, read_published, update_working_copy
+from callviz_dagster.table.volume import RECORD, refused_drop
 
 _MOST_RUNS = 5
 
@@ -55,9 +56,10 @@ class Status:
 def read_status(collection: ChosenCollection, instance: dg.DagsterInstance, now: dt.datetime) -> Status:
     """Return what is known at `now`."""
     settings = collection.settings
-    record = read_record(settings.publish_dir)
+    record = read_published(settings.publish_dir)
     entry = record.files.get(CALLS_CSV)
     age = now - dt.datetime.fromisoformat(entry.time) if entry and entry.time else None
+    update_working_copy(settings.data_dir, lambda name: name == RECORD)
     drop = refused_drop(settings.data_dir)
     return Status(
         published=entry is not None,
@@ -65,7 +67,7 @@ def read_status(collection: ChosenCollection, instance: dg.DagsterInstance, now:
         documents=entry.documents if entry else 0,
         age_seconds=int(age.total_seconds()) if age else None,
         fresh=age <= settings.fresh_within if age and settings.fresh_within else None,
-        changed_files=tuple(changed_files(settings.publish_dir, record)),
+        changed_files=tuple(changed_published(settings.publish_dir, record)),
         waiting=f"{drop.documents:,} documents where there were {drop.before:,}" if drop else "",
         runs=tuple(_runs(collection, instance)),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from callviz_dagster.partitions import Partition
 from callviz_dagster.storage.files import FileError, PublishedFile, staged, stat_and_hash
+from callviz_dagster.storage.refreshing import place
 from callviz_dagster.table.manifest import UNREADABLE, Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -110,14 +111,14 @@ def _archived(partition: Partition, data_dir: Path) -> tuple[Path, Manifest]:
     archive, path = partition.archive(data_dir), partition.manifest(data_dir)
     for file in (archive, path):
         if not file.exists():
-            raise FileError(errno.ENOENT, f"{file.absolute()} is not there: materialize raw_calls first.")
+            raise FileError(errno.ENOENT, f"{place(file)} is not there: materialize raw_calls first.")
     manifest = read_manifest(path)
     if manifest is None:
-        raise FileError(errno.EINVAL, f"{path.absolute()} {UNREADABLE}; materialize raw_calls again.")
+        raise FileError(errno.EINVAL, f"{place(path)} {UNREADABLE}; materialize raw_calls again.")
     if manifest.span != partition.span:
         raise FileError(
             errno.EINVAL,
-            f"{archive.absolute()} holds documents of {manifest.span or 'all times'}, not of {partition.span}; "
+            f"{place(archive)} holds documents of {manifest.span or 'all times'}, not of {partition.span}; "
             "materialize raw_calls again.",
         )
     return archive, manifest

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.refreshing import place
 
 _PUBLISHED = ("calls.csv", "callviz.twbx", "call_dashboard.html", "calls.hyper")
 _ADVICE = {
@@ -23,9 +24,10 @@ def summary(settings: Settings, began: float, seconds: float, more: tuple[str, s
     The last thing to do is `more`, a command and what it gives.
     """
     files = _published_files(settings, began)
-    width = max((len(str(path)) for path in files), default=0)
-    sizes = [f"  {path!s:<{width}}  {_size(path.stat().st_size):>8}" for path in files]
-    steps = [(str(path), advice) for path in files if (advice := _ADVICE.get(path.name))]
+    places = {path: _place(path) for path in files}
+    width = max((len(shown) for shown in places.values()), default=0)
+    sizes = [f"  {places[path]:<{width}}  {_size(path.stat().st_size):>8}" for path in files]
+    steps = [(places[path], advice) for path in files if (advice := _ADVICE.get(path.name))]
     steps.append(more)
     width = max(len(step) for step, _ in steps)
     advised = [f"  {step:<{width}}  {advice}" for step, advice in steps]
@@ -64,6 +66,11 @@ def _published_files(settings: Settings, began: float) -> list[Path]:
 def _data_files(data_dir: Path) -> list[Path]:
     folders = ("raw_calls", "calls", "rejected_calls")
     return [path for folder in folders for path in sorted((data_dir / folder).glob("*.*")) if path.suffix != ".json"]
+
+
+def _place(path: Path) -> str:
+    shown = place(path)
+    return shown if "://" in shown else str(path)
 
 
 def _plural(number: int) -> str:

@@ -54,6 +54,10 @@ class BucketError(FileError):
     """The store could not be reached, refused a request, or cannot be used. The message says which, and what to do."""
 
 
+class UnansweredError(BucketError):
+    """The store did not answer, however often it was asked."""
+
+
 class ChangedError(BucketError):
     """Another process has written the object since it was read."""
 
@@ -166,17 +170,17 @@ class Bucket:
         while True:
             try:
                 return self._write_once(name, content, expected)
-            except (_NotWrittenError, BucketError) as error:
-                if isinstance(error, BucketError) and error.errno != errno.EAGAIN:
-                    raise
+            except _NotWrittenError:
+                refused = self._unanswered(name)
+            except UnansweredError as error:
                 refused = error
-            current = self.read(name)
-            if current and current[0] == content:
-                return current[1]
-            if (current[1] if current else None) != expected:
+            current, version = self.read(name) or (b"", None)
+            if version and current == content:
+                return version
+            if version != expected:
                 raise ChangedError(errno.ESTALE, f"{self.uri_of(name)} was written by another process.")
             if time.monotonic() > deadline:
-                raise refused if isinstance(refused, BucketError) else self._unanswered(name)
+                raise refused
             time.sleep(_PAUSE_SECONDS)
 
     def _write_once(self, name: str, content: bytes, expected: Version | None) -> Version:
@@ -236,7 +240,7 @@ class Bucket:
             name: what it is in the folder, for example `calls/2024-05.parquet`; the object's name is made from it.
 
         Raises:
-            BucketError: the store cannot be written to, or did not take the whole file.
+            BucketError: the store cannot be written to.
         """
         import obstore
 
@@ -246,12 +250,6 @@ class Bucket:
         with self._explained(stored.object):
             part = max(_PART, file.bytes // _MOST_PARTS)
             obstore.put(store, stored.object, path, chunk_size=part, max_concurrency=4)
-            size = obstore.head(store, stored.object)["size"]
-        if size != file.bytes:
-            raise BucketError(
-                errno.EIO,
-                f"{self.uri_of(stored.object)} has {size:,} bytes, and the file {file.bytes:,}: refresh again.",
-            )
         return stored
 
     def download(self, stored: StoredFile, path: Path, *, private: bool = False) -> None:
@@ -337,8 +335,8 @@ class Bucket:
                 raise
             raise self._unanswered(name, _status(error)) from None
 
-    def _unanswered(self, name: str, status: str = "") -> BucketError:
-        return BucketError(
+    def _unanswered(self, name: str, status: str = "") -> UnansweredError:
+        return UnansweredError(
             errno.EAGAIN,
             f"The store of {self.uri_of(name)} does not answer{status}, and did not within {self._retry_seconds:.0f} "
             "s: refresh again once it does. What was published last is as it was.",

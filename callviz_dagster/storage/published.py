@@ -94,9 +94,14 @@ class PublishedRecord:
             data = json.loads(text)
             if data["format_version"] != FORMAT_VERSION:
                 return cls()
-            return cls(Snapshot(**data["snapshot"]), {name: _entry(entry) for name, entry in data["files"].items()})
+            return cls.from_parts(data["snapshot"], data["files"])
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
+
+    @classmethod
+    def from_parts(cls, snapshot: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> PublishedRecord:
+        """Return the record with this snapshot and these files, both as JSON has them."""
+        return cls(Snapshot(**snapshot), {name: _entry(entry) for name, entry in files.items()})
 
     def inputs(self, name: str) -> Mapping[str, InputFile]:
         """Return what a file was made from; nothing where it is not in the record."""

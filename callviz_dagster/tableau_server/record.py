@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import write_text
+from callviz_dagster.storage.bucket import BucketError
+from callviz_dagster.storage.state_file import read_state, write_state
 
 FILE = "tableau_server.json"
 """Its name in the data folder."""
@@ -92,9 +93,15 @@ class ServerRecord:
 
 
 def read_server_record(data_dir: Path) -> ServerRecord:
-    """Return the record in a data folder; an empty one where there is none, or none that can be read."""
+    """Return the record in a data folder; an empty one where there is none, or none that can be read.
+
+    Raises:
+        BucketError: the folder is in a bucket whose store cannot be read.
+    """
     try:
-        return ServerRecord.from_json((data_dir / FILE).read_text(encoding="utf-8"))
+        return ServerRecord.from_json(read_state(data_dir / FILE) or "")
+    except BucketError:
+        raise
     except (OSError, UnicodeDecodeError):
         return ServerRecord()
 
@@ -105,4 +112,4 @@ def write_server_record(data_dir: Path, record: ServerRecord) -> None:
     Raises:
         FileError: it cannot be written.
     """
-    write_text(data_dir / FILE, record.to_json())
+    write_state(data_dir / FILE, record.to_json())

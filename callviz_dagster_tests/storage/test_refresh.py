@@ -1,0 +1,131 @@
+"""Refreshes whose folders are in a bucket: the same bytes as on disk, whole or not at all, from any machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.collection import Collection
+
+from callviz_dagster.automation.jobs import partition_tags
+from callviz_dagster.cli.collection import ChosenCollection
+from callviz_dagster.cli.status import read_status
+from callviz_dagster.notebook import load_calls
+from callviz_dagster.partitions import Partitioning
+from callviz_dagster.settings import Settings
+from callviz_dagster_tests.helpers.cloud import data_files, in_bucket, on_another_machine, published
+from callviz_dagster_tests.helpers.refresh import (
+    empty_instance,
+    metadata,
+    refresh,
+    refresh_job,
+)
+from callviz_dagster_tests.helpers.today import TODAY, ZONE
+
+Document = dict[str, Any]
+DAYS = [TODAY - dt.timedelta(n) for n in (2, 1, 0)]
+KEYS = [f"{day:%Y-%m-%d}" for day in DAYS]
+MADE = ("calls", "rejected_calls", "calls_csv", "call_dashboard", "callviz_workbook")
+
+
+@pytest.fixture
+def cloud(settings: Settings, uri: str, tmp_path: Path) -> Settings:
+    """Settings whose folders are in a bucket."""
+    return in_bucket(settings, uri, tmp_path / "machine")
+
+
+def daily(settings: Settings) -> Settings:
+    """Cut by day, from three days ago."""
+    return dataclasses.replace(
+        settings,
+        timezone=ZONE,
+        partitions="daily",
+        partitions_start=DAYS[0].date(),
+        field_start_time="start_time",
+    )
+
+
+def calls_of_three_days(collection: Collection[Document]) -> None:
+    collection.insert_many(
+        {
+            "_id": f"{key}-{n}",
+            "call_type": "incoming",
+            "status": "completed",
+            "start_time": day + dt.timedelta(minutes=n),
+            "end_time": day + dt.timedelta(minutes=n, seconds=90),
+        }
+        for day, key in zip(DAYS, KEYS, strict=True)
+        for n in range(10)
+    )
+
+
+def tags(settings: Settings, *named: str) -> dict[str, str]:
+    """Return the tags of a run for partitions of these keys, or for all."""
+    partitions = Partitioning.of(settings).partitions(dt.datetime.now(dt.UTC))
+    return partition_tags([one for one in partitions if not named or one.key in named], partitions)
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_a_bucket_has_the_bytes_that_a_disk_has(
+    partitioned: bool, cloud: Settings, settings: Settings, collection: Collection[Document], tmp_path: Path
+) -> None:
+    calls_of_three_days(collection)
+    if partitioned:
+        cloud, settings = daily(cloud), daily(settings)
+    result = refresh_job(cloud, tags=tags(cloud))
+    assert result.success
+    in_cloud = published(cloud)
+    # The same archive makes the same files: the page and the footers name its snapshot.
+    shutil.copytree(cloud.data_dir / "raw_calls", settings.data_dir / "raw_calls")
+    assert refresh(settings, *MADE, tags=tags(settings)).success
+    for name, content in in_cloud.items():
+        if name != "calls.hyper":
+            folder = settings.data_dir if name.startswith("calls/") else settings.publish_dir
+            assert (folder / name).read_bytes() == content, name
+    assert {"calls.csv", "callviz.twbx", "call_dashboard.html"} <= in_cloud.keys()
+    assert len([name for name in in_cloud if name.startswith("calls/")]) == (len(DAYS) if partitioned else 1)
+    shown = metadata(result, "calls_csv")
+    assert shown["dagster/uri"].startswith("s3://test-")
+    assert shown["dagster/uri"] == shown["path"]
+    assert shown["sha256"][:32] in shown["path"]
+
+
+def test_another_machine_goes_on_from_the_bucket(
+    cloud: Settings, collection: Collection[Document], tmp_path: Path
+) -> None:
+    """With an empty scratch folder it reads the changed partition alone, and downloads no archive that it need not."""
+    cloud = daily(cloud)
+    calls_of_three_days(collection)
+    assert refresh_job(cloud, tags=tags(cloud)).success
+    before, published_before = data_files(cloud), published(cloud)
+    collection.insert_one({"_id": "new", "start_time": DAYS[1], "call_type": "incoming"})
+    other = on_another_machine(cloud, tmp_path / "other machine")
+    assert load_calls(other).shape[0] == 30
+    shutil.rmtree(other.scratch_dir)
+
+    result = refresh_job(other, tags=tags(other, KEYS[1]))
+    assert result.success
+    after, published_after = data_files(other), published(other)
+    changed = {name for name in after if before.get(name) != after[name]}
+    assert changed == {
+        f"raw_calls/{KEYS[1]}.bson.zst",
+        f"raw_calls/{KEYS[1]}.json",
+        "raw_calls/coverage.json",
+        f"calls/{KEYS[1]}.parquet",
+        f"rejected_calls/{KEYS[1]}.parquet",
+    }
+    assert after.keys() == before.keys()
+    assert not (other.data_dir / f"raw_calls/{KEYS[2]}.bson.zst").exists()
+    assert published_after["calls.csv"].count(b"\n") == published_before["calls.csv"].count(b"\n") + 1
+    assert metadata(result, "calls_csv")["rows added"] == 1
+    assert published_after[f"calls/{KEYS[2]}.parquet"] == published_before[f"calls/{KEYS[2]}.parquet"]
+
+    # And back on the first machine, whose files are the older ones.
+    assert load_calls(cloud).shape[0] == 31
+    instance = empty_instance()
+    status = read_status(ChosenCollection(cloud), instance, dt.datetime.now(dt.UTC))
+    assert (status.published, status.documents, status.changed_files) == (True, 31, ())
