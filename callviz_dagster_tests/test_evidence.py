@@ -42,10 +42,12 @@ def test_the_sample_is_the_same_whatever_the_batches_partitions_and_order(cuts: 
     bounds = [0, *sorted(set(cuts)), len(all_documents)]
     parts = [all_documents[first:last] for first, last in itertools.pairwise(bounds)]
     assert gathered(*parts) == whole
-    merged = Evidence()
+    merged, from_manifests = Evidence(), Evidence()
     for part in parts:
         merged.merge(gathered(part))
-    assert merged == whole
+        stored = json.loads(json.dumps(gathered(part).to_json()))
+        from_manifests.merge(Evidence.from_json(stored, below=from_manifests.limit))
+    assert merged == from_manifests == whole
 
 
 def test_the_sample_is_spread_over_the_collection() -> None:

@@ -197,7 +197,7 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
     profile, evidence = Profile(), Evidence()
     for partition in all_partitions:
         path = partition.manifest(settings.data_dir)
-        manifest = read_manifest(path)
+        manifest = read_manifest(path, evidence_below=evidence.limit)
         if manifest is None:
             if path.exists():
                 log.warning(f"{place(path)} {UNREADABLE}, so the columns are planned without it.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,8 +94,8 @@ class Manifest:
         return _record_text(self, profile=self.profile.to_json(), evidence=sample) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        """Return the manifest that `to_json` wrote.
+    def from_json(cls, text: str, *, evidence_below: int | None = None) -> Manifest:
+        """Return the manifest that `to_json` wrote; see `Evidence.from_json` for `evidence_below`.
 
         Raises:
             RecordError: it is damaged, or of another format version.
@@ -103,7 +104,7 @@ class Manifest:
         from callviz_dagster.documents.recognition.evidence import Evidence
 
         def manifest(data: dict[str, Any]) -> Manifest:
-            evidence = Evidence.from_json(data.get("evidence"))
+            evidence = Evidence.from_json(data.get("evidence"), below=evidence_below)
             return cls(**data | {"profile": Profile.from_json(data["profile"]), "evidence": evidence})
 
         return _record(manifest, text)
@@ -197,10 +198,13 @@ class Coverage:
         return _record(lambda data: cls(**data), text)
 
 
-def read_manifest(path: Path) -> Manifest | None:
-    """Return a manifest; None where there is no file, or no file that this version of callviz can read."""
+def read_manifest(path: Path, *, evidence_below: int | None = None) -> Manifest | None:
+    """Return a manifest; None where there is no file, or no file that this version of callviz can read.
+
+    See `Evidence.from_json` for `evidence_below`.
+    """
     try:
-        return Manifest.from_json(path.read_text(encoding="utf-8"))
+        return Manifest.from_json(path.read_text(encoding="utf-8"), evidence_below=evidence_below)
     except (FileNotFoundError, RecordError, UnicodeDecodeError):
         return None
 
@@ -221,7 +225,10 @@ def existing_partitions(partitions: Sequence[Partition], data_dir: Path) -> dict
 
 def is_complete(partition: Partition, data_dir: Path) -> bool:
     """Return whether a partition has a `calls` file that was made from the archive beside it."""
-    footer, manifest = read_footer(partition.calls(data_dir)), read_manifest(partition.manifest(data_dir))
+    footer, manifest = (
+        read_footer(partition.calls(data_dir)),
+        read_manifest(partition.manifest(data_dir), evidence_below=0),
+    )
     return (
         footer is not None
         and manifest is not None
@@ -239,7 +246,7 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
     if not by_time:
         return None
     columns: dict[str, FieldColumn] = {}
-    labels: dict[str, list[str]] = {}
+    labels: dict[str, set[str]] = {}
     present: dict[str, None] = {}
     for footer in by_time:
         for column in footer.fields:
@@ -248,14 +255,14 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
                 kind = widen(before.kind, column.kind) if before.kind else column.kind
                 columns[column.name] = dataclasses.replace(before, kind=kind)
         for role, role_labels in footer.labels.items():
-            labels[role] = sorted({*labels.get(role, []), *role_labels})
+            labels.setdefault(role, set()).update(role_labels)
         present |= dict.fromkeys(footer.present)
     return dataclasses.replace(
         by_time[-1],
         documents=sum(footer.documents for footer in by_time),
         calls=sum(footer.calls for footer in by_time),
         rejected=sum(footer.rejected for footer in by_time),
-        labels=labels,
+        labels={role: sorted(role_labels) for role, role_labels in labels.items()},
         fields=tuple(columns.values()),
         present=tuple(present),
         other_fields=any(footer.other_fields for footer in by_time),
@@ -272,6 +279,16 @@ def last_full_day(footers: Sequence[TableFooter]) -> int | None:
 
 def read_footer(path: Path) -> TableFooter | None:
     """Return the footer of a `calls` file; None where there is no such file, or none that can be read."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return _footer(path, state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@functools.lru_cache(maxsize=4096)
+def _footer(path: Path, *_state: int) -> TableFooter | None:
+    """Return what `read_footer` does; several steps of a refresh ask for the footers of all partitions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

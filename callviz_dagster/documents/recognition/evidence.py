@@ -7,6 +7,7 @@ or pseudonymized. What belongs elsewhere: what the values say (`recognition/fact
 
 from __future__ import annotations
 
+import bisect
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -103,22 +104,30 @@ class Evidence:
             ],
         }
 
+    @property
+    def limit(self) -> int | None:
+        """The key from which on documents no longer come into the sample; None while there is room."""
+        return self.documents[-1].key if len(self.documents) >= SAMPLE else None
+
     @classmethod
-    def from_json(cls, data: Mapping[str, Any] | None) -> Evidence:
-        """Return the sample that `to_json` described; an empty one where it is of another version."""
+    def from_json(cls, data: Mapping[str, Any] | None, *, below: int | None = None) -> Evidence:
+        """Return the sample that `to_json` described; an empty one where it is of another version.
+
+        Args:
+            data: what `to_json` returned.
+            below: documents with this key or a larger one are left out, as a merge would do with them.
+        """
         if not data or data.get("format_version") != FORMAT_VERSION:
             return cls()
-        values: list[dict[Path, Value]] = [{} for _ in data["keys"]]
-        for entry in data["fields"]:
+        keys = [int(key, 16) for key in data["keys"]]
+        documents = len(keys) if below is None else bisect.bisect_left(keys, below)
+        values: list[dict[Path, Value]] = [{} for _ in range(documents)]
+        for entry in data["fields"] if documents else ():
             path = tuple(name.encode(errors="surrogateescape") for name in entry["path"])
             for number, value in entry["values"].items():
-                values[int(number)][path] = value
-        return cls(
-            [
-                Sampled(int(key, 16), second, value)
-                for key, second, value in zip(data["keys"], data["id_seconds"], values, strict=True)
-            ]
-        )
+                if int(number) < documents:
+                    values[int(number)][path] = value
+        return cls([Sampled(*one) for one in zip(keys, data["id_seconds"], values, strict=False)])
 
 
 class Gatherer:
