@@ -45,7 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a server or a browser by the fixtures that they use, directly or indirectly.
 
     Coverage makes a generated example take almost twice as long, and a refresh half as long again. So it leaves out
-    generated examples and, of the cases of a test that needs a server, all but the first.
+    generated examples and, of the cases of a test that needs a server, all but the first, unless the test is marked
+    `each_case`.
     """
     parametrized: set[tuple[Path, str]] = set()
     for item in items:
@@ -55,7 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         test = item.path, getattr(item, "originalname", item.name)
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False) or test in parametrized:
             item.add_marker("no_cover")
-        if item.get_closest_marker("server") and hasattr(item, "callspec"):
+        each_case = item.get_closest_marker("each_case")
+        if item.get_closest_marker("server") and hasattr(item, "callspec") and not each_case:
             parametrized.add(test)
 
 

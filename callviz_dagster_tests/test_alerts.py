@@ -40,6 +40,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return certificate(tmp_path_factory.mktemp("certificate") / "server.pem")
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("scheme", ["smtps", "smtp"])
 def test_a_failed_refresh_is_a_mail_with_the_asset_the_sentence_and_a_link(
     settings: Settings, pem: Path, monkeypatch: pytest.MonkeyPatch, scheme: str

@@ -117,6 +117,7 @@ def test_the_exit_codes_are_those_that_cron_can_use(
     assert output.startswith("FAIL  connection: MongoDB did not answer: 127.0.0.1:9")
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize(
     ("arguments", "variable", "message"),
     [

@@ -66,6 +66,7 @@ def _sentence(result: dg.ExecuteInProcessResult) -> str:
     return failure(result)
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize(("path", "damage", "asset", "remedy"), DAMAGES, ids=NAMES)
 def test_a_damaged_file_is_named_with_its_remedy_and_the_next_refresh_heals_it(
     path: str,

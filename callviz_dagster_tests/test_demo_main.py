@@ -253,6 +253,7 @@ def test_an_empty_folder_of_calls_is_summed_up_as_nothing(tmp_path: Path) -> Non
     assert "0 documents read" in text
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize(
     ("number", "shown"), [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (13_300_000, "13.3 MB"), (2.5e9, "2.5 GB")]
 )

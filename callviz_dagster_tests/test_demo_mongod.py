@@ -120,6 +120,7 @@ def test_a_standalone_server_is_no_replica_set(tmp_path: Path) -> None:
         client.shop.calls.insert_one({"_id": 1})
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("replica_set", ["callviz", None])
 def test_with_a_user_nobody_else_is_let_in(tmp_path: Path, replica_set: str | None) -> None:
     user = ("ana", "p@ss/word")
@@ -184,6 +185,7 @@ def test_a_server_that_cannot_start_says_its_last_words(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize(("library", "remedy"), [("libcurl.so.4", "apt-get install libcurl4"), ("libssl.so.3", "12")])
 def test_a_missing_system_library_is_named_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, remedy: str

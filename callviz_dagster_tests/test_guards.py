@@ -293,6 +293,7 @@ def _off(patch: pytest.MonkeyPatch, fault: Fault) -> None:
         patch.setattr(ArchiveCounts, "complete", True)
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_check_finds_a_fault_that_would_be_published_without_it(
     fault: Fault,

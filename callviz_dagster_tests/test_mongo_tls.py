@@ -55,6 +55,7 @@ def test_the_file_of_the_authority_is_enough(port: int, pem: Path) -> None:
         assert calls.estimated_document_count() == 0
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize(
     ("uri", "remedy"),
     [
@@ -95,6 +96,7 @@ def test_an_srv_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> N
     assert "no SRV record" in error("mongodb+srv://reader:s3cret@calls.example.invalid/shop")
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("option", ["tlsCAFile", "tlscafile", "tlsCertificateKeyFile", "tlsCRLFile"])
 def test_the_file_that_cannot_be_read_is_known_from_the_connection_string(option: str) -> None:
     assert unreadable_file(f"mongodb://host/?tls=true&{option}=/nowhere/a%20b.pem&appName=x") == "/nowhere/a b.pem"

@@ -83,6 +83,7 @@ def test_a_misspelt_database_is_told_with_those_that_the_user_may_read(address: 
     assert "CALLVIZ_MONGO_DATABASE" in str(caught.value)
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("user", ["reader", "root"])
 def test_a_snapshot_that_cannot_last_is_told_before_the_read(
     address: str, user: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

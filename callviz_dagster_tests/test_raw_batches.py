@@ -49,6 +49,7 @@ def test_batches_are_those_of_pymongo_byte_for_byte(
     assert len(unpacked) >= len(batches), "pymongo no longer asks the hook; reads are correct and slow"
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize("missing", HOOK, ids=lambda place: place[1])
 def test_a_pymongo_without_the_hook_gives_the_same_batches(
     settings: Settings, awkward_replies: Collection[Document], monkeypatch: pytest.MonkeyPatch, missing: tuple[Any, str]

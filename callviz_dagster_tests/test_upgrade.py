@@ -71,6 +71,7 @@ def test_calls_csv_alone_is_made_from_a_table_of_0_1_0(settings: Settings, colle
     assert published.read_bytes() == before
 
 
+@pytest.mark.each_case
 @pytest.mark.parametrize(
     ("name", "assets", "sentence"),
     [
