@@ -31,7 +31,7 @@ def build_refresh_calls(
         description=f"Read the collection {settings.database}.{settings.mongo_collection} and publish everything that "
         "is made from it.",
         executor_def=dg.in_process_executor,
-        run_tags=deployment_tags(settings) | {COLLECTION_TAG: f"{settings.database}.{settings.mongo_collection}"},
+        tags=deployment_tags(settings) | {COLLECTION_TAG: f"{settings.database}.{settings.mongo_collection}"},
     )
 
 
