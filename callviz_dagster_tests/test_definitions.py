@@ -80,7 +80,7 @@ def test_names_and_tags_carry_the_collection(settings: Settings) -> None:
     job = definitions.resolve_job_def("refresh_support_calls")
     assert job.run_tags[COLLECTION_TAG] == f"{settings.database}.{settings.mongo_collection}"
     other = dataclasses.replace(settings, mongo_collection="sales")
-    assert job.tags == job.run_tags, "a run that is launched through GraphQL alone takes the job's tags, not its run tags"
+    assert job.tags == job.run_tags, "a run launched through GraphQL alone takes the job's tags, not its run tags"
     tags = build_definitions(other).resolve_job_def("refresh_calls").run_tags
     assert tags[COLLECTION_TAG] != job.run_tags[COLLECTION_TAG]
     assert tags[DEPLOYMENT_TAG] != job.run_tags[DEPLOYMENT_TAG], "by which the queue keeps a collection's runs apart"
