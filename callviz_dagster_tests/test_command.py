@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import io
 import json
 import os
@@ -14,20 +15,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster_shared.error import SerializableErrorInfo
 from packaging.requirements import Requirement
 from pymongo.collection import Collection
 
+from callviz_dagster.automation.runs import deployment_tags
+from callviz_dagster.cli import refresh as refresh_command
+from callviz_dagster.cli import status as status_command
+from callviz_dagster.cli.check import findings
+from callviz_dagster.cli.collection import ChosenCollection, chosen_collection
 from callviz_dagster.cli.dev import dev_command
 from callviz_dagster.cli.exit_codes import ExitCode
 from callviz_dagster.cli.main import main
-from callviz_dagster.cli.refresh import Refreshed, lines, terminal
-from callviz_dagster.cli.status import Status
+from callviz_dagster.cli.refresh import Refreshed, lines, run_tags, terminal
+from callviz_dagster.cli.status import Status, read_status
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import lock
 from callviz_dagster_tests.helpers.lock import holder
-from callviz_dagster_tests.helpers.refresh import some_calls
+from callviz_dagster_tests.helpers.refresh import empty_instance, some_calls
 
 Document = dict[str, Any]
 Command = Callable[..., tuple[int, str, str]]
@@ -241,6 +251,11 @@ def test_a_file_of_a_component_that_is_no_yaml_is_named_without_what_it_holds(co
         assert "defs.yaml:" in errors
         assert "is not YAML that can be read" in errors
         assert "hunter2" not in output + errors
+    (folder / "defs.yaml").write_text("type: callviz_dagster.CallvizComponent\n", encoding="utf-8")
+    assert chosen_collection("support_calls").name == "support_calls"
+    assert command("--name", "sales_calls", "status")[2] == (
+        "--name sales_calls: this project has no callviz component of that name; it has support_calls.\n"
+    )
 
 
 def project(folder: Path) -> Path:
@@ -263,6 +278,96 @@ def test_dev_gives_the_code_location_its_one_name(
     monkeypatch.delenv("DAGSTER_HOME")
     assert "location_name: callviz_dagster\n" in workspace.read_text(encoding="utf-8")
     assert "DAGSTER_HOME is not set" in capsys.readouterr().err
+
+
+def test_dev_becomes_dagster_and_ctrl_c_has_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    (tmp_path / "pyproject.toml").write_text('[tool.dg]\ndirectory_type = "project"\n', encoding="utf-8")
+    commands: list[list[str]] = []
+
+    def become(program: str, command: list[str]) -> None:
+        commands.append(command)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "execv", become)
+    assert main(["dev", "--port", "3001"]) == 130
+    assert commands == [[sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", "3001"]]
+    assert capsys.readouterr().err.rstrip() == "The Dagster UI will be at http://127.0.0.1:3001; Ctrl-C stops it."
+    monkeypatch.delenv("DAGSTER_HOME")
+    (tmp_path / ".dagster_home").touch()
+    assert main(["dev"]) == ExitCode.FAILED
+    assert capsys.readouterr().err.startswith(f"{tmp_path / '.dagster_home'} cannot be a folder")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("done", ExitCode.DONE), ("failed", ExitCode.FAILED), ("busy", ExitCode.BUSY), ("refused", ExitCode.REFUSED)],
+)
+def test_how_a_refresh_went_is_json_or_a_sentence(
+    status: str, code: ExitCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(mongo_uri="mongodb://127.0.0.1/shop", data_dir=tmp_path, publish_dir=tmp_path)
+    went = Refreshed(status, "a run", 1.5, "" if status == "done" else "The disk is full.")
+    monkeypatch.setattr(refresh_command, "run", lambda *given: went)
+    for as_json in (True, False):
+        assert code == refresh_command.refresh(
+            ChosenCollection(settings), empty_instance(), partition="", as_json=as_json, quiet=False
+        )
+        printed = capsys.readouterr()
+        assert printed.err == ("" if status == "done" else "The disk is full.\n")
+        if as_json:
+            assert json.loads(printed.out) == json.loads(json.dumps(dataclasses.asdict(went)))
+        else:
+            assert printed.out.startswith("Reading shop.calls, through Dagster ...\n")
+            assert ("callviz dev" in printed.out) is (status == "done")
+
+
+def test_partitions_are_named_by_their_keys() -> None:
+    daily = Settings(partitions="daily", partitions_start=dt.date(2024, 5, 1), field_start_time="start_time")
+    tags = run_tags(ChosenCollection(daily), "2024-05-01...2024-05-02")
+    bounds = [tags[f"dagster/asset_partition_range_{bound}"] for bound in ("start", "end")]
+    assert bounds == ["2024-05-01", "2024-05-02"]
+
+
+def test_status_says_what_is_wrong(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, publish_dir=tmp_path)
+    instance = empty_instance()
+    runs = [
+        dg.DagsterRun("refresh_calls", status=dg.DagsterRunStatus.FAILURE, tags=deployment_tags(settings))
+        for _ in range(2)
+    ]
+    for run in runs:
+        instance.add_run(run)
+    error = SerializableErrorInfo("no room\non the disk", [], None)
+    failed = StepFailureData(error=error, user_failure_data=None)  # type: ignore[no-untyped-call]
+    event = DagsterEvent(
+        DagsterEventType.STEP_FAILURE.value, "refresh_calls", step_key="calls", event_specific_data=failed
+    )
+    instance.report_dagster_event(event, runs[0].run_id)
+    known = read_status(ChosenCollection(settings), instance, dt.datetime.now(dt.UTC))
+    assert {run.id: run.message for run in known.runs} == {
+        runs[0].run_id: "no room on the disk",
+        runs[1].run_id: "the process ended without reporting it",
+    }
+    odd = dataclasses.replace(known, changed_files=("calls.csv",), waiting="0 documents where there were 3", runs=())
+    assert [*status_command.text(odd)] == [
+        "Nothing is published yet: run callviz refresh.",
+        "Not as they were published: calls.csv; the next refresh replaces them.",
+        "The last refresh was refused: 0 documents where there were 3.",
+    ]
+
+
+def test_check_says_that_no_server_answers(tmp_path: Path) -> None:
+    away = Settings(
+        mongo_uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100", data_dir=tmp_path, publish_dir=tmp_path
+    )
+    passed, name, description = next(iter(findings(ChosenCollection(away))))
+    assert (passed, name) == (False, "connection")
+    assert description.startswith("MongoDB did not answer: 127.0.0.1:9")
 
 
 def test_progress_takes_one_line_on_a_terminal_and_its_own_lines_elsewhere() -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.demo import commands, source
+from callviz_dagster.demo.child import Child
 from callviz_dagster.local.instance import own_dagster_home
 from callviz_dagster.local.summary import _size, summary
 from callviz_dagster.settings import Settings
@@ -236,6 +238,22 @@ def test_runs_whose_process_is_gone_are_closed(tmp_path: Path, monkeypatch: pyte
         closed = instance.get_run_by_id(run.run_id)
         assert closed is not None
         assert closed.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_process_that_does_not_end_is_killed() -> None:
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    child = Child([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert child.process.stdout is not None
+    with child.process.stdout as output:
+        output.readline()
+        child.end(timeout=0.1)
+    assert child.process.returncode == -signal.SIGKILL
+
+
+def test_no_calls_come_into_a_collection_of_the_users_own() -> None:
+    threads = threading.enumerate()
+    with source.sample_calls_coming_in(source.Source(Settings(), {}, embedded=False), 10):
+        assert threading.enumerate() == threads
 
 
 def test_an_unexplained_failure_ends_with_the_last_lines(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import bson
 import pytest
+import yaml
 from pymongo.collection import Collection
 
+from callviz_dagster.cli.fields import read_fields_report, text
 from callviz_dagster.cli.main import main
 from callviz_dagster.documents.recognition.evidence import SAMPLE, Gatherer
 from callviz_dagster.documents.walker import Walker
@@ -84,6 +86,14 @@ def test_it_shows_each_role_and_the_settings_to_paste(fields: Command, collectio
     ]
     again = fields(**{line.split("=")[0].removeprefix("CALLVIZ_"): line.split("=")[1] for line in pasted})
     assert again[1].split("Settings that keep this choice:\n")[1].splitlines() == pasted
+
+
+def test_of_a_component_it_shows_yaml_to_paste(settings: Settings, collection: Collection[Document]) -> None:
+    collection.insert_many(call(number) for number in range(30))
+    shown = text(read_fields_report(settings), in_component=True)
+    assert "CALLVIZ_" not in shown
+    (keeping,) = yaml.safe_load(shown.partition("Settings that keep this choice:")[2]).values()
+    assert (keeping["start_time"], keeping["duration"], keeping["duration_unit"]) == ("startedAt", "duration", "ms")
 
 
 def test_what_was_published_stands_as_in_the_next_refresh(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import signal
@@ -15,7 +16,7 @@ import bson
 import pytest
 
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive, read_archive
-from callviz_dagster.storage.files import FileError, require_writable, staged, stat_and_hash
+from callviz_dagster.storage.files import FileError, explained, require_writable, staged, stat_and_hash
 from callviz_dagster_tests.helpers.users import as_nobody, folder_for_everybody
 
 
@@ -210,6 +211,20 @@ def test_damaged_archive_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(FileError, match="materialize raw_calls again"):
         list(read_archive(path))
+
+
+def test_an_archive_of_something_else_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.bson.zst"
+    with BsonArchiveWriter(path) as archive:
+        archive.write(bytes(100))
+    with pytest.raises(FileError, match=r"is damaged; materialize raw_calls again"):
+        list(read_archive(path))
+
+
+def test_a_name_that_is_too_long_is_one_sentence() -> None:
+    path = Path("x" * 300)
+    told = explained(OSError(errno.ENAMETOOLONG, "File name too long"), path).strerror
+    assert told == f"{path.absolute()} could not be written (File name too long)."
 
 
 def test_facts_are_those_of_the_disk(tmp_path: Path) -> None:

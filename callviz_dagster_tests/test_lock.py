@@ -21,7 +21,8 @@ from callviz_dagster.assets.calls_csv import build_calls_csv
 from callviz_dagster.assets.raw_calls import build_raw_calls
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.lock import FILE, BusyError, one_at_a_time
+from callviz_dagster.storage.files import FileError
+from callviz_dagster.storage.lock import FILE, BusyError, held_by, one_at_a_time
 from callviz_dagster_tests.helpers.lock import holder
 from callviz_dagster_tests.helpers.refresh import failure, refresh, some_calls
 from callviz_dagster_tests.helpers.users import as_nobody, folder_for_everybody
@@ -101,6 +102,20 @@ def test_a_data_folder_that_cannot_be_written_to_is_one_sentence() -> None:
         "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR."
     )
     assert holder_shown == "", "where there is no lock file, nobody is refreshing"
+
+
+def test_a_lock_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(FileError, match="cannot be a folder because a file"),
+        one_at_a_time(tmp_path / "file" / "data", LOG),
+    ):
+        pass
+    assert held_by(tmp_path / "file") == "", "where there is no folder, nobody is refreshing"
+    (tmp_path / FILE).symlink_to(FILE)
+    for attempt in (lambda: one_at_a_time(tmp_path, LOG).__enter__(), lambda: held_by(tmp_path)):
+        with pytest.raises(FileError, match=f"{FILE} could not be written"):
+            attempt()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a file of another user")

@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ConfigurationError, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from callviz_dagster.automation import sensor
 from callviz_dagster.demo.mongod import Server, running_replica_set
@@ -255,11 +255,25 @@ def test_other_servers_are_read_without_a_snapshot(name: str) -> None:
             ReadLostError,
             "neither primary nor secondary",
         ),
+        (
+            ServerSelectionTimeoutError("h:27017: connection closed, Timeout: 8.0s"),
+            MongoError,
+            "name its file with tlsCertificateKeyFile; else check host and port",
+        ),
+        (OperationFailure("killed", 175), ReadLostError, "An index of shop.calls was dropped, or shop.calls itself"),
+        (OperationFailure("odd", 1), MongoError, "MongoDB could not be read: odd"),
+        (ConfigurationError("no certificate"), MongoError, "names a file with a certificate and its private key"),
+        (ConfigurationError("wire version"), MongoError, "too old or too new for this pymongo"),
+        (PyMongoError("odd"), MongoError, "MongoDB could not be read: odd"),
     ],
-    ids=["no primary", "no secondary", "a member in transition"],
+    ids=[
+        *("no primary", "no secondary", "a member in transition", "no client certificate", "a query that is killed"),
+        *("another refusal", "a bad certificate", "another version", "another error"),
+    ],
 )
-def test_an_election_is_named(error: PyMongoError, kind: type[MongoError], sentence: str) -> None:
-    with pytest.raises(kind, match=sentence), pymongo_errors_explained(Settings(mongo_uri="mongodb://h/shop")):
+def test_an_error_of_pymongo_is_one_sentence(error: PyMongoError, kind: type[MongoError], sentence: str) -> None:
+    settings = Settings(mongo_uri="mongodb://h/shop?tls=true")
+    with pytest.raises(kind, match=sentence), pymongo_errors_explained(settings):
         raise error
 
 

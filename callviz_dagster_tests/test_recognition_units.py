@@ -178,3 +178,13 @@ def test_a_unit_in_the_name_or_shown_by_an_end_is_not_in_doubt() -> None:
 def test_a_talk_in_minutes_beside_an_end_is_reported_with_its_unit() -> None:
     documents = [one | {"duration": in_minutes(one["duration"])} for one in calls(60, end=True, talk=True)]
     assert "Set CALLVIZ_FIELD_DURATION_UNIT=min or" in of_durations(documents)[1][Kind.APART]
+
+
+def test_the_ends_settle_whether_two_parts_are_minutes_and_seconds() -> None:
+    documents = [
+        document | {"duration": f"{document['duration'] // 60:02}:{document['duration'] % 60:02}"}
+        for document in calls(50, end=True)
+    ]
+    fields = fields_of(documents)
+    choose(fields)
+    assert [*fields.facts.two_parts.values()] == ["mm:ss"]

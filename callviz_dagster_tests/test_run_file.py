@@ -99,3 +99,9 @@ def test_two_refreshes_of_the_same_files_at_once_publish_one_snapshot(
     record = read_record(settings.publish_dir)
     assert not record.differing()
     assert not changed_files(settings.publish_dir, record)
+
+
+def test_a_run_whose_file_cannot_be_made_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with run_file(tmp_path / "file", "run"):
+        assert run_state(tmp_path / "file", "run") is RunState.UNKNOWN

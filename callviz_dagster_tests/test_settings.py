@@ -105,3 +105,17 @@ def test_pseudonyms_need_a_long_key() -> None:
 def test_fields_that_the_table_is_built_from_cannot_be_dropped() -> None:
     with pytest.raises(SettingsError, match="CALLVIZ_DROP_FIELDS names began"):
         Settings.load({"CALLVIZ_FIELD_START_TIME": "began", "CALLVIZ_DROP_FIELDS": "x,began"})
+
+
+def test_numbers_tags_and_names_are_taken_as_they_are_given() -> None:
+    given = {"MAX_COLUMNS": "5", "TAGS": "domain=support,tier=", "TABLEAU_SITE": "marketing"}
+    settings = Settings.load({f"CALLVIZ_{name}": value for name, value in given.items()})
+    assert settings.max_columns == 5
+    assert settings.tags == ("domain=support", "tier=")
+    assert settings.tableau_site == "marketing"
+
+
+def test_an_address_that_cannot_be_taken_apart_is_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="CALLVIZ_ALERT_SMTP") as caught:
+        Settings.load({"CALLVIZ_ALERT_SMTP": "smtps://user:hunter2@[mail:465", "CALLVIZ_ALERT_TO": "a@example.com"})
+    assert "hunter2" not in str(caught.value)

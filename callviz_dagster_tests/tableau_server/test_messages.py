@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import requests
 
 import callviz_dagster.tableau_server
 from callviz_dagster.settings import Settings
-from callviz_dagster.tableau_server.errors import TableauServerError
+from callviz_dagster.tableau_server.errors import SIGN_IN, LastAnswer, TableauServerError, explain
 from callviz_dagster_tests.helpers.tableau_publisher import COMMIT, FIRST, JOB, PART, Publisher, only
 from callviz_dagster_tests.helpers.tableau_server import (
     HANG,
@@ -233,3 +234,21 @@ def test_a_secret_at_the_end_of_a_long_text_is_not_cut_into_something_unknown(
 def test_a_site_that_is_not_there_is_named(server: TableauServer, tmp_path: Path, publisher: Publisher) -> None:
     wrong = server_settings(server, tmp_path, tableau_site="markets")
     assert "did not accept the personal access token callviz for the site markets" in message(publisher, wrong)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (requests.exceptions.ProxyError("refused"), "cannot be reached through the proxy that HTTPS_PROXY names"),
+        (ValueError(), "could not be used: ValueError."),
+        (TableauServerError("It was explained before."), "It was explained before."),
+    ],
+)
+def test_an_error_without_an_answer_is_one_sentence(error: Exception, sentence: str) -> None:
+    settings = Settings(
+        tableau_server="https://tableau.example.com",
+        tableau_project="Calls",
+        tableau_token_name="callviz",
+        tableau_token_secret=SECRET,
+    )
+    assert sentence in str(explain(error, LastAnswer(), settings, SIGN_IN))

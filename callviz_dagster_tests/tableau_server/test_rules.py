@@ -14,6 +14,7 @@ from callviz_dagster.settings import Settings
 from callviz_dagster.tableau_server.content import Kind, View
 from callviz_dagster.tableau_server.errors import TableauServerError, UnfinishedError
 from callviz_dagster.tableau_server.publish import Publication, publish
+from callviz_dagster.tableau_server.record import ServerRecord
 from callviz_dagster.tableau_server.session import signed_in
 from callviz_dagster_tests.helpers.tableau_publisher import (
     COMMIT,
@@ -457,3 +458,8 @@ def test_a_proxy_of_the_environment_is_not_given_a_token_over_http(
         monkeypatch.delenv("no_proxy", raising=False)
         publisher(settings, FIRST)
         assert proxy.requests == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 0}', '{"format_version": 1, "items": [{}]}'])
+def test_a_record_that_cannot_be_read_counts_as_none(text: str) -> None:
+    assert ServerRecord.from_json(text) == ServerRecord()

@@ -294,15 +294,6 @@ class Facts:
         _, places, counts = np.unique(seconds, return_inverse=True, return_counts=True)
         return float(np.mean(counts[places] >= 3))
 
-    def spread(self, source: Source) -> float:
-        """Return how far apart the middle eight tenths of the times are, in seconds."""
-        read = self.times(source)
-        instants = read.instants[read.known]
-        if not len(instants):
-            return 0.0
-        low, high = np.quantile(instants, [0.1, 0.9])
-        return float(high - low) / 1e6
-
     def plausible(self, source: Source) -> float:
         """Return the share of the times that lie in the years in which there are calls."""
         read = self.times(source)
