@@ -179,9 +179,8 @@ def test_a_role_set_by_hand_is_not_doubted_and_only_warned_of_where_it_contradic
         by_hand = {role: fields.get(role, "none") for role in FIELD_NAMES}
         plan = plan_of(calls_with(change), None, **by_hand)
         assert set(found(plan)) <= REFUSED, kind
-        all_doubts = doubts(plan.recognized.choice, plan.recognized.fields)
-        assert checks.roles_recognized(plan.recognized, all_doubts).passed, kind
-        assert checks.roles_plausible(plan.recognized, all_doubts).severity.value == "WARN", kind
+        assert checks.roles_recognized(plan.recognized).passed, kind
+        assert checks.roles_plausible(plan.recognized).severity.value == "WARN", kind
 
 
 def test_none_says_that_the_records_have_no_such_field() -> None:
@@ -244,8 +243,7 @@ def test_dates_with_points_whose_day_does_not_come_first_are_refused(form: str, 
     message = found(plan)[Kind.NOT_DAY_FIRST]
     assert f"are read with the day first, but in some the {first} comes first" in message
     assert message.endswith("CALLVIZ_DATE_ORDER=mdy." if first == "month" else "with years of four digits.")
-    all_doubts = doubts(plan.recognized.choice, plan.recognized.fields)
-    assert checks.roles_plausible(plan.recognized, all_doubts).severity.value == "ERROR"
+    assert checks.roles_plausible(plan.recognized).severity.value == "ERROR"
 
 
 def test_dates_with_points_whose_day_comes_first_raise_no_doubt() -> None:

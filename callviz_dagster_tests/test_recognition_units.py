@@ -101,12 +101,11 @@ def test_a_unit_that_changes_is_a_warning_and_also_where_a_setting_names_field_a
     for wishes in (Wishes(), Wishes({"duration": (((b"duration",),),)}, "s")):
         choice = choose(fields, wishes)
         recognized = Recognized(Roles({}, {}), choice, fields)
-        found = doubts(choice, fields)
-        check = checks.roles_plausible(recognized, found)
+        check = checks.roles_plausible(recognized)
         assert not check.passed
         assert not blocking([check])
         assert "two units" in (check.description or "")
-        assert checks.roles_recognized(recognized, found).passed
+        assert checks.roles_recognized(recognized).passed
 
 
 @pytest.mark.parametrize("seed", range(12))

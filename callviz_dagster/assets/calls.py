@@ -188,7 +188,7 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
     from callviz_dagster.documents.profile import Profile
     from callviz_dagster.documents.recognition.decision import Standing
     from callviz_dagster.documents.recognition.evidence import Evidence
-    from callviz_dagster.documents.recognition.report import role_changes, role_rows
+    from callviz_dagster.documents.recognition.report import role_changes
     from callviz_dagster.table.plan import make_plan
     from callviz_dagster.table.write import Tables
 
@@ -214,7 +214,7 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
         standing=standing,
         grouped_before=bool(before and before.other_fields),
     )
-    for row in role_rows(plan.recognized.choice, plan.recognized.fields):
+    for row in plan.recognized.rows:
         log.info(row.line)
     present = tuple(column.name for column in plan.fields if column.path in profile.fields)
     return Tables(plan, before, present, role_changes(standing, plan.recognized.choice))
@@ -241,7 +241,6 @@ def may_publish(facts: TableFacts, tables: "Tables", *, max_rejected: float) -> 
 
 def audit(facts: TableFacts, tables: "Tables", max_rejected: float) -> list[dg.AssetCheckResult]:
     """Decide every check of `calls` for a partition, in the order of `CALLS_CHECKS`."""
-    from callviz_dagster.documents.recognition.doubts import doubts as find_doubts
     from callviz_dagster.documents.values import plain_path
 
     plan, before, tally, violations = tables.plan, tables.before, facts.written.tally, facts.written.violations
@@ -250,7 +249,6 @@ def audit(facts: TableFacts, tables: "Tables", max_rejected: float) -> list[dg.A
         for column in plan.fields
         if column.name in facts.repetitions_by_column and plan.options.secrets.hides(plain_path(column.path))
     ]
-    doubts = find_doubts(plan.recognized.choice, plan.recognized.fields)
     return [
         checks.every_document_accounted_for(
             documents=facts.documents,
@@ -271,8 +269,8 @@ def audit(facts: TableFacts, tables: "Tables", max_rejected: float) -> list[dg.A
         checks.times_plausible(tally, plan.recognized),
         checks.ids_unique(facts.rows, facts.repeated_ids, facts.repetitions, one_type=facts.one_id_type),
         checks.call_identifiers_unique(facts.repetitions_by_column, facts.rows, hidden),
-        checks.roles_recognized(plan.recognized, doubts),
-        checks.roles_plausible(plan.recognized, doubts),
+        checks.roles_recognized(plan.recognized),
+        checks.roles_plausible(plan.recognized),
     ]
 
 
@@ -311,8 +309,6 @@ def _calls_run_metadata(names: Names, done: Results, plan: "Plan", removed: Sequ
 
 def _fields_used(plan: "Plan", tally: "Tally") -> dg.MetadataValue:
     """Return for each role its field, how that was recognized, and in how many documents which field was used."""
-    from callviz_dagster.documents.recognition.report import role_rows
-
     return rows_table(
         {
             "role": row.role,
@@ -323,7 +319,7 @@ def _fields_used(plan: "Plan", tally: "Tally") -> dg.MetadataValue:
                 f"{name}: {n:,}" for name, n in tally.fields_used.get(row.role, Counter()).items()
             ),
         }
-        for row in role_rows(plan.recognized.choice, plan.recognized.fields)
+        for row in plan.recognized.rows
     )
 
 

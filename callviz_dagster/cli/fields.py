@@ -19,9 +19,9 @@ from callviz_dagster.assets.common import table_options
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.profile import Profile
 from callviz_dagster.documents.recognition.decision import Standing
-from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE, Doubt, doubts
+from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE
 from callviz_dagster.documents.recognition.evidence import Gatherer
-from callviz_dagster.documents.recognition.report import ROLE_NAMES, RoleRow, role_rows, sentence
+from callviz_dagster.documents.recognition.report import ROLE_NAMES, RoleRow, sentence
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.sample import CollectionSample, read_sample
@@ -47,7 +47,6 @@ class FieldsReport:
 
     sample: CollectionSample
     plan: Plan
-    doubts: tuple[Doubt, ...]
     normalized: Normalized
     """The documents of the sample as a refresh would take them."""
     max_rejected: float
@@ -60,7 +59,7 @@ class FieldsReport:
     @property
     def refused(self) -> bool:
         """Whether a refresh of these documents would publish nothing."""
-        plausible = checks.roles_plausible(self.plan.recognized, self.doubts)
+        plausible = checks.roles_plausible(self.plan.recognized)
         return not self.tally.documents or bool(blocking([plausible])) or self.too_many_rejected
 
     @property
@@ -102,8 +101,7 @@ def fields_report(sample: CollectionSample, settings: Settings, before: TableFoo
         standing=Standing.from_json(before.choice if before else None),
     )
     normalized = normalize(batch, plan, now=time.time_ns() // 1000)
-    recognized = plan.recognized
-    return FieldsReport(sample, plan, doubts(recognized.choice, recognized.fields), normalized, settings.max_rejected)
+    return FieldsReport(sample, plan, normalized, settings.max_rejected)
 
 
 def text(findings: FieldsReport, *, in_component: bool = False) -> str:
@@ -122,7 +120,7 @@ def _setting_lines(findings: FieldsReport) -> Iterator[str]:
         return
     yield ""
     yield _HEADING
-    for row in _rows(findings):
+    for row in findings.plan.recognized.rows:
         yield row.setting
         if row.unit and not row.setting.startswith("#"):
             yield f"{_UNIT}={row.unit.split()[0]}"
@@ -140,11 +138,6 @@ def _yaml_lines(findings: FieldsReport) -> Iterator[str]:
             yield "fields:"
 
 
-def _rows(findings: FieldsReport) -> list[RoleRow]:
-    recognized = findings.plan.recognized
-    return role_rows(recognized.choice, recognized.fields)
-
-
 def _lines(findings: FieldsReport) -> Iterator[str]:
     sample, tally = findings.sample, findings.tally
     if not tally.documents:
@@ -154,12 +147,12 @@ def _lines(findings: FieldsReport) -> Iterator[str]:
     yield ""
     recognized = findings.plan.recognized
     has_end = bool(recognized.choice.roles["end_time"])
-    for row in _rows(findings):
+    for row in findings.plan.recognized.rows:
         yield from _role_lines(row, derived=row.role == "duration" and has_end)
     yield ""
     yield from _rejected_lines(tally, findings.too_many_rejected)
     facts = recognized.fields.facts
-    sentences = [(one.kind in IMPLAUSIBLE, sentence(one, recognized.choice, facts)) for one in findings.doubts]
+    sentences = [(one.kind in IMPLAUSIBLE, sentence(one, recognized.choice, facts)) for one in recognized.doubts]
     yield from _list("Contradicted by the data:", [text_of_doubt for refused, text_of_doubt in sentences if refused])
     yield from _list("Doubtful:", [text_of_doubt for refused, text_of_doubt in sentences if not refused])
 

@@ -112,7 +112,7 @@ def _archived(partition: Partition, data_dir: Path) -> tuple[Path, Manifest]:
     for file in (archive, path):
         if not file.exists():
             raise FileError(errno.ENOENT, f"{place(file)} is not there: materialize raw_calls first.")
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, evidence_below=0)
     if manifest is None:
         raise FileError(errno.EINVAL, f"{place(path)} {UNREADABLE}; materialize raw_calls again.")
     if manifest.span != partition.span:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from callviz_dagster.contract import ROLES
 from callviz_dagster.documents.durations import TwoPartClock
@@ -14,9 +15,19 @@ from callviz_dagster.documents.profile import Field
 from callviz_dagster.documents.recognition.candidates import Candidate, Fields
 from callviz_dagster.documents.recognition.choice import Wishes, choose
 from callviz_dagster.documents.recognition.decision import Choice, Standing
+from callviz_dagster.documents.recognition.doubts import Doubt
+from callviz_dagster.documents.recognition.doubts import doubts as find_doubts
 from callviz_dagster.documents.recognition.evidence import Evidence
 from callviz_dagster.documents.recognition.facts import Facts, Source
-from callviz_dagster.documents.recognition.report import ROLE_NAMES, example_of, setting_line, shown, why_unusable
+from callviz_dagster.documents.recognition.report import (
+    ROLE_NAMES,
+    RoleRow,
+    example_of,
+    role_rows,
+    setting_line,
+    shown,
+    why_unusable,
+)
 from callviz_dagster.documents.values import dotted, plain_path
 from callviz_dagster.documents.walker import Path
 from callviz_dagster.table.options import PlanError, TableOptions
@@ -49,6 +60,16 @@ class Recognized:
     roles: Roles
     choice: Choice
     fields: Fields
+
+    @cached_property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What contradicts the choice, or makes it doubtful; the same for all partitions of a refresh."""
+        return find_doubts(self.choice, self.fields)
+
+    @cached_property
+    def rows(self) -> list[RoleRow]:
+        """How each role is played, in words."""
+        return role_rows(self.choice, self.fields)
 
 
 def choose_roles(

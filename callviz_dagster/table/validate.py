@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandera.errors
+import pandera.pandas
 import pyarrow as pa
 
 from callviz_dagster.contract import Column, pandera_schema, row_rules, to_frame
@@ -39,7 +41,11 @@ class Validator:
     """Validates whole rows, the documents' own columns included."""
 
     def __init__(self, columns: Sequence[Column], zone: str) -> None:
-        self._schema, self._row_rules = pandera_schema(columns, zone), row_rules(zone)
+        self._columns, self._zone = columns, zone
+
+    @cached_property
+    def _schema(self) -> pandera.pandas.DataFrameSchema:
+        return pandera_schema(self._columns, self._zone)
 
     def validate(self, rows: pa.Table, violations: Violations) -> None:
         """Add what breaks the contract to the violations."""
@@ -47,8 +53,9 @@ class Validator:
         try:
             self._schema.validate(frame, lazy=True, inplace=True)
         except pandera.errors.SchemaErrors as error:
+            rules = row_rules(self._zone)
             for case in error.failure_cases.to_dict("records"):
-                rule = self._row_rules.get(str(case["check"]))
+                rule = rules.get(str(case["check"]))
                 if rule is not None:
                     for row in (~rule(frame)).to_numpy().nonzero()[0].tolist():
                         violations.add(

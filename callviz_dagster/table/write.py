@@ -31,7 +31,6 @@ from callviz_dagster.concurrency import (
 from callviz_dagster.contract import REJECTED, arrow_schema
 from callviz_dagster.documents.buffers import Ints
 from callviz_dagster.documents.recognition.names import identifies_a_call
-from callviz_dagster.documents.recognition.report import role_rows
 from callviz_dagster.documents.walker import Walker
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.archive import read_archive
@@ -208,7 +207,6 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
         role: sorted(set(counts) | set(before.labels.get(role, ()) if before else ()))
         for role, counts in tally.labels.items()
     }
-    rows = role_rows(plan.recognized.choice, plan.recognized.fields)
     return TableFooter(
         source=manifest.source,
         snapshot_time=manifest.snapshot_time,
@@ -226,5 +224,5 @@ def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFoote
         span=manifest.span,
         cluster_time=manifest.cluster_time,
         choice=plan.recognized.choice.to_json(),
-        fields_used={row.role: ", ".join(filter(None, (row.field, row.unit))) for row in rows},
+        fields_used={row.role: ", ".join(filter(None, (row.field, row.unit))) for row in plan.recognized.rows},
     )

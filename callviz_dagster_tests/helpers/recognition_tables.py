@@ -11,7 +11,7 @@ import bson
 
 from callviz_dagster.cli.fields import FieldsReport, fields_report, text
 from callviz_dagster.documents.recognition.doubts import Kind
-from callviz_dagster.documents.recognition.report import role_rows, sentence
+from callviz_dagster.documents.recognition.report import sentence
 from callviz_dagster.mongodb.sample import CollectionSample
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.helpers.services import KNOWN, OTHER, outcome, report_of
@@ -69,13 +69,12 @@ def examples_table() -> str:
 
 
 def _row(findings: FieldsReport, number: int) -> str:
-    recognized = findings.plan.recognized
-    return role_rows(recognized.choice, recognized.fields)[number].line
+    return findings.plan.recognized.rows[number].line
 
 
 def _doubt(findings: FieldsReport, kind: Kind) -> str:
     choice, facts = findings.plan.recognized.choice, findings.plan.recognized.fields.facts
-    return next(sentence(doubt, choice, facts) for doubt in findings.doubts if doubt.kind is kind)
+    return next(sentence(doubt, choice, facts) for doubt in findings.plan.recognized.doubts if doubt.kind is kind)
 
 
 def _swapped() -> FieldsReport:

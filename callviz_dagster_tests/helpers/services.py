@@ -161,9 +161,13 @@ def outcome(service: Service, *, mongoose: bool = False, settings: Settings = _N
     rows = {row["_id"]: row for row in found.normalized.calls.to_pylist()}
     return Outcome(
         frozenset(service.wrong_columns(rows)),
-        frozenset(column for column, role in _ROLES.items() if any(doubt.role == role for doubt in found.doubts)),
+        frozenset(
+            column
+            for column, role in _ROLES.items()
+            if any(doubt.role == role for doubt in found.plan.recognized.doubts)
+        ),
         found.refused,
-        tuple(sentence(doubt, choice, facts) for doubt in found.doubts),
+        tuple(sentence(doubt, choice, facts) for doubt in found.plan.recognized.doubts),
         (_taken(choice, "start_time"), _taken(choice, "duration")),
     )
 

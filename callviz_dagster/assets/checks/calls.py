@@ -13,7 +13,6 @@ from callviz_dagster.documents.labels import STATUSES, TYPES
 from callviz_dagster.table.tally import LASTS_LONG, PROBLEMS, Tally
 
 if TYPE_CHECKING:
-    from callviz_dagster.documents.recognition.doubts import Doubt
     from callviz_dagster.table.identifiers import Repetitions
     from callviz_dagster.table.plan import FieldColumn, Plan
     from callviz_dagster.table.roles import Recognized
@@ -275,24 +274,24 @@ def _repeats(column: str, repetitions: Repetitions, *, shown: bool) -> str:
     return f"{description}, for example {examples}." if shown else f"{description}."
 
 
-def roles_recognized(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
+def roles_recognized(recognized: Recognized) -> dg.AssetCheckResult:
     """Warn of fields that were chosen with a doubt, and of roles that hardly any document fills."""
     from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE
     from callviz_dagster.documents.recognition.report import sentence
 
     choice, facts = recognized.choice, recognized.fields.facts
-    sentences = [sentence(doubt, choice, facts) for doubt in doubts if doubt.kind not in IMPLAUSIBLE]
+    sentences = [sentence(doubt, choice, facts) for doubt in recognized.doubts if doubt.kind not in IMPLAUSIBLE]
     description = " ".join(sentences) or "The fields of all roles are recognized."
     return result("roles_recognized", not sentences, description, {"roles": roles_table(recognized)}, warn=True)
 
 
-def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.AssetCheckResult:
+def roles_plausible(recognized: Recognized) -> dg.AssetCheckResult:
     """Refuse fields that contradict the data; only warn of those that a setting names, and of units that change."""
     from callviz_dagster.documents.recognition.doubts import IMPLAUSIBLE, REFUSED, set_by_hand
     from callviz_dagster.documents.recognition.report import sentence
 
     choice, facts = recognized.choice, recognized.fields.facts
-    implausible = [doubt for doubt in doubts if doubt.kind in IMPLAUSIBLE]
+    implausible = [doubt for doubt in recognized.doubts if doubt.kind in IMPLAUSIBLE]
     description = (
         " ".join(sentence(doubt, choice, facts) for doubt in implausible) or "The data agree with the fields chosen."
     )
@@ -304,8 +303,6 @@ def roles_plausible(recognized: Recognized, doubts: Sequence[Doubt]) -> dg.Asset
 
 def roles_table(recognized: Recognized) -> dg.MetadataValue:
     """Return how each role is played as a table: its field, and the line that sets it by hand."""
-    from callviz_dagster.documents.recognition.report import role_rows
-
     return rows_table(
         {
             "role": row.role,
@@ -317,5 +314,5 @@ def roles_table(recognized: Recognized) -> dg.MetadataValue:
             "other fields, and why not": "; ".join(map(str, row.not_taken)),
             "line that keeps this choice": row.setting,
         }
-        for row in role_rows(recognized.choice, recognized.fields)
+        for row in recognized.rows
     )
