@@ -56,20 +56,21 @@ const CallCube = (() => {
 
   /** Add the calls of one type and status from a day up to before another one to sums by hour or duration class. */
   function addSpan(into, cube, { parts, width, sums, length, blocks }, pair, from, to) {
-    const { starts, calls, days } = cube;
-    const addCells = (first, next) => {
-      const end = starts[pair * days + next];
-      for (let cell = starts[pair * days + first]; cell < end; cell++) into[parts[cell]] += calls[cell];
-    };
-    const first = Math.ceil(from / length), last = to === days ? blocks : Math.floor(to / length);
+    const first = Math.ceil(from / length), last = to === cube.days ? blocks : Math.floor(to / length);
     if (first >= last) {
-      addCells(from, to);
+      addDaysOf(into, cube, parts, pair, from, to);
       return;
     }
     const before = (pair * (blocks + 1) + first) * width, after = (pair * (blocks + 1) + last) * width;
     for (let part = 0; part < width; part++) into[part] += sums[after + part] - sums[before + part];
-    addCells(from, first * length);
-    addCells(Math.min(last * length, to), to);
+    addDaysOf(into, cube, parts, pair, from, first * length);
+    addDaysOf(into, cube, parts, pair, Math.min(last * length, to), to);
+  }
+
+  /** Add the calls of one type and status from a day up to before another one cell by cell. */
+  function addDaysOf(into, { starts, calls, days }, parts, pair, from, to) {
+    const end = starts[pair * days + to];
+    for (let cell = starts[pair * days + from]; cell < end; cell++) into[parts[cell]] += calls[cell];
   }
 
   /** Return the spans of days that pass, each from a day up to before another one. */

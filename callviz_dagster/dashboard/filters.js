@@ -78,7 +78,7 @@ function filtersOf(page, choices, show) {
     find("shown").textContent = any ? `${integer(page.summary.calls)} of ${every} chosen`
       : page.all.calls > 1 ? `All ${every}` : days.length ? every : "No calls";
     find("chosen").replaceChildren(...choices.descriptions().map(([dimension, words, values]) => makeButton(
-      { className: "chosen", title: "Remove this filter" },
+      { className: "chosen", title: `Remove this filter: ${values}` },
       () => (dimension === "days" ? choices.chooseDays(null, null) : choices.chooseAll(dimension, [])),
       `${words}: `, make("bdi", {}, values), make("span", { "aria-hidden": true }, " ✕"),
     )));

@@ -130,7 +130,10 @@ def assert_headline(dashboard: Dashboard, calls: pa.Table, choices: Mapping[str,
         assert shown["Days covered"][0] == "0"
         return
     assert float(shown["Completed"][0].rstrip("%")) == pytest.approx(completed / number * 100, abs=0.051)
-    assert shown["Completed"][1].startswith(f"{completed:,} call")
+    assert shown["Completed"][1] == f"{completed:,} call{'' if completed == 1 else 's'} with status completed"
+    if "Missed" in shown:
+        ((missed,),) = query(f"select count(*) from calls where {MISSED} and {where(choices)}", calls)
+        assert float(shown["Missed"][0].rstrip("%")) == pytest.approx(missed / number * 100, abs=0.051)
     assert shown["Median duration"][1].endswith(
         f"of {durations:,} call{'' if durations == 1 else 's'} with a duration; {number - durations:,} without"
     )

@@ -82,6 +82,7 @@ def test_calls_without_duration_are_told(opened: Opening, written: Path, calls: 
 def test_the_page_tells_where_its_numbers_come_from(opened: Opening, written: Path) -> None:
     dashboard = opened(written)
     assert dashboard.text("#refreshed") == "Refreshed 29 March 2026, 23:59, time zone Europe/Berlin"
+    assert "db.example.internal" not in dashboard.text("body"), "folded away for those who run it"
     dashboard.page.locator("#provenance summary").click()
     provenance = dashboard.text("#provenance")
     for part in (

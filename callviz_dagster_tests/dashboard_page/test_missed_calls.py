@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,12 +11,33 @@ import pytest
 
 from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard.page import Context
-from callviz_dagster_tests.dashboard_page.browser import Opening
-from callviz_dagster_tests.dashboard_page.expected import MISSED
+from callviz_dagster_tests.dashboard_page.browser import Dashboard, Opening
+from callviz_dagster_tests.dashboard_page.expected import MISSED, where
 from callviz_dagster_tests.helpers.calls import query
 
 LINES = """(figure) => [...document.querySelectorAll(`${figure} svg path`)].map((path) => path.__data__?.datum)
   .filter((datum) => datum?.geometry && !datum.open).map((datum) => datum.geometry.coordinates.map(([, y]) => y))"""
+
+
+def by_day(calls: pa.Table, condition: str) -> dict[dt.date, tuple[int, int]]:
+    """Return all calls and the missed ones of each day that has calls."""
+    rows = query(
+        f"select call_date, count(*), count(*) filter ({MISSED}) from calls where {condition} group by all", calls
+    )
+    return {day: (number, missed) for day, number, missed in rows}
+
+
+def assert_table_shows(dashboard: Dashboard, daily: Mapping[dt.date, tuple[int, int]]) -> None:
+    head, *shown = dashboard.table(charts.MISSED_SHARE)
+    assert head == ["Day", "Missed", "Calls", "Share missed"]
+    assert {dt.date.fromisoformat(day) for day, *_ in shown} >= daily.keys()
+    for day, number, calls, share in shown:
+        expected_calls, expected_missed = daily.get(dt.date.fromisoformat(day), (0, 0))
+        assert (int(number), int(calls)) == (expected_missed, expected_calls)
+        if expected_calls:
+            assert float(share.rstrip("%")) == pytest.approx(expected_missed / expected_calls * 100, abs=0.051)
+        else:
+            assert share == "–"
 
 
 def test_the_share_of_missed_calls_is_drawn_beside_the_target(
@@ -23,11 +45,8 @@ def test_the_share_of_missed_calls_is_drawn_beside_the_target(
 ) -> None:
     dashboard = opened(by_field)
     figure = dashboard.figure(charts.MISSED_SHARE)
-    rows = query(
-        f"select call_date, count(*), count(*) filter ({MISSED}) from calls group by all order by 1", calls_by_field
-    )
-    daily = {day: (calls, missed) for day, calls, missed in rows}
-    first, last = rows[0][0], rows[-1][0]
+    daily = by_day(calls_by_field, "true")
+    first, last = min(daily), max(daily)
     days = [daily.get(first + dt.timedelta(at), (0, 0)) for at in range((last - first).days + 1)]
     weeks = [list(zip(*days[at - 6 : at + 1], strict=True)) for at in range(6, len(days))]
     shares = [sum(missed) / sum(calls) for calls, missed in weeks]
@@ -44,12 +63,9 @@ def test_the_share_of_missed_calls_is_drawn_beside_the_target(
         f"{missed / all_calls:.1%}",
         f"{missed:,} calls; {over:.1f} points over the target of 25.0%",
     ]
-    head, *shown = dashboard.table(charts.MISSED_SHARE)
-    assert head == ["Day", "Missed", "Calls", "Share missed"]
-    for day, number, calls, share in shown:
-        expected_calls, expected_missed = daily.get(dt.date.fromisoformat(day), (0, 0))
-        assert (int(number), int(calls)) == (expected_missed, expected_calls)
-        assert share == (f"{expected_missed / expected_calls:.1%}" if expected_calls else "–")
+    assert_table_shows(dashboard, daily)
+    dashboard.click_bar(charts.CALLS_BY_TYPE, 0)
+    assert_table_shows(dashboard, by_day(calls_by_field, where({"type": ["incoming"]})))
     dashboard.page.locator("#units").get_by_role("button", name="Weeks").click()
     dashboard.page.wait_for_function("document.querySelector('#units [aria-pressed=true]').textContent === 'Weeks'")
     assert dashboard.text(f"{figure} .subtitle").startswith("By week; missed")
