@@ -116,12 +116,11 @@ class Publication(WorkingCopy):
 
     def _pushed(self, now: dt.datetime) -> PublicationRecord:
         """Upload what has changed; return the record in which it is pending, or published where it is whole."""
-        made = read_record(self.folder)
-        made = replace(made, files={name: entry for name, entry in made.files.items() if name not in self._obsolete})
+        made = self._made()
         if made == self.record.latest:
             return self.record
         wanted = self.wanted()
-        stored = {name: wanted[name] for name in made.files if name in self._not_here}
+        stored = {name: wanted[name] for name in made.files if name in self.not_here()}
         stored |= self._upload([name for name in made.files if name not in stored], wanted)
         if any(stored[name].sha256 != entry.sha256 for name, entry in made.files.items()):
             # A step has failed between a file and its record.
@@ -132,6 +131,15 @@ class Publication(WorkingCopy):
             files |= {f"{_PENDING}{name}": each for name, each in stored.items()}
             return replace(self.record.followed_by(files, now), pending=made)
         return replace(self.record.followed_by(stored | parquet, now), published=made, pending=None)
+
+    def _made(self) -> PublishedRecord:
+        """Return the local record with the files that have stayed in the bucket, which it leaves out; write it."""
+        local, before = read_record(self.folder), self.record.latest.files
+        files = {**{name: before[name] for name in self.not_here()}, **local.files}
+        made = replace(local, files={name: entry for name, entry in files.items() if name not in self._obsolete})
+        if made != local:
+            write_text(self.folder / RECORD, made.to_json())
+        return made
 
     def _upload_parquet(self, made: PublishedRecord) -> dict[str, StoredFile] | None:
         """Return the objects of the Parquet files of a record; None where the files have been replaced since."""

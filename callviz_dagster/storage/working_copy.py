@@ -190,6 +190,10 @@ class WorkingCopy:
             self._index.note(name, wanted[name].sha256, wanted[name].object)
         self._not_here -= {*needed}
 
+    def not_here(self) -> set[str]:
+        """Return the names of the files that have stayed in the bucket, and that the step has not made anew."""
+        return {name for name in self._not_here if not (self.folder / name).exists()}
+
     def _download(self, name: str, stored: StoredFile) -> None:
         self.bucket.download(stored, self.folder / name, private=name.startswith(_PRIVATE))
 
@@ -221,7 +225,7 @@ class WorkingCopy:
 
     def _pushed(self, now: dt.datetime) -> ObjectsRecord:
         """Upload what has changed; return the record that names it."""
-        files = {name: stored for name, stored in self.record.files.items() if name in self._not_here}
+        files = {name: self.record.files[name] for name in self.not_here()}
         files |= self._upload([*self.local_names()], self.record.files) | self._uploaded
         return self.record if files == self.record.files else self.record.followed_by(files, now)
 

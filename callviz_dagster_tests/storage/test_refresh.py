@@ -122,6 +122,8 @@ def test_another_machine_goes_on_from_the_bucket(
     assert not (other.data_dir / f"raw_calls/{KEYS[2]}.bson.zst").exists()
     assert published_after["calls.csv"].count(b"\n") == published_before["calls.csv"].count(b"\n") + 1
     assert metadata(result, "calls_csv")["rows added"] == 1
+    assert published_after.keys() == published_before.keys()
+    assert not {name for name in published_after if "/" not in name and published_after[name] == published_before[name]}
     assert published_after[f"calls/{KEYS[2]}.parquet"] == published_before[f"calls/{KEYS[2]}.parquet"]
 
     # And back on the first machine, whose files are the older ones.
