@@ -14,7 +14,8 @@ RELEASE := build/release
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
-PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+# Tests start many processes: each would compile the package anew where the environment forbids to keep what is compiled.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema
 # Build requirements of `pip install --editable`, which runs without build isolation.
 BUILD := hatchling\neditables\n

@@ -41,13 +41,27 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+FIRST = (
+    *(
+        "test_sensor.py",
+        "test_ways_to_run.py",
+        "test_demo_main.py",
+        "test_dagster_ui.py",
+        "test_partitioned_refresh.py",
+    ),
+    *("test_soak.py", "test_interrupted.py", "test_real_records.py", "test_guards.py", "test_mongo_secrets.py"),
+)
+"""The modules that take longest: begun last, they would be run by one process while the others have nothing to do."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a server or a browser by the fixtures that they use, directly or indirectly.
+    """Put the longest modules first, and mark the tests that need a server or a browser by the fixtures that they use.
 
     Coverage makes a generated example take almost twice as long, and a refresh half as long again. So it leaves out
     generated examples and, of the cases of a test that needs a server, all but the first, unless the test is marked
     `each_case`.
     """
+    items.sort(key=lambda item: item.path.name not in FIRST)
     parametrized: set[tuple[Path, str]] = set()
     for item in items:
         for name in getattr(item, "fixturenames", ()):

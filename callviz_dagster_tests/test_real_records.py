@@ -24,7 +24,10 @@ from callviz_dagster_tests.helpers.refresh import checks, failure, refresh
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ZONE = "America/Los_Angeles"
 
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"there are no call records in {DATA}")
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.skipif(not DATA.exists(), reason=f"there are no call records in {DATA}"),
+]
 
 Document = dict[str, Any]
 Expression = Any
