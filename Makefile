@@ -71,7 +71,7 @@ lock: $(BIN)/uv ## choose the newest dependencies that pyproject.toml allows and
 	@printf '$(BUILD)' | $(LOCK) --extra dev pyproject.toml - --output-file requirements/dev.txt
 	@printf '$(BUILD)' | $(LOCK) --extra demo pyproject.toml - --constraint requirements/dev.txt \
 		--output-file requirements/demo.txt
-	@printf '$(BUILD)' | $(LOCK) --extra cloud --extra postgres --extra tableau pyproject.toml - \
+	@printf '$(BUILD)' | $(LOCK) --extra cloud --extra dask --extra postgres --extra tableau pyproject.toml - \
 		--constraint requirements/dev.txt --output-file requirements/production.txt
 
 release-check: $(VENV)/.dev ## build the release, install it in an environment of its own, run the demo from there (PROJECT_URL=https://...)

@@ -21,6 +21,7 @@ from callviz_dagster.setting_values import declaration, demands, simple
 from callviz_dagster.setting_values.bucket_uri import folder, placed, shared_folder
 from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string
 from callviz_dagster.setting_values.declaration import role_setting, setting
+from callviz_dagster.setting_values.engine_address import LOCAL, engine_address
 from callviz_dagster.setting_values.smtp import MailServer, addresses, mail_server
 from callviz_dagster.setting_values.tableau_address import luids, object_name, server_address, site_content_url
 
@@ -301,6 +302,13 @@ class Settings:
         default=None,
         parse=simple.first_date,
         shown_default="none",
+    )
+    engine: str = setting(
+        "ENGINE",
+        "where partitions are worked on: `local`, or by the workers of a Dask cluster, `dask://127.0.0.1:8786` or "
+        "`tls://host:port`",
+        default=LOCAL,
+        parse=engine_address,
     )
     watch: bool = setting(
         "WATCH",

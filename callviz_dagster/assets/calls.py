@@ -32,6 +32,8 @@ from callviz_dagster.assets.common import (
 )
 from callviz_dagster.assets.markdown import preview, rows_table
 from callviz_dagster.contract import REJECTED, table_columns, table_schema
+from callviz_dagster.engine.cluster import Cluster, opened_cluster
+from callviz_dagster.engine.fan_out import normalize_on
 from callviz_dagster.engine.normalize import NormalizedPartition, TableFacts, normalize_partition
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, leftovers
@@ -102,16 +104,17 @@ def _normalize(
     calls, rejected_calls = names.key("calls"), names.key("rejected_calls")
     done: list[tuple[Partition, NormalizedPartition]] = []
     results = [nothing_to_do(spec.name) for spec in checks.CALLS_CHECKS]
-    with working_files(settings, context.log) as data_files:
+    with (
+        working_files(settings, context.log) as data_files,
+        opened_cluster(settings, context.log) as cluster,
+    ):
         selection = select_partitions(context, settings)
         if data_files:
             data_files.fetch(archives_and_leftovers(selection, settings.data_dir))
         tables = plan_tables(selection.all_partitions, settings, context.log) if selection.partitions else None
         if tables:
-            done = [
-                (partition, make_partition(partition, settings, context.log, tables))
-                for partition in selection.partitions
-            ]
+            normalized = make_partitions(selection.partitions, settings, context.log, tables, cluster)
+            done = [*zip(selection.partitions, normalized, strict=True)]
             results = _combined(done, tables, settings.max_rejected)
         refused = [
             partition.calls(settings.data_dir) for partition, partition_result in done if not partition_result.calls
@@ -220,6 +223,29 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
     return Tables(plan, before, present, role_changes(standing, plan.recognized.choice))
 
 
+def make_partitions(
+    partitions: Sequence[Partition],
+    settings: Settings,
+    log: logging.Logger,
+    tables: "Tables",
+    cluster: Cluster | None = None,
+) -> list[NormalizedPartition]:
+    """Normalize the archives of partitions, audit the tables and swap them in, see `normalize_partition`.
+
+    Raises:
+        PlanError: an archive does not fit the plan.
+        FileError: an archive is missing or damaged, or the tables cannot be written.
+        EngineError: the cluster cannot do the work.
+    """
+    allowed, keep_raw = functools.partial(may_publish, max_rejected=settings.max_rejected), settings.keep_raw
+    if cluster:
+        return normalize_on(cluster, partitions, settings.data_dir, tables, allowed, keep_raw=keep_raw)
+    return [
+        normalize_partition(partition, settings.data_dir, tables, allowed, log, keep_raw=keep_raw)
+        for partition in partitions
+    ]
+
+
 def make_partition(
     partition: Partition, settings: Settings, log: logging.Logger, tables: "Tables | None" = None
 ) -> NormalizedPartition:
@@ -229,9 +255,8 @@ def make_partition(
         PlanError: roles are ambiguous or not recognized.
         FileError: the archive is missing or damaged, or the tables cannot be written.
     """
-    tables = tables or plan_tables([partition], settings, log)
-    allowed = functools.partial(may_publish, max_rejected=settings.max_rejected)
-    return normalize_partition(partition, settings.data_dir, tables, allowed, log, keep_raw=settings.keep_raw)
+    (normalized,) = make_partitions([partition], settings, log, tables or plan_tables([partition], settings, log))
+    return normalized
 
 
 def may_publish(facts: TableFacts, tables: "Tables", *, max_rejected: float) -> bool:

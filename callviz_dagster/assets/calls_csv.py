@@ -31,6 +31,8 @@ from callviz_dagster.contract import table_columns, table_schema
 from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import count_files
+from callviz_dagster.engine.cluster import opened_cluster
+from callviz_dagster.engine.fan_out import csv_parts_on
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
@@ -80,13 +82,18 @@ def _publish(
     from callviz_dagster.calls_csv.publish import publish_csv
 
     try:
-        with publishing(settings, context.log, CALLS_CSV), ThreadPoolExecutor(1, "picture") as beside:
+        with (
+            publishing(settings, context.log, CALLS_CSV),
+            opened_cluster(settings, context.log) as cluster,
+            csv_parts_on(cluster, settings.data_dir) as encode_parts,
+            ThreadPoolExecutor(1, "picture") as beside,
+        ):
             partitions = require_partitions(settings, run_time(context))
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             disjoint = check_disjoint(partitions, settings.data_dir)
             drawing = beside.submit(_headline_and_picture, calls, CountOptions.of(settings))
-            target = settings.publish_dir / CALLS_CSV
-            csv = publish_csv([*calls], target, settings.timezone, context.log, require_good, bom=settings.csv_bom)
+            target, bom = settings.publish_dir / CALLS_CSV, settings.csv_bom
+            csv = publish_csv([*calls], target, settings.timezone, context.log, require_good, encode_parts, bom=bom)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage))
             headline, picture = drawing.result()

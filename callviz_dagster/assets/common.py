@@ -19,6 +19,7 @@ import dagster as dg
 from callviz_dagster.assets.checks.published_together import together
 from callviz_dagster.assets.checks.results import blocking
 from callviz_dagster.contract import ROLES
+from callviz_dagster.engine.cluster import EngineError
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.names import Names
 from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partitioning, format_keys, parse_keys
@@ -81,7 +82,7 @@ def user_errors_as_failures() -> Iterator[None]:
 
     try:
         yield
-    except (SettingsError, PlanError, MongoError, FileError, BusyError) as error:
+    except (SettingsError, PlanError, MongoError, FileError, BusyError, EngineError) as error:
         message = (error.strerror if isinstance(error, FileError) else "") or str(error)
         if PREFIX in message:
             message = f"{message} {PRECEDENCE}"

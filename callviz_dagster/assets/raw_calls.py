@@ -26,6 +26,8 @@ from callviz_dagster.assets.common import (
     working_files,
 )
 from callviz_dagster.engine.archive import READS, Archived, IncompleteArchiveError, archive_partitions
+from callviz_dagster.engine.cluster import opened_cluster
+from callviz_dagster.engine.fan_out import archive_on
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.coverage import count_coverage
 from callviz_dagster.mongodb.errors import ReadLostError
@@ -135,9 +137,13 @@ def _archives(
     Raises:
         AuditFailed: an archive does not hold what the server counted, or `require_volume` refuses it.
     """
-    secrets = table_options(settings).secrets
+    secrets, data_dir = table_options(settings).secrets, settings.data_dir
     try:
-        yield from archive_partitions(mongo, partitions, settings.data_dir, log, require_volume, secrets)
+        with opened_cluster(settings, log) as cluster:
+            if cluster:
+                yield from archive_on(cluster, mongo, partitions, data_dir, log, require_volume, secrets=secrets)
+            else:
+                yield from archive_partitions(mongo, partitions, data_dir, log, require_volume, secrets)
     except IncompleteArchiveError as incomplete:
         raise AuditFailed([checks.archive_complete(incomplete.counts)]) from None
 

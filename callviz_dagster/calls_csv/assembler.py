@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from callviz_dagster.calls_csv.audit import header_difference
 from callviz_dagster.calls_csv.diff import CopiedLines
-from callviz_dagster.calls_csv.encode import CsvFormat, encode_part
+from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart, encode_part
 from callviz_dagster.calls_csv.format import header_line
 from callviz_dagster.calls_csv.reuse import FileRanges, Part
 from callviz_dagster.progress import Progress
@@ -60,7 +60,12 @@ class CsvAssembler:
         self._form, self._progress, self._bom = form, progress, bom
 
     def assemble(
-        self, file: BinaryIO, sources: Mapping[Path, str], last: Path, reusable: Mapping[str, Part]
+        self,
+        file: BinaryIO,
+        sources: Mapping[Path, str],
+        last: Path,
+        reusable: Mapping[str, Part],
+        encoded: Mapping[str, EncodedPart],
     ) -> AssembledCsv:
         """Write the header and the lines of all partitions.
 
@@ -69,6 +74,7 @@ class CsvAssembler:
             sources: the partitions' `calls` files in time order, with their digests.
             last: the `calls.csv` that is there.
             reusable: parts of it by the digest of their `calls` file; they are copied where one of the sources has it.
+            encoded: parts that were encoded elsewhere, likewise.
         """
         header = header_line(self._form.columns, bom=self._bom)
         file.write(header)
@@ -80,6 +86,9 @@ class CsvAssembler:
             if digest in reusable:
                 copied[len(parts)] = reusable[digest]
                 part = self._copy(file, last, reusable[digest], start)
+            elif digest in encoded:
+                part = self._copy(file, encoded[digest].path, encoded[digest].part, start)
+                differences += encoded[digest].differences
             else:
                 part, found_differences = encode_part(
                     path, digest, self._form, file, self._progress, start=start, rows_before=rows
@@ -89,9 +98,9 @@ class CsvAssembler:
             start, rows = start + part.bytes, rows + part.rows
         return AssembledCsv(header, parts, copied, differences)
 
-    def _copy(self, file: BinaryIO, last: Path, part: Part, start: int) -> Part:
-        """Copy a part of the last file; that it is what it was shows when the new file is read back."""
-        with FileRanges(last, [(part.start, part.start + part.bytes)]) as lines:
+    def _copy(self, file: BinaryIO, source: Path, part: Part, start: int) -> Part:
+        """Copy a part of another file; that it is what it was shows when the new file is read back."""
+        with FileRanges(source, [(part.start, part.start + part.bytes)]) as lines:
             while text := lines.read(_CHUNK):
                 file.write(text)
         self._progress.add(part.rows)

@@ -32,6 +32,17 @@ class CsvFormat:
     """IANA time zone of the times."""
 
 
+@dataclass(frozen=True)
+class EncodedPart:
+    """Lines that were written to a file of their own."""
+
+    path: Path
+    part: Part
+    """Its start is 0."""
+    differences: Sequence[str]
+    """Sentences about how lines differ from the rows that they were made from."""
+
+
 def encode_part(
     calls: Path, source: str, form: CsvFormat, file: BinaryIO, progress: Progress, *, start: int, rows_before: int
 ) -> tuple[Part, list[str]]:

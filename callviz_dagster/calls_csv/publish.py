@@ -5,9 +5,10 @@ No Dagster: the asset is `assets/calls_csv.py`. What belongs elsewhere: assembli
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow as pa
 from callviz_dagster.calls_csv import reuse
 from callviz_dagster.calls_csv.assembler import AssembledCsv, CsvAssembler, read_back
 from callviz_dagster.calls_csv.diff import Changes, count_changes
-from callviz_dagster.calls_csv.encode import CsvFormat
+from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart
 from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
@@ -27,6 +28,8 @@ from callviz_dagster.table.read import rows as rows_of
 
 Audit = Callable[[int, Sequence[str], str], None]
 """Called with the number of rows, the differences and the digest of the file; raises where it must not be published."""
+EncodeParts = Callable[[CsvFormat, Mapping[Path, str], Mapping[Path, int]], Mapping[str, EncodedPart]]
+"""Called with the `calls` files to encode and their digests, and the rows before each; returns parts by digest."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +50,41 @@ class PublishedCsv:
 
 
 def publish_csv(
-    calls: Sequence[Path], csv: Path, zone: str, log: logging.Logger, audit: Audit, *, bom: bool = False
+    calls: Sequence[Path],
+    csv: Path,
+    zone: str,
+    log: logging.Logger,
+    audit: Audit,
+    encode_parts: EncodeParts | None = None,
+    *,
+    bom: bool = False,
 ) -> PublishedCsv:
     """Write the `calls` files of all partitions as one CSV, read it back, and swap it in.
 
-    The lines of partitions whose files have not changed are copied from the file that is there. With `bom` the file
-    begins with a byte order mark.
+    The lines of partitions whose files have not changed are copied from the file that is there; the others are encoded
+    here, or by `encode_parts`. With `bom` the file begins with a byte order mark.
 
     Raises:
         FileError: it cannot be written.
     """
-    footer = merged(one for path in calls if (one := read_footer(path)))
+    footers = {path: one for path in calls if (one := read_footer(path))}
+    footer = merged(footers.values())
     assert footer is not None, "require_partitions returns at least one"
     columns = published_columns(footer)
+    form = CsvFormat(columns, zone)
     sources = {path: stat_and_hash(path).sha256 for path in calls}
     record = calls[0].parent.parent / reuse.FILE
     format_key = reuse.format_key(columns, zone)
     reusable = _reusable(record, csv, format_key, log)
     with ThreadPoolExecutor(2, "beside") as beside, staged(csv) as temporary:
         for parts in (reusable, {}):
+            encoded: Mapping[str, EncodedPart] = {}
+            if encode_parts and (unencoded := {path: one for path, one in sources.items() if one not in parts}):
+                encoded = encode_parts(form, unencoded, _rows_before(footers))
             progress = Progress(log, "Writing calls.csv", footer.calls)
             with open_for_writing(temporary) as file:
-                assembler = CsvAssembler(CsvFormat(columns, zone), progress, bom=bom)
-                assembled = assembler.assemble(file, sources, csv, parts)
+                assembler = CsvAssembler(form, progress, bom=bom)
+                assembled = assembler.assemble(file, sources, csv, parts, encoded)
             pa.default_memory_pool().release_unused()
             reading_back = beside.submit(read_back, temporary, assembled, beside)
             changes = _changes(csv, temporary, assembled, log)
@@ -94,6 +109,12 @@ def publish_csv(
         first_rows,
         changes,
     )
+
+
+def _rows_before(footers: Mapping[Path, TableFooter]) -> dict[Path, int]:
+    """Return for each `calls` file how many rows of `calls.csv` come before its own."""
+    rows = itertools.accumulate((footer.calls for footer in footers.values()), initial=0)
+    return dict(zip(footers, rows, strict=False))
 
 
 def _reusable(record: Path, csv: Path, format_key: str, log: logging.Logger) -> dict[str, reuse.Part]:

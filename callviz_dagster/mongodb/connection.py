@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pymongo
+from bson.timestamp import Timestamp
 from pymongo.collection import Collection
 
 from callviz_dagster.mongodb.errors import MongoError, pymongo_errors_explained
@@ -39,6 +40,11 @@ class MongoDB:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of the database and of the collection."""
+        return self._settings.database, self._settings.mongo_collection
+
     @contextlib.contextmanager
     def collection(self) -> Iterator[Collection[dict[str, Any]]]:
         """Connect and give the collection; pymongo's errors inside the `with` block become a `MongoError`.
@@ -51,8 +57,10 @@ class MongoDB:
             yield client[self._settings.database][self._settings.mongo_collection]
 
     @contextlib.contextmanager
-    def snapshot_session(self, log: logging.Logger) -> Iterator[SnapshotSession]:
+    def snapshot_session(self, log: logging.Logger, at: Timestamp | None = None) -> Iterator[SnapshotSession]:
         """Open the collection as it is at one instant, to read partitions of it inside the `with` block.
+
+        The instant is now, or with `at` that of another session.
 
         After a dropped connection, an election or a restart of the server, a read continues after the last document,
         in the same snapshot.
@@ -65,7 +73,7 @@ class MongoDB:
             server = inspect_server(collection)
             counting = ThreadPoolExecutor(1, "count")
             try:
-                with opened_session(collection, server) as (session, cluster_time, server):
+                with opened_session(collection, server, at) as (session, cluster_time, server):
                     yield SnapshotSession(collection, server, session, cluster_time, log, counting)
             finally:
                 counting.shutdown(wait=False, cancel_futures=True)

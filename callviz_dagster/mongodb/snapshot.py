@@ -20,7 +20,15 @@ from pymongo.collection import Collection
 from pymongo.cursor import CursorType, RawBatchCursor
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from callviz_dagster.mongodb.errors import REFUSED, SNAPSHOT_GONE, ReadLostError, not_of_mongodb, passes, reason_of
+from callviz_dagster.mongodb.errors import (
+    REFUSED,
+    SNAPSHOT_GONE,
+    MongoError,
+    ReadLostError,
+    not_of_mongodb,
+    passes,
+    reason_of,
+)
 from callviz_dagster.mongodb.history import collection_bytes, history_seconds, why_too_short
 from callviz_dagster.mongodb.indexes import StartTimeIndex, find_index
 from callviz_dagster.mongodb.raw_batches import (
@@ -44,12 +52,21 @@ _MOST_PROBES = 3
 
 @contextlib.contextmanager
 def opened_session(
-    collection: Collection[Any], server: Server
+    collection: Collection[Any], server: Server, at: Timestamp | None = None
 ) -> Iterator[tuple[ClientSession | None, Timestamp | None, Server]]:
     """Open a session whose reads are all of one instant, and give it with its cluster time.
 
-    Where the server cannot give a snapshot there is neither, and `Server.no_snapshot` says why.
+    Where the server cannot give a snapshot there is neither, and `Server.no_snapshot` says why. With `at` the instant
+    is that of another session, for several processes that read the same snapshot.
+
+    Raises:
+        MongoError: with `at`, the server cannot read at that instant.
     """
+    if at is not None:
+        with collection.database.client.start_session(snapshot=True) as session:
+            _move_to(collection, session, at)
+            yield session, at, server
+        return
     if server.no_snapshot:
         yield None, None, server
         return
@@ -59,6 +76,21 @@ def opened_session(
             yield session, cluster_time, server
             return
     yield None, None, dataclasses.replace(server, no_snapshot=reason)
+
+
+def _move_to(collection: Collection[Any], session: ClientSession, at: Timestamp) -> None:
+    """Let a new session read at a given cluster time, for which pymongo 4.20 has no public way.
+
+    Raises:
+        MongoError: the server answers of another instant, because this pymongo does not do that.
+    """
+    session._snapshot_time = at  # type: ignore[assignment]
+    answered = aggregate(collection, {"$limit": 1}, {"$count": "documents"}, session=session).get("atClusterTime")
+    if answered != at:
+        raise MongoError(
+            f"MongoDB was asked for the snapshot of {at.as_datetime().isoformat()} and answered of another instant. "
+            "This pymongo does not let several processes read one snapshot: set CALLVIZ_ENGINE=local."
+        )
 
 
 def _probe(collection: Collection[Any], session: ClientSession) -> tuple[Timestamp | None, str]:

@@ -1,0 +1,219 @@
+"""What a worker of a Dask cluster does: tasks, with their log lines passed on to the driver.
+
+A worker takes secrets from its own environment: a task carries neither the connection string nor the key of
+pseudonyms. What belongs elsewhere: which tasks there are (`fan_out.py`), and what a task does (`archive.py`,
+`normalize.py`, `calls_csv/encode.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from bson.timestamp import Timestamp
+
+from callviz_dagster.engine.archive import Archived, archive_partition
+from callviz_dagster.engine.normalize import MayPublish, NormalizedPartition, TableFacts, normalize_partition
+from callviz_dagster.mongodb.connection import MongoDB
+from callviz_dagster.mongodb.errors import MongoError
+from callviz_dagster.partitions import Partition
+from callviz_dagster.progress import Progress
+from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.storage.files import open_for_writing, staged
+
+if TYPE_CHECKING:
+    from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart
+    from callviz_dagster.documents.values import Secrets
+    from callviz_dagster.table.write import Tables
+
+Task = TypeVar("Task")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Done(Generic[R]):
+    """The result of a task, and the worker that it is from."""
+
+    worker: str
+    result: R
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What a task is given beside its own values."""
+
+    log: logging.Logger
+    require_wanted: Callable[[], None]
+    """Raises a CancelledError once the driver has given the task up; to be called before a file is swapped in."""
+
+
+def run_task(work: Callable[[Task, TaskContext], R], task: Task, topic: str) -> Done[R]:
+    """Do a task on this worker; its log lines become events of a topic, which the driver reads.
+
+    Raises:
+        CancelledError: the driver does not want the result any more.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    key, name = worker.get_current_task(), str(worker.name)
+
+    def require_wanted() -> None:
+        # Dask does not end a thread: a task that was cancelled, or whose driver is gone, has to look itself.
+        state = worker.state.tasks.get(key)
+        if state is None or state.state == "cancelled":
+            raise CancelledError
+
+    log = logging.Logger(topic, logging.INFO)
+    log.addHandler(_ToDriver(worker, topic, name, require_wanted))
+    try:
+        return Done(name, work(task, TaskContext(log, require_wanted)))
+    except Exception as error:
+        error.add_note(f"worker {name}")
+        raise
+
+
+class _ToDriver(logging.Handler):
+    """Passes log lines on to the driver, and ends the task at the next line once the driver has given it up."""
+
+    def __init__(self, worker: Any, topic: str, name: str, require_wanted: Callable[[], None]) -> None:
+        super().__init__()
+        self._worker, self._topic, self._name, self._require_wanted = worker, topic, name, require_wanted
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._require_wanted()
+        line = {"name": self._name, "level": record.levelno, "line": record.getMessage()}
+        self._worker.log_event(self._topic, line)
+
+
+@dataclass(frozen=True)
+class ArchiveTask:
+    """Read a partition at an instant."""
+
+    partition: Partition
+    data_dir: Path
+    database: str
+    collection: str
+    identity: str
+    """Of the collection that the driver has seen, see `Server.identity`."""
+    at: Timestamp | None
+    secrets: KeylessSecrets
+
+
+def archive(task: ArchiveTask, context: TaskContext) -> Archived:
+    """Read a partition into its archive, with the connection string of this worker's environment.
+
+    Raises:
+        MongoError: the collection cannot be read, or is not the driver's.
+        SettingsError: the worker's settings are not the driver's.
+    """
+    settings = dataclasses.replace(Settings.load(), mongo_database=task.database, mongo_collection=task.collection)
+    secrets = task.secrets.with_own_key()
+    with MongoDB(settings).snapshot_session(context.log, task.at) as session:
+        if session.server.identity != task.identity:
+            raise MongoError(
+                f"The worker reads another collection than the driver: {session.source}. Give CALLVIZ_MONGO_URI the "
+                "same server on all machines."
+            )
+        return archive_partition(
+            session, task.partition, task.data_dir, context.log, lambda _: context.require_wanted(), secrets
+        )
+
+
+@dataclass(frozen=True)
+class NormalizeTask:
+    """Normalize a partition's archive as the tables that all partitions share."""
+
+    partition: Partition
+    data_dir: Path
+    tables: Tables
+    """Without the key of pseudonyms."""
+    secrets: KeylessSecrets
+    may_publish: MayPublish
+    keep_raw: bool
+
+
+def normalize(task: NormalizeTask, context: TaskContext) -> NormalizedPartition:
+    """Normalize a partition, see `normalize_partition`."""
+    tables = with_secrets(task.tables, task.secrets.with_own_key())
+
+    def may_publish(facts: TableFacts, tables: Tables) -> bool:
+        context.require_wanted()
+        return task.may_publish(facts, tables)
+
+    return normalize_partition(task.partition, task.data_dir, tables, may_publish, context.log, keep_raw=task.keep_raw)
+
+
+@dataclass(frozen=True)
+class CsvTask:
+    """Encode the lines of a partition into a file of their own."""
+
+    calls: Path
+    source: str
+    form: CsvFormat
+    rows_before: int
+    part: Path
+
+
+def encode(task: CsvTask, context: TaskContext) -> EncodedPart:
+    """Write the lines of a partition, see `encode_part`."""
+    from callviz_dagster.calls_csv.encode import EncodedPart, encode_part
+    from callviz_dagster.table.manifest import read_footer
+
+    footer = read_footer(task.calls)
+    progress = Progress(context.log, "Writing calls.csv", footer.calls if footer else 0)
+    with staged(task.part, private=True) as temporary, open_for_writing(temporary) as file:
+        part, differences = encode_part(
+            task.calls, task.source, task.form, file, progress, start=0, rows_before=task.rows_before
+        )
+        context.require_wanted()
+    return EncodedPart(task.part, part, differences)
+
+
+@dataclass(frozen=True)
+class KeylessSecrets:
+    """The fields that are hidden, and a token by which a worker knows whether its key of pseudonyms is the driver's."""
+
+    secrets: Secrets
+    token: str
+
+    @classmethod
+    def of(cls, secrets: Secrets) -> KeylessSecrets:
+        """Return them without the key."""
+        return cls(dataclasses.replace(secrets, key=b""), _token(secrets))
+
+    def with_own_key(self) -> Secrets:
+        """Return them with the key of this process's environment.
+
+        Raises:
+            SettingsError: it has another key than the driver.
+        """
+        if not self.secrets.pseudonymized:
+            return self.secrets
+        secrets = dataclasses.replace(self.secrets, key=(Settings.load().pseudonym_key or "").encode())
+        if _token(secrets) != self.token:
+            raise SettingsError("CALLVIZ_PSEUDONYM_KEY of the worker is not that of the driver: give both the same.")
+        return secrets
+
+
+def _token(secrets: Secrets) -> str:
+    return secrets.token("callviz") if secrets.pseudonymized else ""
+
+
+def with_secrets(tables: Tables, secrets: Secrets) -> Tables:
+    """Return tables whose plan has other secrets."""
+    options = dataclasses.replace(tables.plan.options, secrets=secrets)
+    return dataclasses.replace(tables, plan=dataclasses.replace(tables.plan, options=options))
+
+
+def sees(path: Path, content: str) -> bool:
+    """Return whether this worker reads what the driver has written."""
+    try:
+        return path.read_text(encoding="utf-8") == content
+    except OSError:
+        return False

@@ -1,0 +1,72 @@
+"""A Dask scheduler and workers over loopback, as processes of their own.
+
+What belongs elsewhere: what they work on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from callviz_dagster_tests.helpers.processes import free_port, listens, wait_for
+
+
+class DaskCluster:
+    """A scheduler and its workers, by their names."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, tls: Path | None) -> None:
+        self._folder, self._stack = folder, stack
+        self._scheme = "tls" if tls else "tcp"
+        names = ("--tls-ca-file", "--tls-cert", "--tls-key")
+        self._options = [part for name in names for part in (name, str(tls))] if tls else []
+        self.port = free_port()
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        scheduler = ["scheduler", "--port", str(self.port), "--protocol", self._scheme]
+        self.scheduler = self._start("scheduler", scheduler, {})
+        wait_for("the scheduler", lambda: listens(self.port))
+
+    @property
+    def address(self) -> str:
+        """The value of `CALLVIZ_ENGINE`."""
+        return f"{'tls' if self._scheme == 'tls' else 'dask'}://127.0.0.1:{self.port}"
+
+    def add_worker(self, name: str, environment: Mapping[str, str], wrapper: Sequence[str] = ()) -> None:
+        """Start a worker with one thread and these variables in its environment, by a command before its own."""
+        command = ["worker", f"{self._scheme}://127.0.0.1:{self.port}", "--name", name, "--nthreads", "1"]
+        command += ["--no-nanny", "--memory-limit", "0", "--local-directory", str(self._folder / name)]
+        self.workers[name] = self._start(name, command, environment, wrapper)
+
+    def log(self, name: str) -> str:
+        """Return what a process has written."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def _start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], wrapper: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        whole = [*wrapper, sys.executable, "-m", "dask", *command, "--host", "127.0.0.1", "--no-dashboard"]
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("CALLVIZ_", "COVERAGE_"))}
+        with (self._folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen([*whole, *self._options], env=own | {**environment}, stdout=log, stderr=log)
+        self._stack.callback(_end, process)
+        return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+@contextlib.contextmanager
+def dask_cluster(
+    folder: Path, workers: Mapping[str, Mapping[str, str]], *, tls: Path | None = None
+) -> Iterator[DaskCluster]:
+    """Run a scheduler, and a worker for each of these environments; with `tls`, one file with certificate and key."""
+    with contextlib.ExitStack() as stack:
+        cluster = DaskCluster(folder, stack, tls)
+        for name, environment in workers.items():
+            cluster.add_worker(name, environment)
+        yield cluster
