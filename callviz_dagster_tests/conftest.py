@@ -42,14 +42,8 @@ def pytest_configure() -> None:
 
 
 FIRST = (
-    *(
-        "test_sensor.py",
-        "test_ways_to_run.py",
-        "test_demo_main.py",
-        "test_dagster_ui.py",
-        "test_partitioned_refresh.py",
-    ),
-    *("test_soak.py", "test_interrupted.py", "test_real_records.py", "test_guards.py", "test_mongo_secrets.py"),
+    *("test_sensor.py", "test_ways_to_run.py", "test_demo_main.py", "test_dagster_ui.py", "test_event_log.py"),
+    *("test_partitioned_refresh.py", "test_soak.py", "test_interrupted.py", "test_guards.py", "test_mongo_secrets.py"),
 )
 """The modules that take longest: begun last, they would be run by one process while the others have nothing to do."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.automation.jobs import partition_tags
@@ -24,6 +25,7 @@ from callviz_dagster_tests.helpers.today import TODAY, ZONE
 Document = dict[str, Any]
 REFRESH_LIMIT, PARTITION_LIMIT = 120_000, 2_000
 """Bytes of event text in both files above the same assets and checks without content."""
+pytestmark = pytest.mark.no_cover
 COLLECTION = dg.AssetKey("mongodb_calls")
 FIRST = TODAY - dt.timedelta(19)
 

@@ -57,7 +57,15 @@ def shown(uri: str, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.no_cover
-@pytest.mark.parametrize("place", ["user", "password", "encoded password", "host", "database"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "password",
+        "host",
+        "database",
+        *(pytest.param(place, marks=pytest.mark.long) for place in ("user", "encoded password")),
+    ],
+)
 def test_what_is_shown_is_the_same_with_another_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
