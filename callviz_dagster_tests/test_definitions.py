@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import sys
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster._serdes import serialize_value
+from dagster._utils.error import serializable_error_info_from_exc_info
 from pymongo.collection import Collection
 
 from callviz_dagster.assets.common import data_version
-from callviz_dagster.automation.runs import COLLECTION_TAG, DEPLOYMENT_TAG
+from callviz_dagster.automation.runs import COLLECTION_TAG, DEPLOYMENT_TAG, failure_sentence
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.names import STAND_ALONE, Names
@@ -71,6 +74,15 @@ def test_the_partitions_of_a_run_share_one_data_version() -> None:
     assert one == dg.DataVersion("a")
     assert data_version([]) is None
     assert len({data_version(contents) for contents in (["a"], ["a", "b"], ["b", "a"], ["ab"])}) == 4
+
+
+def test_a_refresh_whose_process_is_asked_to_end_says_so_in_a_sentence() -> None:
+    try:
+        raise dg.DagsterExecutionInterruptedError
+    except dg.DagsterExecutionInterruptedError:
+        error = serializable_error_info_from_exc_info(sys.exc_info())
+    failure = StepFailureData(error, user_failure_data=None)  # type: ignore[no-untyped-call]
+    assert failure_sentence(failure).startswith("The refresh was interrupted: ")
 
 
 def test_names_and_tags_carry_the_collection(settings: Settings) -> None:

@@ -47,7 +47,11 @@ def failure_sentence(failure: StepFailureData | None) -> str:
     """Return why a step failed: the description of a failure that callviz foresaw, else the error's message."""
     if failure and failure.user_failure_data:
         return " ".join((failure.user_failure_data.description or "").split())
-    return " ".join(failure.error.message.split()) if failure and failure.error else ""
+    if not failure or not failure.error:
+        return ""
+    if failure.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return "The refresh was interrupted: its process was asked to end, by a restart or by hand."
+    return " ".join(failure.error.message.split())
 
 
 def deployment_tags(settings: Settings) -> dict[str, str]:
