@@ -51,7 +51,8 @@ class PublicationRecord(ObjectsRecord):
         objects = super().to_json(lease)
         return {
             **self._part(self.published, ""),
-            "parquet": {name: asdict(stored) for name, stored in sorted(self.parquet().items())},
+            # A list, which query engines read as rows.
+            "parquet": [{"name": name, **asdict(stored)} for name, stored in sorted(self.parquet().items())],
             "pending": self._part(self.pending, _PENDING) if self.pending else None,
             **{key: value for key, value in objects.items() if key != "files"},
         }
@@ -66,7 +67,7 @@ class PublicationRecord(ObjectsRecord):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PublicationRecord:
         """Return what `to_json` made."""
-        files = {name: StoredFile(**entry) for name, entry in data["parquet"].items()}
+        files = {each["name"]: StoredFile(each["object"], each["sha256"], each["bytes"]) for each in data["parquet"]}
         parts = {"": data, _PENDING: data["pending"] or {"files": {}}}
         for prefix, part in parts.items():
             for name, entry in part["files"].items():

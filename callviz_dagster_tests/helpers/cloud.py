@@ -57,7 +57,7 @@ def published(settings: Settings) -> dict[str, bytes]:
     """
     record = read_json(settings.publish_dir, "published.json")
     contents = {}
-    for name, entry in {**record["files"], **record["parquet"]}.items():
+    for name, entry in {**record["files"], **{each["name"]: each for each in record["parquet"]}}.items():
         contents[name] = _content(settings.publish_dir, entry["object"])
         assert len(contents[name]) == entry["bytes"]
         assert hashlib.sha256(contents[name]).hexdigest() == entry["sha256"]

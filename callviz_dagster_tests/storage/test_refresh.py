@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from obstore.fsspec import FsspecStore
 from pymongo.collection import Collection
 
 from callviz_dagster.automation.jobs import partition_tags
+from callviz_dagster.automation.poll import partitions_of_ids
+from callviz_dagster.automation.published import published_inputs, read_but_not_published
 from callviz_dagster.cli.collection import ChosenCollection
 from callviz_dagster.cli.status import read_status
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.refreshing import place, update_working_copy
 from callviz_dagster_tests.helpers.cloud import data_files, in_bucket, on_another_machine, published
 from callviz_dagster_tests.helpers.refresh import (
     empty_instance,
@@ -92,6 +98,19 @@ def test_a_bucket_has_the_bytes_that_a_disk_has(
     assert shown["dagster/uri"].startswith("s3://test-")
     assert shown["dagster/uri"] == shown["path"]
     assert shown["sha256"][:32] in shown["path"]
+    assert dict(in_duckdb(cloud)) == {"completed": 30}
+
+
+def in_duckdb(settings: Settings) -> list[tuple[str, int]]:
+    """Run the query of the documentation."""
+    page = (Path(__file__).parents[2] / "docs/object-storage.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    rows: list[tuple[str, int]] = []
+    with duckdb.connect() as connection:
+        connection.register_filesystem(FsspecStore("s3"))
+        for statement in query.replace("s3://bucket/calls/published", place(settings.publish_dir)).split(";\n"):
+            rows = connection.execute(statement).fetchall() if statement else rows
+        return rows
 
 
 def test_another_machine_goes_on_from_the_bucket(
@@ -131,3 +150,12 @@ def test_another_machine_goes_on_from_the_bucket(
     instance = empty_instance()
     status = read_status(ChosenCollection(cloud), instance, dt.datetime.now(dt.UTC))
     assert (status.published, status.documents, status.changed_files) == (True, 31, ())
+
+    # The daemon is a third machine.
+    daemon, now = on_another_machine(cloud, tmp_path / "daemon"), dt.datetime.now(dt.UTC)
+    partitions = Partitioning.of(daemon).partitions(now)
+    inputs = published_inputs(daemon, partitions)
+    assert inputs.keys() == {*KEYS}
+    update_working_copy(daemon.data_dir, lambda name: name.endswith(".json"))
+    assert read_but_not_published(daemon, partitions, inputs) == {}
+    assert partitions_of_ids({f"{KEYS[2]}-3": [7, 1]}, daemon, now) == {KEYS[2]: [7, 1]}

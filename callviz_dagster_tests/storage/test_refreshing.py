@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from callviz_dagster.storage import bucket, lease, refreshing, working_copy
 from callviz_dagster.storage.bucket import BucketError, ChangedError
 from callviz_dagster.storage.files import stat_and_hash, write_text
 from callviz_dagster.storage.published import InputFile, Snapshot, record_file
-from callviz_dagster.storage.refreshing import changed_published, read_published
+from callviz_dagster.storage.refreshing import changed_published, read_published, refreshing_process, require_reachable
 from callviz_dagster_tests.helpers.cloud import objects, read_json
 from callviz_dagster_tests.helpers.object_store import CONDITIONS, Faults, Request
 
@@ -77,7 +78,7 @@ class Machine:
         store = bucket.Bucket(f"{self.uri}/published")
         return {
             name: (store.read(entry["object"]) or (b"",))[0].decode()
-            for name, entry in {**record["files"], **record["parquet"]}.items()
+            for name, entry in {**record["files"], **{each["name"]: each for each in record["parquet"]}}.items()
         }
 
 
@@ -182,6 +183,8 @@ def test_a_driver_that_was_stopped_cannot_publish_over_a_newer_one(
         assert stopped.wait(60)
         with two.step(FILE) as files:
             assert files
+            elsewhere = dataclasses.replace(one, scratch_dir=one.scratch_dir / "elsewhere")
+            assert refreshing_process(elsewhere.data_dir).startswith(f"process {os.getpid()} on ")
             write_text(two.data_dir / FILE, "newer")
             # The newer one has not swapped yet: the older one is refused all the same.
             goes_on.set()
@@ -251,7 +254,11 @@ def test_a_store_that_ignores_conditions_is_refused_before_anything_is_written(
     one, _ = machines
     with pytest.raises(BucketError, match="ignores the conditions of a write"):
         one.publish("old")
+    with pytest.raises(BucketError, match="ignores the conditions of a write"):
+        require_reachable(one.data_dir)
     assert objects(one.data_dir) == objects(one.publish_dir) == set()
+    faults.ignored_headers = ()
+    assert require_reachable(one.data_dir).startswith(f"{one.uri}/data can be written to, and its store honours")
 
 
 def test_a_record_of_another_version_is_refused(machines: tuple[Machine, Machine]) -> None:
