@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from benchmarks import command, dashboard, peers, refresh, startup, threads
+from benchmarks import command, dashboard, peers, refresh, startup, threads, workers
 from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import run
 from callviz_dagster.dashboard.page import totals
@@ -151,6 +151,14 @@ def test_a_refresh_is_timed_with_threads_and_without(measured: Measuring) -> Non
     report = measured(threads, "--rounds", "1")
     assert {*report["seconds"]} == {*threads.CASES}
     assert {*report["ratios"]} == {f"{name} / {other}" for name, other in threads.COMPARED}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="this system does not say what a process has spent")
+def test_two_workers_of_a_cluster_are_measured_against_one(measured: Measuring) -> None:
+    report = measured(workers, "--rounds", "1")
+    assert {number: len(ran[0]["workers"]) for number, ran in report["workers"].items()} == {"1": 1, "2": 2}
+    assert report["ratio"] > 0
 
 
 def test_without_threads_none_is_started() -> None:

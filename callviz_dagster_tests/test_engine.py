@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import dagster as dg
 import dask
 import pytest
 from bson.timestamp import Timestamp
@@ -27,7 +26,6 @@ from pymongo.collection import Collection
 
 from callviz_dagster.assets.calls import make_partitions, plan_tables
 from callviz_dagster.assets.common import table_options
-from callviz_dagster.definitions import build_definitions
 from callviz_dagster.engine import cluster as engine_cluster
 from callviz_dagster.engine.archive import Archived
 from callviz_dagster.engine.cluster import EngineError, open_addresses, opened_cluster, version_differences
@@ -41,14 +39,21 @@ from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster_tests.helpers.certificate import certificate
 from callviz_dagster_tests.helpers.dask_cluster import DaskCluster, dask_cluster
 from callviz_dagster_tests.helpers.interrupted import NAMESPACE
+from callviz_dagster_tests.helpers.months import (
+    ASSETS,
+    FIRST_MONTH,
+    MONTHS,
+    NOW,
+    calls_of_months,
+    data_versions,
+    monthly,
+    refreshed,
+)
 from callviz_dagster_tests.helpers.processes import free_port, wait_for
 from callviz_dagster_tests.helpers.proxy import Network, network
-from callviz_dagster_tests.helpers.refresh import empty_instance, failure
 
 Document = dict[str, Any]
 LOG = logging.getLogger("test")
-MONTHS = 24
-ASSETS = ("raw_calls", "calls", "rejected_calls", "calls_csv", "call_dashboard")
 KEY = "pseudonym-key-of-the-test-0123456789"
 
 
@@ -134,7 +139,10 @@ class HereInstead:
     def results(self, work: Any, tasks: Mapping[str, Any], doing: str) -> list[Any]:
         self.rounds.append(doing)
         self.pickled += [dumps(self.before(task)) for task in tasks.values()]
-        return [loads(dumps(work(loads(task), TaskContext(LOG, lambda: None)))) for task in self.pickled[-len(tasks) :]]
+        return [
+            loads(dumps(work(loads(task), TaskContext(LOG, lambda: None, Path()))))
+            for task in self.pickled[-len(tasks) :]
+        ]
 
 
 def test_a_task_holds_no_secret(
@@ -196,55 +204,6 @@ def test_a_worker_that_reads_another_collection_is_refused(
     secrets = table_options(settings).secrets
     with pytest.raises(MongoError, match=r"another collection than the driver: .*Give CALLVIZ_MONGO_URI the same"):
         list(archive_on(here, MongoDB(settings), partitions, settings.data_dir, LOG, secrets=secrets))
-
-
-NOW = dt.datetime.now(dt.UTC).replace(day=15, hour=12)
-FIRST_MONTH = (NOW.replace(day=1) - dt.timedelta(days=31 * (MONTHS - 1) - 14)).replace(day=1, hour=0)
-
-
-def monthly(settings: Settings) -> Settings:
-    """Return the settings of a collection that is cut by month."""
-    return dataclasses.replace(
-        settings, partitions="monthly", partitions_start=FIRST_MONTH.date(), field_start_time="start_time"
-    )
-
-
-def calls_of_months(collection: Collection[Document], number: int = 1_000) -> None:
-    """Insert calls of all months until yesterday, with a field that only the last ones have."""
-    step = (NOW - dt.timedelta(days=16) - FIRST_MONTH) / number
-    collection.create_index("start_time")
-    collection.insert_many(
-        {
-            "_id": f"{n:06d}",
-            "start_time": FIRST_MONTH + n * step,
-            "duration_sec": n % 300,
-            "status": ("completed", "missed", "busy")[n % 3],
-            "call_type": ("incoming", "outgoing")[n % 2],
-            "caller": f"+4930{n:07d}",
-            **({"late": n} if n > number - 10 else {}),
-        }
-        for n in range(number)
-    )
-
-
-def refreshed(settings: Settings, **settings_of_engine: Any) -> dg.ExecuteInProcessResult:
-    """Refresh all partitions."""
-    whole = dataclasses.replace(settings, **settings_of_engine)
-    definitions = build_definitions(whole)
-    job = dg.define_asset_job("test", dg.AssetSelection.assets(*ASSETS), executor_def=dg.in_process_executor)
-    resolved = dg.Definitions(
-        assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
-    ).resolve_job_def("test")
-    keys = [partition.key for partition in Partitioning.of(whole).partitions(dt.datetime.now(dt.UTC))]
-    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-    return resolved.execute_in_process(raise_on_error=False, tags=tags if keys[0] else {}, instance=empty_instance())
-
-
-def data_versions(result: dg.ExecuteInProcessResult) -> dict[str, str]:
-    """Return for each asset the digest of the content of its files: all but the snapshot that they name."""
-    assert result.success, failure(result)
-    events = [event.materialization for event in result.get_asset_materialization_events()]
-    return {event.asset_key.to_user_string(): (event.tags or {})["dagster/data_version"] for event in events}
 
 
 def same_files(one: Path, other: Path) -> bool:

@@ -5,7 +5,7 @@ import datetime as dt
 import functools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,8 @@ from callviz_dagster.engine.normalize import NormalizedPartition, TableFacts, no
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, leftovers
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import PublishedFile
 from callviz_dagster.storage.refreshing import place
-from callviz_dagster.storage.working_copy import Needs
+from callviz_dagster.storage.working_copy import Needs, WorkingCopy
 from callviz_dagster.table.manifest import UNREADABLE, existing_partitions, merged, read_manifest
 
 if TYPE_CHECKING:
@@ -110,10 +109,10 @@ def _normalize(
     ):
         selection = select_partitions(context, settings)
         if data_files:
-            data_files.fetch(archives_and_leftovers(selection, settings.data_dir))
+            data_files.fetch(archives_and_leftovers(selection, settings.data_dir, on_workers=bool(cluster)))
         tables = plan_tables(selection.all_partitions, settings, context.log) if selection.partitions else None
         if tables:
-            normalized = make_partitions(selection.partitions, settings, context.log, tables, cluster)
+            normalized = make_partitions(selection.partitions, settings, context.log, tables, cluster, data_files)
             done = [*zip(selection.partitions, normalized, strict=True)]
             results = _combined(done, tables, settings.max_rejected)
         refused = [
@@ -121,8 +120,8 @@ def _normalize(
         ]
         removed = [] if refused else remove_leftovers(selection, settings, run_time(context))
     versions = {
-        calls: _version([partition_result.calls for _, partition_result in done]),
-        rejected_calls: _version([partition_result.rejected for _, partition_result in done]),
+        calls: data_version([one.contents[0] for _, one in done if one.contents[0]]),
+        rejected_calls: data_version([one.contents[1] for _, one in done]),
     }
     mark_unchanged(context, selection, calls, rejected_calls)
     _add_rejected_metadata(context, rejected_calls, selection, done)
@@ -142,12 +141,6 @@ def _normalize(
     yield dg.MaterializeResult(asset_key=rejected_calls, data_version=versions[rejected_calls])
 
 
-def _version(files: Iterable[PublishedFile | None]) -> dg.DataVersion | None:
-    from callviz_dagster.table.read import content_digest
-
-    return data_version([content_digest(file.path) for file in files if file])
-
-
 def _combined(done: "Results", tables: "Tables", max_rejected: float) -> list[dg.AssetCheckResult]:
     """Return the result of each check over all partitions that were made."""
     by_partition = [(partition.key, audit(result.facts, tables, max_rejected)) for partition, result in done]
@@ -157,13 +150,15 @@ def _combined(done: "Results", tables: "Tables", max_rejected: float) -> list[dg
     ]
 
 
-def archives_and_leftovers(selection: PartitionSelection, data_dir: Path) -> Needs:
+def archives_and_leftovers(selection: PartitionSelection, data_dir: Path, *, on_workers: bool) -> Needs:
     """Return which files normalizing reads beyond those that every step has at hand.
 
-    These are the archives of a run's partitions, and what partitions that no longer exist have left, to be removed.
+    These are the archives of a run's partitions, unless workers read them, and what partitions that no longer exist
+    have left, to be removed.
     """
+    read_here = () if on_workers else selection.partitions
     archives = {partition: partition.archive(data_dir) for partition in selection.all_partitions}
-    not_read = {path for partition, path in archives.items() if partition not in selection.partitions}
+    not_read = {path for partition, path in archives.items() if partition not in read_here}
     not_read |= {partition.rejected_calls(data_dir) for partition in selection.all_partitions}
     return lambda name: data_dir / name not in not_read
 
@@ -229,6 +224,7 @@ def make_partitions(
     log: logging.Logger,
     tables: "Tables",
     cluster: Cluster | None = None,
+    data_files: WorkingCopy | None = None,
 ) -> list[NormalizedPartition]:
     """Normalize the archives of partitions, audit the tables and swap them in, see `normalize_partition`.
 
@@ -239,7 +235,9 @@ def make_partitions(
     """
     allowed, keep_raw = functools.partial(may_publish, max_rejected=settings.max_rejected), settings.keep_raw
     if cluster:
-        return normalize_on(cluster, partitions, settings.data_dir, tables, allowed, keep_raw=keep_raw)
+        return normalize_on(
+            cluster, partitions, settings.data_dir, tables, allowed, keep_raw=keep_raw, data_files=data_files
+        )
     return [
         normalize_partition(partition, settings.data_dir, tables, allowed, log, keep_raw=keep_raw)
         for partition in partitions

@@ -83,9 +83,9 @@ def _publish(
 
     try:
         with (
-            publishing(settings, context.log, CALLS_CSV),
+            publishing(settings, context.log, CALLS_CSV) as data_files,
             opened_cluster(settings, context.log) as cluster,
-            csv_parts_on(cluster, settings.data_dir) as encode_parts,
+            csv_parts_on(cluster, settings.data_dir, data_files) as encode_parts,
             ThreadPoolExecutor(1, "picture") as beside,
         ):
             partitions = require_partitions(settings, run_time(context))

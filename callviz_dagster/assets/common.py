@@ -111,7 +111,7 @@ def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Itera
 
 
 @contextlib.contextmanager
-def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[None]:
+def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[WorkingCopy | None]:
     """Hold the lock while a file is published; log at the end, whether it was or not, which files differ.
 
     `reads` names the published files that this one is made from.
@@ -121,8 +121,8 @@ def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator
     """
     level = logging.WARNING
     try:
-        with working_files(settings, log, *reads):
-            yield
+        with working_files(settings, log, *reads) as data_files:
+            yield data_files
         level = logging.INFO
     finally:
         passed, description = together(read_record(settings.publish_dir))

@@ -36,6 +36,7 @@ from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import require_writable, write_text
 from callviz_dagster.storage.published import CALLS_CSV, read_record
+from callviz_dagster.storage.working_copy import WorkingCopy
 from callviz_dagster.table.manifest import Coverage, existing_partitions
 from callviz_dagster.table.volume import (
     ACCEPT_DROP_TAG,
@@ -79,14 +80,14 @@ def _read_and_archive(
     """Read the partitions of a run into their archives, and report them."""
     raw_calls = names.key("raw_calls")
     archived: list[Archived] = []
-    with working_files(settings, context.log):
+    with working_files(settings, context.log) as data_files:
         selection = select_partitions(context, settings)
         require_writable(settings.publish_dir)
         try:
             volume = VolumeGuard.of(settings, context.run.tags)
             coverage = check_coverage(mongo, selection, settings, context.log, volume.require)
             on_read = None if coverage else volume.require
-            for partition_archive in _archives(mongo, selection.partitions, settings, context.log, on_read):
+            for partition_archive in _archives(mongo, selection.partitions, settings, context.log, on_read, data_files):
                 archived.append(partition_archive)
                 add_partition_metadata(
                     context, raw_calls, partition_archive.partition, _partition_metadata(partition_archive)
@@ -131,6 +132,7 @@ def _archives(
     settings: Settings,
     log: logging.Logger,
     require_volume: Callable[[int], None] | None,
+    data_files: WorkingCopy | None,
 ) -> Iterator[Archived]:
     """Read the partitions; yield each when its archive is there.
 
@@ -141,7 +143,9 @@ def _archives(
     try:
         with opened_cluster(settings, log) as cluster:
             if cluster:
-                yield from archive_on(cluster, mongo, partitions, data_dir, log, require_volume, secrets=secrets)
+                yield from archive_on(
+                    cluster, mongo, partitions, data_dir, log, require_volume, secrets=secrets, data_files=data_files
+                )
             else:
                 yield from archive_partitions(mongo, partitions, data_dir, log, require_volume, secrets)
     except IncompleteArchiveError as incomplete:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from callviz_dagster.engine.worker import Done, TaskContext, run_task, sees
+from callviz_dagster.setting_values.bucket_uri import bucket_uri
 from callviz_dagster.setting_values.engine_address import LOCAL, is_loopback
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import write_text
@@ -61,7 +62,8 @@ def opened_cluster(settings: Settings, log: logging.Logger) -> Iterator[Cluster 
         cluster.require_closed(settings.engine)
         cluster.require_workers()
         cluster.require_same_versions()
-        cluster.require_shared(settings.data_dir)
+        if not bucket_uri(settings.data_dir):
+            cluster.require_shared(settings.data_dir)
         yield cluster
 
 
@@ -224,7 +226,8 @@ class Cluster:
         if blind := [worker for worker, has_seen in seen.items() if not has_seen]:
             raise EngineError(
                 f"{len(blind):,} of {len(seen):,} workers do not see the data folder {data_dir.absolute()}, for "
-                f"example {blind[0]}. Mount it at the same path on all machines, for the user that the workers run as."
+                f"example {blind[0]}. Mount it at the same path on all machines, for the user that the workers run as, "
+                "or set CALLVIZ_DATA_DIR to a bucket."
             )
 
 

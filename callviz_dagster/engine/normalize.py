@@ -54,6 +54,8 @@ class NormalizedPartition:
     calls: PublishedFile | None
     """None where it may not be published."""
     rejected: PublishedFile
+    contents: tuple[str | None, str]
+    """Digests of the columns and rows of `calls` and `rejected_calls`, without the snapshot that they name."""
 
 
 MayPublish = Callable[[TableFacts, "Tables"], bool]
@@ -78,6 +80,7 @@ def normalize_partition(
         PlanError: the archive does not fit the plan.
         FileError: the archive is missing or damaged, or the tables cannot be written.
     """
+    from callviz_dagster.table.read import content_digest
     from callviz_dagster.table.write import write_tables
 
     archive, manifest = _archived(partition, data_dir)
@@ -95,7 +98,8 @@ def normalize_partition(
             log.error("The audit failed: calls is not replaced.")
     if published and not keep_raw:
         archive.unlink(missing_ok=True)
-    return NormalizedPartition(facts, manifest.snapshot_time, published, stat_and_hash(rejected_path))
+    contents = content_digest(calls_path) if published else None, content_digest(rejected_path)
+    return NormalizedPartition(facts, manifest.snapshot_time, published, stat_and_hash(rejected_path), contents)
 
 
 class _RefusedError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bson.timestamp import Timestamp
 
 from callviz_dagster.engine.archive import Archived, archive_partition
+from callviz_dagster.engine.data_folder import DataFolder
 from callviz_dagster.engine.normalize import MayPublish, NormalizedPartition, TableFacts, normalize_partition
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.partitions import Partition
 from callviz_dagster.progress import Progress
 from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.storage.bucket import StoredFile
 from callviz_dagster.storage.files import open_for_writing, staged
 
 if TYPE_CHECKING:
@@ -31,8 +33,19 @@ if TYPE_CHECKING:
     from callviz_dagster.documents.values import Secrets
     from callviz_dagster.table.write import Tables
 
+PARTS = "calls_csv_parts"
+"""Folder of the data folder in which workers leave lines of `calls.csv`."""
+
 Task = TypeVar("Task")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Made(Generic[R]):
+    """The result of a task, and the objects that it has uploaded, by the names of their files."""
+
+    result: R
+    stored: Mapping[str, StoredFile]
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class TaskContext:
     log: logging.Logger
     require_wanted: Callable[[], None]
     """Raises a CancelledError once the driver has given the task up; to be called before a file is swapped in."""
+    scratch: Path
+    """A folder of this worker alone, which holds its part of data folders in buckets."""
 
 
 def run_task(work: Callable[[Task, TaskContext], R], task: Task, topic: str) -> Done[R]:
@@ -69,10 +84,11 @@ def run_task(work: Callable[[Task, TaskContext], R], task: Task, topic: str) -> 
         if state is None or state.state == "cancelled":
             raise CancelledError
 
+    scratch = Path(worker.local_directory) / "callviz"
     log = logging.Logger(topic, logging.INFO)
     log.addHandler(_ToDriver(worker, topic, name, require_wanted))
     try:
-        return Done(name, work(task, TaskContext(log, require_wanted)))
+        return Done(name, work(task, TaskContext(log, require_wanted, scratch)))
     except Exception as error:
         error.add_note(f"worker {name}")
         raise
@@ -96,7 +112,7 @@ class ArchiveTask:
     """Read a partition at an instant."""
 
     partition: Partition
-    data_dir: Path
+    data: DataFolder
     database: str
     collection: str
     identity: str
@@ -105,7 +121,7 @@ class ArchiveTask:
     secrets: KeylessSecrets
 
 
-def archive(task: ArchiveTask, context: TaskContext) -> Archived:
+def archive(task: ArchiveTask, context: TaskContext) -> Made[Archived]:
     """Read a partition into its archive, with the connection string of this worker's environment.
 
     Raises:
@@ -120,9 +136,11 @@ def archive(task: ArchiveTask, context: TaskContext) -> Archived:
                 f"The worker reads another collection than the driver: {session.source}. Give CALLVIZ_MONGO_URI the "
                 "same server on all machines."
             )
-        return archive_partition(
-            session, task.partition, task.data_dir, context.log, lambda _: context.require_wanted(), secrets
+        folder = task.data.on_worker(context.scratch)
+        archived = archive_partition(
+            session, task.partition, folder, context.log, lambda _: context.require_wanted(), secrets
         )
+    return Made(archived, task.data.upload(folder, task.partition.archive(folder)))
 
 
 @dataclass(frozen=True)
@@ -130,7 +148,7 @@ class NormalizeTask:
     """Normalize a partition's archive as the tables that all partitions share."""
 
     partition: Partition
-    data_dir: Path
+    data: DataFolder
     tables: Tables
     """Without the key of pseudonyms."""
     secrets: KeylessSecrets
@@ -138,41 +156,57 @@ class NormalizeTask:
     keep_raw: bool
 
 
-def normalize(task: NormalizeTask, context: TaskContext) -> NormalizedPartition:
+def normalize(task: NormalizeTask, context: TaskContext) -> Made[NormalizedPartition]:
     """Normalize a partition, see `normalize_partition`."""
     tables = with_secrets(task.tables, task.secrets.with_own_key())
+    folder = task.data.on_worker(context.scratch)
 
     def may_publish(facts: TableFacts, tables: Tables) -> bool:
         context.require_wanted()
         return task.may_publish(facts, tables)
 
-    return normalize_partition(task.partition, task.data_dir, tables, may_publish, context.log, keep_raw=task.keep_raw)
+    normalized = normalize_partition(task.partition, folder, tables, may_publish, context.log, keep_raw=task.keep_raw)
+    made = [task.partition.rejected_calls(folder)]
+    made += [task.partition.calls(folder)] if normalized.calls else []
+    return Made(normalized, task.data.upload(folder, *made))
 
 
 @dataclass(frozen=True)
 class CsvTask:
     """Encode the lines of a partition into a file of their own."""
 
-    calls: Path
+    name: str
+    """Stem of the partition's files."""
+    data: DataFolder
     source: str
+    """Digest of the `calls` file."""
     form: CsvFormat
     rows_before: int
-    part: Path
 
 
-def encode(task: CsvTask, context: TaskContext) -> EncodedPart:
+def part_of(name: str, folder: Path) -> Path:
+    """Return where the lines of a partition are left."""
+    return folder / PARTS / f"{name}.csv"
+
+
+def encode(task: CsvTask, context: TaskContext) -> Made[EncodedPart]:
     """Write the lines of a partition, see `encode_part`."""
     from callviz_dagster.calls_csv.encode import EncodedPart, encode_part
     from callviz_dagster.table.manifest import read_footer
 
-    footer = read_footer(task.calls)
+    folder = task.data.on_worker(context.scratch)
+    calls, path = folder / "calls" / f"{task.name}.parquet", part_of(task.name, folder)
+    footer = read_footer(calls)
     progress = Progress(context.log, "Writing calls.csv", footer.calls if footer else 0)
-    with staged(task.part, private=True) as temporary, open_for_writing(temporary) as file:
+    with staged(path, private=True) as temporary, open_for_writing(temporary) as file:
         part, differences = encode_part(
-            task.calls, task.source, task.form, file, progress, start=0, rows_before=task.rows_before
+            calls, task.source, task.form, file, progress, start=0, rows_before=task.rows_before
         )
         context.require_wanted()
-    return EncodedPart(task.part, part, differences)
+    stored = task.data.upload(folder, path)
+    if stored:
+        path.unlink()
+    return Made(EncodedPart(path, part, differences), stored)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ Needs = Callable[[str], bool]
 """Whether a step reads the file of this name."""
 
 
+def is_private(name: str) -> bool:
+    """Return whether a file of the data folder holds whole documents."""
+    return name.startswith(_PRIVATE)
+
+
 def nothing(_: str) -> bool:
     """Need no file."""
     return False
@@ -72,7 +77,7 @@ class ObjectsRecord:
         named = {stored.object for stored in files.values()}
         replaced = {name: since for name, since in self.replaced.items() if name not in named and not _due(since, now)}
         for name, stored in self.files.items():
-            if stored.object not in named and not name.startswith(_PRIVATE):
+            if stored.object not in named and not is_private(name):
                 replaced[stored.object] = now.isoformat(timespec="seconds")
         return dataclasses.replace(self, files=files, replaced=replaced)
 
@@ -195,11 +200,16 @@ class WorkingCopy:
         return {name for name in self._not_here if not (self.folder / name).exists()}
 
     def _download(self, name: str, stored: StoredFile) -> None:
-        self.bucket.download(stored, self.folder / name, private=name.startswith(_PRIVATE))
+        self.bucket.download(stored, self.folder / name, private=is_private(name))
 
     def add(self, name: str, stored: StoredFile) -> None:
-        """Name an object that another process has uploaded, and of which there is no local file, at the next push."""
+        """Name at the next push what another process has uploaded; a local file of its name is passed over."""
         self._uploaded[name] = stored
+
+    def remove(self, name: str) -> None:
+        """Name a file no longer at the next push."""
+        self._not_here.discard(name)
+        (self.folder / name).unlink(missing_ok=True)
 
     def push(self, lease: int, require_lease: Callable[[], None], log: logging.Logger) -> None:
         """Upload the files that have changed, swap the record, and delete what is no longer named.
@@ -226,7 +236,8 @@ class WorkingCopy:
     def _pushed(self, now: dt.datetime) -> ObjectsRecord:
         """Upload what has changed; return the record that names it."""
         files = {name: self.record.files[name] for name in self.not_here()}
-        files |= self._upload([*self.local_names()], self.record.files) | self._uploaded
+        local_names = [name for name in self.local_names() if name not in self._uploaded]
+        files |= self._upload(local_names, self.record.files) | self._uploaded
         return self.record if files == self.record.files else self.record.followed_by(files, now)
 
     def _upload(self, names: list[str], stored: Mapping[str, StoredFile]) -> dict[str, StoredFile]:
