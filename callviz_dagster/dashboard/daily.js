@@ -16,7 +16,7 @@
  */
 function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   const { DAY, integer, decimal, many, dayText, dayName, isoDay } = Words;
-  const { unitOf, shownSpan, periods, sumsIn, runningSums, hasMean, periodOf } = timeline;
+  const { unitOf, shownSpan, periods, drawnPeriods, sumsIn, runningSums, hasMean, periodOf } = timeline;
   const { types, days } = counts;
   const kinds = types.length;
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
@@ -26,7 +26,7 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   // Lines are shapes in pixels, for drawing them point by point takes longer than a click may.
   function rows(summary, width) {
     if (range.first === null) return { rows: [], points: [], bounds: [], chosen: [] };
-    const span = shownSpan(), by = unitOf(span), spans = periods(span, by);
+    const span = shownSpan(), by = unitOf(span), spans = drawnPeriods(span, by);
     const grid = callsIn(summary, spans);
     const lines = shownTypes().map((code) => ({ code, calls: spans.map((_, at) => grid[at * kinds + code]) }));
     const top = lines.reduce((most, { calls }) => calls.reduce((one, number) => Math.max(one, number), most), 1);
@@ -98,7 +98,7 @@ function dailyChart(counts, range, frame, chosen, timeline, shownTypes) {
   /** Say what a point stands for, and what is dashed. */
   function subtitle() {
     const span = range.first === null ? [0, 0] : shownSpan(), by = unitOf(span);
-    const spans = range.first === null ? [] : periods(span, by);
+    const spans = range.first === null ? [] : drawnPeriods(span, by);
     const open = spans.some(({ whole }) => !whole) ? `; dashed: a ${by} that is not complete` : "";
     const mean = hasMean(by, spans) ? "; strong lines: mean of 7 days" : "";
     const zero = by === "day" ? "; a day without calls is drawn as 0" : "";

@@ -14,7 +14,7 @@
  */
 function missedChart(counts, range, frame, timeline) {
   const { DAY, integer, share, many, isoDay, percent } = Words;
-  const { unitOf, shownSpan, periods, sumsIn, runningSums, hasMean, periodOf } = timeline;
+  const { unitOf, shownSpan, periods, drawnPeriods, sumsIn, runningSums, hasMean, periodOf } = timeline;
   const kinds = counts.types.length;
   const LEAST_TOP = 0.1;
 
@@ -29,7 +29,7 @@ function missedChart(counts, range, frame, timeline) {
 
   function rows(summary, width) {
     if (range.first === null) return { rows: [], bounds: [], target: [] };
-    const span = shownSpan(), by = unitOf(span), spans = periods(span, by);
+    const span = shownSpan(), by = unitOf(span), spans = drawnPeriods(span, by);
     const { missed, calls } = callsIn(summary, spans);
     const values = shares(missed, calls);
     const mean = hasMean(by, spans) ? shares(runningSums(missed), runningSums(calls)) : null;
@@ -74,7 +74,7 @@ function missedChart(counts, range, frame, timeline) {
 
   function subtitle() {
     const span = range.first === null ? [0, 0] : shownSpan(), by = unitOf(span);
-    const spans = range.first === null ? [] : periods(span, by);
+    const spans = range.first === null ? [] : drawnPeriods(span, by);
     const labels = listedMissed(counts);
     const share7 = hasMean(by, spans) ? "Over the last 7 days, for each day" : `By ${by}`;
     const target = frame.targetMissed === null ? "" : `; dashed: target ${percent(frame.targetMissed)}`;

@@ -65,6 +65,12 @@ function timelineOf(counts, range, frame, chosen) {
     return cut;
   }
 
+  /** Return the periods that are drawn: of days those whose weekday is chosen, for the others are not without calls. */
+  function drawnPeriods(span, by) {
+    const { weekdays } = chosen(), cut = periods(span, by);
+    return by === "day" && weekdays.size ? cut.filter(({ from }) => weekdays.has(weekday(from))) : cut;
+  }
+
   /** Return the sums of numbers by day over periods; a day has `width` numbers, and so has a period. */
   function sumsIn(numbers, width, spans) {
     const sums = new Float64Array(spans.length * width);
@@ -90,7 +96,7 @@ function timelineOf(counts, range, frame, chosen) {
 
   /** Return whether a chart of these periods has a mean of seven days. */
   const hasMean = (by, spans) =>
-    by === "day" && spans.length >= FEWEST_FOR_MEAN && spans.length <= MOST_POINTS_IN_A_LINE;
+    by === "day" && !chosen().weekdays.size && spans.length >= FEWEST_FOR_MEAN && spans.length <= MOST_POINTS_IN_A_LINE;
 
   const feature = (points, more) => ({
     ...more, type: "Feature", geometry: { type: "LineString", coordinates: points },
@@ -158,7 +164,7 @@ function timelineOf(counts, range, frame, chosen) {
   const named = (from, to) => (from === to ? Words.dayName(from) : spanText([from, to]));
 
   return {
-    monthly, unitOf, shownSpan, periods, sumsIn, runningSums, hasMean, lineOf, frameOf, shade, shaded, periodOf, named,
+    monthly, unitOf, shownSpan, periods, drawnPeriods, sumsIn, runningSums, hasMean, lineOf, frameOf, shade, shaded, periodOf, named,
     MEAN_DAYS,
     setUnit: (chosenUnit) => { unit = chosenUnit; },
   };

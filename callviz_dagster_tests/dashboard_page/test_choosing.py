@@ -68,7 +68,7 @@ def test_what_is_in_view_is_shown_first_and_the_last_choice_everywhere(
         }"""
     )
     assert (in_view, out_of_view) == (True, False)
-    dashboard.page.wait_for_function("document.body.dataset.shown === 'type=incoming&type=outgoing'")
+    dashboard.page.wait_for_function("() => document.body.dataset.shown === 'type=incoming&type=outgoing'")
     assert_shows(dashboard, calls, {"type": ["incoming", "outgoing"]})
 
 

@@ -88,9 +88,11 @@ def test_daily_calls_are_drawn_by_week_and_month(
 ) -> None:
     dashboard = opened(written)
     dashboard.page.get_by_role("button", name=unit).click()
-    dashboard.page.wait_for_function(f"document.querySelector('#units [aria-pressed=true]').textContent === '{unit}'")
     figure = dashboard.figure(charts.DAILY_CALLS)
-    assert dashboard.text(f"{figure} .subtitle").startswith(f"Calls per {sql}, one line for each type")
+    dashboard.page.wait_for_function(
+        "([figure, start]) => document.querySelector(`${figure} .subtitle`).textContent.startsWith(start)",
+        arg=[figure, f"Calls per {sql}, one line for each type"],
+    )
     lines = dashboard.page.evaluate(
         """(figure) => [...document.querySelectorAll(`${figure} svg path`)].map((path) => path.__data__?.datum)
           .filter((datum) => datum?.geometry && datum.code === 0 && !datum.mean)
@@ -119,6 +121,14 @@ def test_many_days_are_drawn_by_week_and_few_with_those_beside_them(opened: Open
     assert dashboard.text(subtitle).startswith("Calls per week")
     dashboard.open({"from": ["2024-03-01"], "to": ["2024-05-31"]})
     assert dashboard.text(subtitle).startswith("Calls per day, one line for each type; strong lines: mean of 7 days")
+    dashboard.open({"from": ["2024-03-01"], "to": ["2024-05-31"], "weekday": ["Monday"]})
+    assert dashboard.text(subtitle) == "Calls per day, one line for each type; a day without calls is drawn as 0"
+    points = dashboard.page.evaluate(
+        """(figure) => [...document.querySelectorAll(`${figure} svg path`)].map((path) => path.__data__?.datum)
+          .filter((datum) => datum?.geometry && datum.code === 0).flatMap((datum) => datum.geometry.coordinates)""",
+        dashboard.figure(charts.DAILY_CALLS),
+    )
+    assert len(points) == 13, "the Mondays alone: the days between them are not without calls"
 
 
 def test_the_strong_line_is_the_mean_of_seven_days(opened: Opening, written: Path, calls: pa.Table) -> None:
