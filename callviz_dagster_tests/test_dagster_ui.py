@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from pymongo.collection import Collection
 
 from callviz_dagster.demo.child import Child
+from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.demo.sample_calls import seed_collection
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.dashboard_page.browser import Taking
@@ -52,9 +52,7 @@ def dagster_dev(
         "CALLVIZ_PUBLISH_DIR": str(settings.publish_dir),
         **getattr(request, "param", {}),
     }
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     with (tmp_path / "dagster.log").open("wb") as log:
         child = Child(

@@ -21,11 +21,11 @@ from pymongo.collection import Collection
 
 from callviz_dagster.demo import commands, source
 from callviz_dagster.demo.child import Child
+from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.local.instance import own_dagster_home
 from callviz_dagster.local.summary import _size, summary
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import FileError
-from callviz_dagster_tests.helpers.processes import free_port
 
 pytestmark = pytest.mark.server
 

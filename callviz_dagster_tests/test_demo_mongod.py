@@ -76,7 +76,7 @@ def test_documents_outlive_a_restart_on_the_same_and_on_another_port(tmp_path: P
         assert server.port == first_port
         with Client(server.uri) as client:
             client.shop.calls.insert_one({"_id": 2})
-    with running_mongod(tmp_path, port=mongod._free_port(tmp_path / "elsewhere")) as server:
+    with running_mongod(tmp_path, port=mongod.free_port()) as server:
         assert server.port != first_port
         with Client(server.uri, serverSelectionTimeoutMS=5_000) as client:
             client.shop.calls.insert_one({"_id": 3})

@@ -26,6 +26,7 @@ from pymongo.collection import Collection
 
 from callviz_dagster.assets.calls import make_partitions, plan_tables
 from callviz_dagster.assets.common import table_options
+from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.engine import cluster as engine_cluster
 from callviz_dagster.engine.archive import Archived
 from callviz_dagster.engine.cluster import EngineError, open_addresses, opened_cluster, version_differences
@@ -49,7 +50,7 @@ from callviz_dagster_tests.helpers.months import (
     monthly,
     refreshed,
 )
-from callviz_dagster_tests.helpers.processes import free_port, wait_for
+from callviz_dagster_tests.helpers.processes import wait_for
 from callviz_dagster_tests.helpers.proxy import Network, network
 
 Document = dict[str, Any]

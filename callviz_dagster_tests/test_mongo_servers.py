@@ -24,7 +24,7 @@ from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError, ReadLostError, pymongo_errors_explained
 from callviz_dagster.mongodb.server import inspect_server
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.helpers.mongo import snapshot
+from callviz_dagster_tests.helpers.mongo import operations, snapshot
 from callviz_dagster_tests.helpers.other_server import Answer, cursor, other_server, refused
 from callviz_dagster_tests.helpers.refresh import checks, refresh
 
@@ -160,7 +160,7 @@ def test_an_interrupted_read_starts_again_where_identifiers_may_repeat(
 
 
 def end_cursors(database: Database[Document]) -> None:
-    for operation in database.client.admin.aggregate([{"$currentOp": {"idleCursors": True, "allUsers": True}}]):
+    for operation in operations(database.client):
         number = operation.get("cursor", {}).get("cursorId")
         name, _, collection = operation.get("ns", "").partition(".")
         if number and name == database.name:

@@ -17,9 +17,10 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.demo.child import Child
+from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.conftest import unavailable
-from callviz_dagster_tests.helpers.processes import free_port, listens, wait_for
+from callviz_dagster_tests.helpers.processes import listens, wait_for
 from callviz_dagster_tests.helpers.refresh import START, some_calls
 from callviz_dagster_tests.helpers.users import NOBODY, folder_for_everybody
 

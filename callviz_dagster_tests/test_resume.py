@@ -23,7 +23,7 @@ from callviz_dagster.mongodb.coverage import count_coverage
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.partitions import WHOLE, Partition, Partitioning, between
 from callviz_dagster.settings import Settings
-from callviz_dagster_tests.helpers.mongo import snapshot
+from callviz_dagster_tests.helpers.mongo import operations, snapshot
 from callviz_dagster_tests.helpers.proxy import Network, network
 
 LOG = logging.getLogger("test")
@@ -65,7 +65,7 @@ def cut_connections(servers: list[Server]) -> None:
 def end_reads(server: Server) -> None:
     """End what is read on a server, as an administrator would."""
     with MongoClient[Document]("127.0.0.1", server.port, directConnection=True) as client:
-        for operation in client.admin.aggregate([{"$currentOp": {"idleCursors": True, "allUsers": True}}]):
+        for operation in operations(client):
             database, _, name = operation.get("ns", "").partition(".")
             if database == "shop":
                 if cursor := operation.get("cursor", {}).get("cursorId"):

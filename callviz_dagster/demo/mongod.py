@@ -28,6 +28,7 @@ from pymongo.errors import OperationFailure
 from callviz_dagster.demo.child import Child
 
 HOST = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
 _START_SECONDS = 60.0
 _NOT_YET_INITIALIZED, _AUTHENTICATION_FAILED = 94, 18
 
@@ -184,7 +185,7 @@ def _running(
     folders = [data_dir] if len(ports) == 1 else [data_dir / f"member{n}" for n in range(len(ports))]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    chosen_ports = [port or _free_port(folder) for port, folder in zip(ports, folders, strict=True)]
+    chosen_ports = [port or _port_of(folder) for port, folder in zip(ports, folders, strict=True)]
     uri = _uri([f"{HOST}:{port}" for port in chosen_ports], replica_set, user)
     options = ["--wiredTigerCacheSizeGB", str(cache_gb), "--syncdelay", str(checkpoint_seconds), "--quiet"]
     options += [*_replica_set_options(replica_set, oplog_mb), *_parameter_options(parameters or {})]
@@ -230,19 +231,30 @@ def _uri(addresses: Sequence[str], replica_set: str | None, user: tuple[str, str
     return f"mongodb://{login}{','.join(addresses)}/" + ("?" + "&".join(options) if options else "")
 
 
-def _free_port(folder: Path) -> int:
-    """Return the port that was used last in `folder` if it is free, else any free one."""
-    port = 0
-    with contextlib.suppress(OSError, ValueError):
-        port = int(json.loads((folder / "port.json").read_text(encoding="utf-8")))
-    with contextlib.suppress(OSError), socket.socket() as probe:
-        if os.name != "nt":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, port))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """Return a port of this machine that nothing uses.
+
+    It lies below those that Linux, macOS and Windows give to outgoing connections: one of these could take it while its
+    server starts, or starts again.
+    """
+    for port in secrets.SystemRandom().sample(_PORTS, 20):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+def _port_of(folder: Path) -> int:
+    """Return the port that was used last in `folder` if it is free, else any free one."""
+    with contextlib.suppress(OSError, ValueError), socket.socket() as probe:
+        port = int(json.loads((folder / "port.json").read_text(encoding="utf-8")))
+        if os.name != "nt":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, port))
+        return port
+    return free_port()
 
 
 def _accepts(port: int) -> bool:

@@ -11,6 +11,8 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 
 from callviz_dagster.dashboard import charts
 
+PATIENCE = 120_000
+"""Milliseconds to wait for the page, on a machine that has much else to do."""
 LAPTOP, PHONE = (1280, 800), (390, 844)
 ALL_TABLES = (*charts.FIVE, charts.CALLS_BY_HOUR)
 _READ_TABLES = """async (charts) => {
@@ -36,6 +38,7 @@ class Dashboard:
         self.path = path
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        page.set_default_timeout(PATIENCE)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
@@ -52,7 +55,7 @@ class Dashboard:
         """Open the page from the disk, with choices in its link."""
         self.page.goto("about:blank")
         self.page.goto(self.path.as_uri() + (f"#{urlencode(link, doseq=True)}" if link else ""))
-        self.page.wait_for_selector("body[data-shown]", timeout=60_000)
+        self.page.wait_for_selector("body[data-shown]")
         return self
 
     def changing(self, act: Callable[[], object]) -> None:
@@ -76,7 +79,7 @@ class Dashboard:
         details = self.page.locator(f"{self.figure(chart)} details")
         if details.get_attribute("open") is None:
             details.locator("summary").click()
-        self.page.locator(f"{self.figure(chart)} table").wait_for(timeout=5000)
+        self.page.locator(f"{self.figure(chart)} table").wait_for()
         return self.tables([chart])[chart]
 
     def tables(self, names: Sequence[str] = ALL_TABLES) -> dict[str, list[list[str]]]:

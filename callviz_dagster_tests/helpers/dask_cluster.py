@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from callviz_dagster_tests.helpers.processes import free_port, listens, wait_for
+from callviz_dagster.demo.mongod import free_port
+from callviz_dagster_tests.helpers.processes import listens, wait_for
 
 
 class DaskCluster:

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from callviz_dagster_tests.helpers.processes import free_port, listens, wait_for
+from callviz_dagster.demo.mongod import free_port
+from callviz_dagster_tests.helpers.processes import listens, wait_for
 
 CONDITIONS = ("If-Match", "If-None-Match")
 _AZURITE_ACCOUNT = "devstoreaccount1"

@@ -1,4 +1,4 @@
-"""Shared by tests that start processes: free_port, listens, wait_for."""
+"""Shared by tests that start processes: listens, wait_for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 _PATIENCE = 240.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
