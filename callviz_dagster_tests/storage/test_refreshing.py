@@ -28,6 +28,7 @@ from callviz_dagster_tests.helpers.object_store import CONDITIONS, Faults, Reque
 
 LOG = logging.getLogger(__name__)
 FILE = "calls/all.parquet"
+NAMES = ("data", "published")
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -259,6 +260,34 @@ def test_a_store_that_ignores_conditions_is_refused_before_anything_is_written(
     assert objects(one.data_dir) == objects(one.publish_dir) == set()
     faults.ignored_headers = ()
     assert require_reachable(one.data_dir).startswith(f"{one.uri}/data can be written to, and its store honours")
+
+
+def test_each_step_may_be_on_a_machine_of_its_own(uri: str, tmp_path: Path) -> None:
+    for text in ("old", "newer"):
+        Machine(uri, tmp_path / f"{text} calls").publish(text, "calls.csv")
+        page = Machine(uri, tmp_path / f"{text} page")
+        page.publish(text, "call_dashboard.html")
+        assert not (page.publish_dir / "calls.csv").exists(), "not needed, so it stays in the bucket"
+        assert page.published() == of(text)
+
+
+@pytest.mark.parametrize("on_disk", ["data", "published"])
+def test_one_of_the_folders_may_be_on_disk(on_disk: str, uri: str, tmp_path: Path) -> None:
+    places = {
+        name: tmp_path / "disk" / name if name == on_disk else tmp_path / folder(f"{uri}/{name}") for name in NAMES
+    }
+    data_dir, publish_dir = places["data"], places["published"]
+    for text in ("old", "newer"):
+        with refreshing.refreshing(data_dir, publish_dir, LOG, lambda name: True):
+            write_text(data_dir / FILE, text)
+            write_text(publish_dir / "calls.csv", f"calls.csv of {text}")
+            made_from = {FILE: InputFile(stat_and_hash(data_dir / FILE).sha256)}
+            record_file(stat_and_hash(publish_dir / "calls.csv"), made_from, Snapshot(source=text))
+        assert read_published(publish_dir).files["calls.csv"].bytes == len(f"calls.csv of {text}")
+    record = "published.json" if on_disk == "data" else "files.json"
+    in_bucket = objects(places["published" if on_disk == "data" else "data"])
+    assert record in in_bucket
+    assert ("lease.json" in in_bucket) == (on_disk == "published")
 
 
 def test_a_record_of_another_version_is_refused(machines: tuple[Machine, Machine]) -> None:
