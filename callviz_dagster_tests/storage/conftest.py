@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from callviz_dagster.storage.bucket import Bucket
-from callviz_dagster_tests.helpers.object_store import Faults, faulty, make_s3_bucket, s3_server, s3_variables
+from callviz_dagster_tests.helpers.object_store import (
+    AZURITE_VARIABLES,
+    Faults,
+    azurite,
+    azurite_command,
+    faulty,
+    make_azure_container,
+    make_s3_bucket,
+    s3_server,
+    s3_variables,
+)
+
+
+@contextlib.contextmanager
+def azure_container(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run Azurite; give the address of an empty container. Skip where it is not installed: pip does not have it."""
+    if not (command := azurite_command()):
+        pytest.skip("Azurite is not installed: `npm install azurite`, and name azurite-blob in CALLVIZ_TEST_AZURITE.")
+    with azurite(command, folder) as port:
+        variables = {**AZURITE_VARIABLES, "AZURE_ENDPOINT": f"http://127.0.0.1:{port}/devstoreaccount1"}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield f"az://{make_azure_container(port, f'test-{uuid.uuid4().hex[:12]}')}"
 
 
 @pytest.fixture(scope="session")

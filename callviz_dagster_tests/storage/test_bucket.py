@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import sys
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,15 +13,10 @@ import pytest
 
 from callviz_dagster.storage import bucket as module
 from callviz_dagster.storage.bucket import Bucket, BucketError, ChangedError, is_object_name, object_name
-from callviz_dagster_tests.conftest import unavailable
-from callviz_dagster_tests.helpers.object_store import (
-    AZURITE_VARIABLES,
-    CONDITIONS,
-    Faults,
-    azurite,
-    azurite_command,
-    make_azure_container,
-)
+from callviz_dagster_tests.helpers.object_store import CONDITIONS, Faults
+from callviz_dagster_tests.storage.conftest import azure_container
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["s3", "az"])
@@ -31,13 +25,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "s3":
         yield request.getfixturevalue("bucket")
         return
-    if not (command := azurite_command()):
-        unavailable("Azurite is not installed: `npm install azurite`, and name azurite-blob in CALLVIZ_TEST_AZURITE.")
-    with azurite(command, tmp_path / "azurite") as port:
-        variables = {**AZURITE_VARIABLES, "AZURE_ENDPOINT": f"http://127.0.0.1:{port}/devstoreaccount1"}
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        yield Bucket(f"az://{make_azure_container(port, f'test-{uuid.uuid4().hex[:12]}')}/calls")
+    with azure_container(tmp_path / "azurite", monkeypatch) as uri:
+        yield Bucket(f"{uri}/calls")
 
 
 def test_a_store_keeps_files_and_records(store: Bucket, tmp_path: Path) -> None:

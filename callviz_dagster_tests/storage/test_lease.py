@@ -19,6 +19,7 @@ from callviz_dagster.storage.lock import BusyError
 from callviz_dagster_tests.helpers.object_store import Faults
 from callviz_dagster_tests.helpers.processes import wait_for
 
+pytestmark = pytest.mark.slow
 LOG = logging.getLogger(__name__)
 _HOLD = """
 import logging, sys, time

@@ -31,6 +31,7 @@ from callviz_dagster_tests.helpers.refresh import (
     refresh_job,
 )
 from callviz_dagster_tests.helpers.today import TODAY, ZONE
+from callviz_dagster_tests.storage.conftest import azure_container
 
 Document = dict[str, Any]
 DAYS = [TODAY - dt.timedelta(n) for n in (2, 1, 0)]
@@ -44,13 +45,13 @@ def cloud(settings: Settings, uri: str, tmp_path: Path) -> Settings:
     return in_bucket(settings, uri, tmp_path / "machine")
 
 
-def daily(settings: Settings) -> Settings:
-    """Cut by day, from three days ago."""
+def daily(settings: Settings, days: int = len(DAYS)) -> Settings:
+    """Cut by day, up to today."""
     return dataclasses.replace(
         settings,
         timezone=ZONE,
         partitions="daily",
-        partitions_start=DAYS[0].date(),
+        partitions_start=(TODAY - dt.timedelta(days - 1)).date(),
         field_start_time="start_time",
     )
 
@@ -75,13 +76,13 @@ def tags(settings: Settings, *named: str) -> dict[str, str]:
     return partition_tags([one for one in partitions if not named or one.key in named], partitions)
 
 
-@pytest.mark.parametrize("partitioned", [False, True])
+@pytest.mark.parametrize("partitions", [3, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 24, 365))])
 def test_a_bucket_has_the_bytes_that_a_disk_has(
-    partitioned: bool, cloud: Settings, settings: Settings, collection: Collection[Document], tmp_path: Path
+    partitions: int, cloud: Settings, settings: Settings, collection: Collection[Document]
 ) -> None:
     calls_of_three_days(collection)
-    if partitioned:
-        cloud, settings = daily(cloud), daily(settings)
+    if partitions > 1:
+        cloud, settings = daily(cloud, partitions), daily(settings, partitions)
     result = refresh_job(cloud, tags=tags(cloud))
     assert result.success
     in_cloud = published(cloud)
@@ -93,12 +94,26 @@ def test_a_bucket_has_the_bytes_that_a_disk_has(
             folder = settings.data_dir if name.startswith("calls/") else settings.publish_dir
             assert (folder / name).read_bytes() == content, name
     assert {"calls.csv", "callviz.twbx", "call_dashboard.html"} <= in_cloud.keys()
-    assert len([name for name in in_cloud if name.startswith("calls/")]) == (len(DAYS) if partitioned else 1)
+    assert len([name for name in in_cloud if name.startswith("calls/")]) == partitions
     shown = metadata(result, "calls_csv")
     assert shown["dagster/uri"].startswith("s3://test-")
     assert shown["dagster/uri"] == shown["path"]
     assert shown["sha256"][:32] in shown["path"]
     assert dict(in_duckdb(cloud)) == {"completed": 30}
+
+
+@pytest.mark.long
+def test_azure_has_the_bytes_too(
+    settings: Settings, collection: Collection[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls_of_three_days(collection)
+    with azure_container(tmp_path / "azurite", monkeypatch) as uri:
+        cloud = in_bucket(settings, uri, tmp_path / "machine")
+        for _ in range(2):
+            assert refresh_job(cloud).success
+        content = published(cloud)["calls.csv"]
+        assert content == (cloud.publish_dir / "calls.csv").read_bytes()
+        assert load_calls(on_another_machine(cloud, tmp_path / "other machine")).shape[0] == 30
 
 
 def in_duckdb(settings: Settings) -> list[tuple[str, int]]:

@@ -23,9 +23,11 @@ from callviz_dagster.storage.bucket import BucketError, ChangedError
 from callviz_dagster.storage.files import stat_and_hash, write_text
 from callviz_dagster.storage.published import InputFile, Snapshot, record_file
 from callviz_dagster.storage.refreshing import changed_published, read_published, refreshing_process, require_reachable
+from callviz_dagster.tableau_server.record import Place, ServerRecord, read_server_record, write_server_record
 from callviz_dagster_tests.helpers.cloud import objects, read_json
 from callviz_dagster_tests.helpers.object_store import CONDITIONS, Faults, Request
 
+pytestmark = pytest.mark.slow
 LOG = logging.getLogger(__name__)
 FILE = "calls/all.parquet"
 NAMES = ("data", "published")
@@ -131,7 +133,7 @@ def test_readers_see_files_that_belong_together(
     assert changed_published(one.publish_dir, read_published(one.publish_dir)) == ["call_dashboard.html"]
 
 
-@pytest.mark.parametrize("record", ["files.json", "published.json"])
+@pytest.mark.parametrize("record", ["files.json", pytest.param("published.json", marks=pytest.mark.long)])
 def test_a_driver_that_is_killed_between_upload_and_swap_publishes_nothing(
     record: str, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +290,17 @@ def test_one_of_the_folders_may_be_on_disk(on_disk: str, uri: str, tmp_path: Pat
     in_bucket = objects(places["published" if on_disk == "data" else "data"])
     assert record in in_bucket
     assert ("lease.json" in in_bucket) == (on_disk == "published")
+
+
+def test_a_record_that_is_no_part_of_a_refresh_is_in_the_bucket_too(machines: tuple[Machine, Machine]) -> None:
+    """What was published to a Tableau server is recorded under a lock of its own."""
+    one, two = machines
+    assert read_server_record(one.data_dir) == ServerRecord()
+    for creating in (("first",), ("first", "second")):
+        record = ServerRecord(creating=tuple(Place("server", "site", "project", "workbook", name) for name in creating))
+        write_server_record(one.data_dir, record)
+        one.publish(creating[-1])
+        assert read_server_record(two.data_dir) == record
 
 
 def test_a_record_of_another_version_is_refused(machines: tuple[Machine, Machine]) -> None:
