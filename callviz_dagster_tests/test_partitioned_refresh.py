@@ -105,22 +105,31 @@ def test_a_range_is_refreshed_in_one_run_and_published_in_time_order(
 
 @pytest.fixture(scope="module")
 def ten_days(_client: MongoClient[Document], mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Publish calls of ten days once; return the folder that holds the data and the publish folder."""
-    folder = tmp_path_factory.mktemp("ten_days")
-    database = _client[f"test_{uuid.uuid4().hex[:12]}"]
-    calls_of_ten_days(database.calls)
+    """Publish calls of ten days once, five a day; return the folder that holds the data and the publish folder."""
+    return publish_ten_days(_client, mongo_uri, tmp_path_factory.mktemp("ten_days"), 5)
+
+
+@pytest.fixture(scope="module")
+def ten_busy_days(_client: MongoClient[Document], mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with twenty calls a day."""
+    return publish_ten_days(_client, mongo_uri, tmp_path_factory.mktemp("ten_busy_days"), 20)
+
+
+def publish_ten_days(client: MongoClient[Document], mongo_uri: str, folder: Path, a_day: int) -> Path:
+    database = client[f"test_{uuid.uuid4().hex[:12]}"]
+    calls_of_ten_days(database.calls, a_day)
     settings = Settings(
         mongo_uri=mongo_uri, mongo_database=database.name, data_dir=folder / "data", publish_dir=folder / "publish",
         timezone=ZONE, partitions="daily", partitions_start=FIRST.date(), field_start_time="start_time",
     )  # fmt: skip
     assert refresh_range(settings, DAYS[0], DAYS[-1]).success
-    _client.drop_database(database)
+    client.drop_database(database)
     return folder
 
 
-def published_before(folder: Path, settings: Settings, collection: Collection[Document]) -> None:
+def published_before(folder: Path, settings: Settings, collection: Collection[Document], a_day: int = 5) -> None:
     """Insert calls of ten days and put beside them what a refresh of the same calls has published."""
-    calls_of_ten_days(collection)
+    calls_of_ten_days(collection, a_day)
     shutil.copytree(folder, settings.data_dir.parent, dirs_exist_ok=True)
 
 
@@ -160,10 +169,13 @@ def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection
     "damage", [None, "a byte", "the record", "all of it", pytest.param("the end", marks=pytest.mark.long)]
 )
 def test_only_the_lines_of_what_was_refreshed_are_made_anew_and_none_is_taken_from_a_damaged_file(
-    daily: Settings, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, damage: str | None
+    daily: Settings,
+    collection: Collection[Document],
+    ten_busy_days: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str | None,
 ) -> None:
-    calls_of_ten_days(collection, 20)
-    assert refresh_range(daily, DAYS[0], DAYS[-1]).success
+    published_before(ten_busy_days, daily, collection, 20)
     collection.update_one({"start_time": {"$gte": FIRST + dt.timedelta(4)}}, {"$set": {"status": "a longer status"}})
     csv, record = daily.publish_dir / "calls.csv", daily.data_dir / "calls_csv.json"
     content = csv.read_bytes()
