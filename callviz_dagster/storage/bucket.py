@@ -207,7 +207,7 @@ class Bucket:
         Raises:
             BucketError: it ignores a condition, so that two refreshes could overwrite each other, or refuses to write.
         """
-        name = f".probe-{secrets.token_hex(8)}"
+        name = object_name("probe", secrets.token_hex(32))
         try:
             first = self._write_once(name, b"1", None)
             with contextlib.suppress(_NotWrittenError):

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from callviz_dagster.setting_values.bucket_uri import bucket_uri
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -116,7 +118,9 @@ def _flush(path: Path) -> None:
 def explained(error: OSError, path: Path) -> FileError:
     """Return an error of the operating system as a sentence that names the file, and says what to do."""
     full = path.absolute()
-    elsewhere = "choose another folder with CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR"
+    in_scratch = any(bucket_uri(folder) for folder in full.parents)
+    settings = "CALLVIZ_SCRATCH_DIR" if in_scratch else "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR"
+    elsewhere = f"choose another folder with {settings}"
     reasons = {
         errno.ENOSPC: f"The disk is full: {full} could not be written. Free some space and refresh again",
         errno.EDQUOT: f"The disk quota is used up: {full} could not be written. Free some space and refresh again",

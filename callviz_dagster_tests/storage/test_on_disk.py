@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.storage.files import FileError, write_text
 from callviz_dagster.storage.refreshing import place, uri_of
 
 _ON_DISK = """
@@ -63,6 +64,13 @@ def test_other_addresses_are_refused(address: str) -> None:
     ) as refused:
         Settings.load({"CALLVIZ_DATA_DIR": address})
     assert "secret" not in str(refused.value)
+
+
+def test_a_scratch_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings.load({"CALLVIZ_DATA_DIR": "s3://bucket/calls", "CALLVIZ_SCRATCH_DIR": str(tmp_path / "file")})
+    with pytest.raises(FileError, match="choose another folder with CALLVIZ_SCRATCH_DIR"):
+        write_text(settings.data_dir / "calls/all.parquet", "")
 
 
 @pytest.mark.parametrize("publish", ["s3://bucket/calls", "s3://bucket", "s3://bucket/calls/published"])
