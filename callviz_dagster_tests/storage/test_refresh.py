@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +26,10 @@ from callviz_dagster.cli.status import read_status
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage import lease
 from callviz_dagster.storage.refreshing import place, update_working_copy
 from callviz_dagster_tests.helpers.cloud import data_files, in_bucket, on_another_machine, published
+from callviz_dagster_tests.helpers.object_store import Faults, Request
 from callviz_dagster_tests.helpers.refresh import (
     empty_instance,
     metadata,
@@ -100,6 +106,50 @@ def test_a_bucket_has_the_bytes_that_a_disk_has(
     assert shown["dagster/uri"] == shown["path"]
     assert shown["sha256"][:32] in shown["path"]
     assert dict(in_duckdb(cloud)) == {"completed": 30}
+
+
+@pytest.mark.long
+@pytest.mark.no_cover
+@pytest.mark.parametrize("swap", range(1, 7))
+def test_a_refresh_that_is_killed_just_before_it_swaps_a_record_publishes_nothing_by_halves(
+    swap: int,
+    cloud: Settings,
+    faults: Faults,
+    collection: Collection[Document],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each step swaps one record: the data folder's twice, then `published.json` for each published file."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)
+    calls_of_three_days(collection)
+    assert refresh_job(cloud).success
+    before = published(cloud)
+    collection.insert_one({"_id": "new", "start_time": DAYS[1], "call_type": "incoming"})
+    variables = {
+        "CALLVIZ_MONGO_URI": str(cloud.mongo_uri),
+        "CALLVIZ_MONGO_DATABASE": str(cloud.mongo_database),
+        "CALLVIZ_DATA_DIR": place(cloud.data_dir),
+        "CALLVIZ_PUBLISH_DIR": place(cloud.publish_dir),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    swaps = iter(range(1, swap + 1))
+
+    def kill(request: Request) -> None:
+        swapped = request.method == "PUT" and request.path.endswith(("/files.json", "/published.json"))
+        if swapped and next(swaps, 0) == swap:
+            os.kill(process.pid, signal.SIGKILL)
+
+    command = [sys.executable, "-m", "callviz_dagster", "refresh", "--quiet"]
+    with subprocess.Popen(command, env=os.environ | variables, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        faults.on_request = kill
+        assert process.wait() == -signal.SIGKILL
+    faults.on_request = lambda request: None
+    assert published(cloud) == before
+    other = on_another_machine(cloud, tmp_path / "other machine")
+    assert refresh_job(other).success
+    after = published(other)
+    assert after.keys() == before.keys()
+    assert after["calls.csv"].count(b"\n") == 32
 
 
 @pytest.mark.long
