@@ -117,6 +117,8 @@ def test_the_exit_codes_are_those_that_cron_can_use(
     code, output, _ = command("status")
     assert "The last refresh was refused: 0 documents where there were 3." in output
     assert " failure " in output
+    assert " callviz refresh --accept-drop 0, or " in refused["message"]
+    assert command("refresh", "--accept-drop", "0", "--quiet") == (ExitCode.DONE, "", "")
 
     monkeypatch.setenv("CALLVIZ_MONGO_URI", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300")
     code, _, errors = command("refresh")

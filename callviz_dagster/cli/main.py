@@ -58,16 +58,21 @@ def _chosen(context: click.Context) -> ChosenCollection:
 
 @callviz.command()
 @click.option("--partition", default="", help="2024-05-01, or a range 2024-05-01...2024-05-31. Default: all.")
+@click.option(
+    "--accept-drop", type=click.IntRange(min=0), metavar="DOCUMENTS", help="Accept once that only this many are left."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print how it went as JSON, and nothing else.")
 @click.option("--quiet", is_flag=True, help="Print nothing but the sentence of a failure.")
 @click.pass_context
-def refresh(context: click.Context, partition: str, as_json: bool, quiet: bool) -> int:
+def refresh(context: click.Context, partition: str, accept_drop: int | None, as_json: bool, quiet: bool) -> int:
     """Read the collection and publish everything that is made from it."""
     from callviz_dagster.cli import refresh as command
 
     collection = _chosen(context)
     with dagster_instance(quiet=quiet) as instance:
-        return command.refresh(collection, instance, partition=partition, as_json=as_json, quiet=quiet)
+        return command.refresh(
+            collection, instance, partition=partition, accept_drop=accept_drop, as_json=as_json, quiet=quiet
+        )
 
 
 @callviz.command()

@@ -28,6 +28,7 @@ from callviz_dagster.partitions import Partitioning, parse_keys
 from callviz_dagster.progress import PROGRESS_LINE
 from callviz_dagster.settings import SettingsError
 from callviz_dagster.storage.refreshing import published_places, read_published
+from callviz_dagster.table.volume import ACCEPT_DROP_TAG
 
 Say = Callable[[str], None]
 
@@ -63,16 +64,30 @@ class Refreshed:
 
 
 def refresh(
-    collection: ChosenCollection, instance: dg.DagsterInstance, *, partition: str, as_json: bool, quiet: bool
+    collection: ChosenCollection,
+    instance: dg.DagsterInstance,
+    *,
+    partition: str,
+    accept_drop: int | None = None,
+    as_json: bool,
+    quiet: bool,
 ) -> ExitCode:
     """Refresh, print what `--json` and `--quiet` let through, and return the exit code.
+
+    Args:
+        collection: what to refresh.
+        instance: where the run is recorded.
+        partition: which partitions, see `run_tags`.
+        accept_drop: see `run_tags`.
+        as_json: whether to print one JSON object and nothing else.
+        quiet: whether to print only why a refresh was not done.
 
     Raises:
         SettingsError: a setting is not allowed, or there is no such partition.
     """
     began = time.time()
     collection.settings.require_mongo_uri()
-    tags = run_tags(collection, partition)
+    tags = run_tags(collection, partition, accept_drop)
     say: Say = (lambda line: None) if quiet or as_json else terminal(sys.stdout)
     say(f"Reading {collection.settings.database}.{collection.settings.mongo_collection}, through Dagster ...")
     refreshed = run(collection, instance, tags, say)
@@ -85,21 +100,27 @@ def refresh(
     return refreshed.exit_code
 
 
-def run_tags(collection: ChosenCollection, partition: str) -> dict[str, str]:
-    """Return the run tags that ask for the partitions `2024-05-01` or `2024-05-01...2024-05-31`; all without a text.
+def run_tags(collection: ChosenCollection, partition: str, accept_drop: int | None = None) -> dict[str, str]:
+    """Return the tags of a run.
+
+    Args:
+        collection: what to refresh.
+        partition: `2024-05-01` or `2024-05-01...2024-05-31`; all partitions where it is empty.
+        accept_drop: a number of documents that this run publishes although `CALLVIZ_MAX_DROP` refuses it.
 
     Raises:
         SettingsError: there are no such partitions.
     """
+    accepted = {} if accept_drop is None else {ACCEPT_DROP_TAG: str(accept_drop)}
     partitions = Partitioning.of(collection.settings).partitions(dt.datetime.now(dt.UTC))
     if not partition:
-        return partition_tags(partitions, partitions)
+        return partition_tags(partitions, partitions) | accepted
     chosen = parse_keys(partition, partitions)
     if not chosen or not chosen[0].key:
         there_are = f"there is no such partition; they are {partitions[0].key} to {partitions[-1].key}."
         none = "the collection is not divided into partitions, see CALLVIZ_PARTITIONS."
         raise SettingsError(f"--partition {partition}: {there_are if partitions[0].key else none}")
-    return partition_tags(chosen, partitions)
+    return partition_tags(chosen, partitions) | accepted
 
 
 def run(collection: ChosenCollection, instance: dg.DagsterInstance, tags: Mapping[str, str], say: Say) -> Refreshed:

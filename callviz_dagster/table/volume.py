@@ -47,9 +47,8 @@ def is_refused(before: int, documents: int, *, max_drop: float, accepted: int | 
 def how_to_accept(documents: int) -> str:
     """Return the sentence that says how a refused drop is accepted."""
     return (
-        "If that is right, accept it once: start the job refresh_calls with the run tag "
-        f"{ACCEPT_DROP_TAG}={documents}, in the launchpad or by dagster job execute -m callviz_dagster.definitions "
-        f'-j refresh_calls --tags \'{{"{ACCEPT_DROP_TAG}": "{documents}"}}\'. CALLVIZ_MAX_DROP sets the limit.'
+        f"If that is right, accept it once: run callviz refresh --accept-drop {documents}, or start the job in the "
+        f"launchpad with the run tag {ACCEPT_DROP_TAG}={documents}. CALLVIZ_MAX_DROP sets the limit."
     )
 
 
