@@ -111,7 +111,7 @@ def measure(settings: Settings, number: int, partitions: Sequence[Partition]) ->
         )
         with opened_cluster(cold, LOG) as cluster:
             assert cluster
-            rounds(cold, cluster, partitions[: 2 * number])
+            rounds(cold, cluster, partitions[: 6 * number])
         with opened_cluster(warm, LOG) as cluster:
             assert cluster
             before, driver, began = [cpu_seconds(pid) for pid in pids], time.process_time(), time.perf_counter()

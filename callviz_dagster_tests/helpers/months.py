@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -49,11 +50,13 @@ def calls_of_months(collection: Collection[Document], number: int = 1_000) -> No
     )
 
 
-def refreshed(settings: Settings, *, only: str = "", **other: Any) -> dg.ExecuteInProcessResult:
+def refreshed(
+    settings: Settings, *, only: str = "", assets: Sequence[str] = ASSETS, **other: Any
+) -> dg.ExecuteInProcessResult:
     """Refresh all partitions or one of them, with other settings."""
     whole = dataclasses.replace(settings, **other)
     definitions = build_definitions(whole)
-    job = dg.define_asset_job("test", dg.AssetSelection.assets(*ASSETS), executor_def=dg.in_process_executor)
+    job = dg.define_asset_job("test", dg.AssetSelection.assets(*assets), executor_def=dg.in_process_executor)
     resolved = dg.Definitions(
         assets=definitions.assets, jobs=[job], resources=definitions.resources, executor=dg.in_process_executor
     ).resolve_job_def("test")

@@ -23,7 +23,7 @@ from callviz_dagster_tests.helpers.months import MONTHS, calls_of_months, data_v
 from callviz_dagster_tests.helpers.object_store import s3_variables
 
 Document = dict[str, Any]
-pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def lonely_workers(tmp_path: Path, mongo_uri: str, s3_port: int) -> Iterator[Das
         yield cluster
 
 
-@pytest.mark.parametrize("months", [3, pytest.param(MONTHS, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("months", [3, MONTHS])
 def test_workers_that_share_nothing_make_the_bytes_of_one_machine(
     lonely_workers: DaskCluster,
     settings: Settings,
