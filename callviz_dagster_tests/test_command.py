@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,11 @@ from callviz_dagster.cli.refresh import Refreshed, lines, run_tags, terminal
 from callviz_dagster.cli.status import Status, read_status
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import lock
+from callviz_dagster_tests.helpers.command import Command, command_in
 from callviz_dagster_tests.helpers.lock import holder
 from callviz_dagster_tests.helpers.refresh import empty_instance, some_calls
 
 Document = dict[str, Any]
-Command = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -48,20 +47,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def command(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Command:
-    """Give the command in an empty folder, with settings of the environment: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
+    """Give the command in an empty folder, with the test's collection."""
     names = {"MONGO_URI": settings.mongo_uri, "MONGO_DATABASE": settings.mongo_database}
-    for name, value in names.items():
-        monkeypatch.setenv(f"CALLVIZ_{name}", str(value))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.delenv("DAGSTER_HOME", raising=False)
-        capfd.readouterr()
-        code = main(arguments)
-        printed = capfd.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return command_in(tmp_path, names, monkeypatch, capfd)
 
 
 @pytest.mark.slow

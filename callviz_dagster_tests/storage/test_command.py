@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +10,31 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.cli.exit_codes import ExitCode
-from callviz_dagster.cli.main import main
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import refreshing
+from callviz_dagster_tests.helpers.command import Command, command_in
 from callviz_dagster_tests.helpers.object_store import CONDITIONS, Faults
 from callviz_dagster_tests.helpers.refresh import some_calls
 
 Document = dict[str, Any]
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def command(
     settings: Settings, uri: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Command:
-    """Give the command in an empty folder, with settings of the environment: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    variables = {
+    """Give the command in an empty folder, with the test's collection and bucket."""
+    names = {
         "MONGO_URI": settings.mongo_uri,
         "MONGO_DATABASE": settings.mongo_database,
         "DATA_DIR": f"{uri}/data",
         "PUBLISH_DIR": f"{uri}/published",
     }
-    for name, value in variables.items():
-        monkeypatch.setenv(f"CALLVIZ_{name}", str(value))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.delenv("DAGSTER_HOME", raising=False)
-        capfd.readouterr()
-        code = main(arguments)
-        printed = capfd.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return command_in(tmp_path, names, monkeypatch, capfd)
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_the_command_shows_addresses(
     command: Command, uri: str, collection: Collection[Document], tmp_path: Path
 ) -> None:
