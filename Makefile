@@ -58,7 +58,7 @@ lint: $(VENV)/.dev ## check style, formatting, types, layers, complexity, and th
 	@$(BIN)/complexipy --max-complexity-allowed 15 --failed --plain callviz_dagster benchmarks
 	@$(SCHEMA) vendor.github-workflows .github/workflows/ci.yml
 	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/ci.yml
-	@$(SCHEMA) vendor.compose-spec deploy/compose.yaml
+	@$(SCHEMA) vendor.compose-spec deploy/compose.yaml deploy/compose.dask.yaml
 	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
 	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/proposal.yml
 	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pymongo.collection import Collection
 
 from callviz_dagster.demo.child import Child
@@ -163,3 +166,50 @@ def test_a_unit_and_the_compose_file_start_what_the_test_starts() -> None:
     assert " ".join(part.strip(' \\\n"]') for part in command.split(",")) == f"dagster {code.format(host='0.0.0.0')}"
     compose = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
     assert '"127.0.0.1:3000:3000"' in compose, "the UI has no login"
+
+
+def loaded(name: str) -> list[Any]:
+    return list(yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")))
+
+
+def test_deployments_name_settings_that_exist() -> None:
+    settings = {field.metadata["name"] for field in dataclasses.fields(Settings)}
+    texts = [path.read_text(encoding="utf-8") for path in (DEPLOY / "Dockerfile", *DEPLOY.rglob("*.yaml"))]
+    named = {name for text in texts for name in re.findall(r"\bCALLVIZ_[A-Z_]+[A-Z]\b", text)}
+    assert "CALLVIZ_ENGINE" in named
+    assert named <= settings
+
+
+@pytest.mark.parametrize("role", ["scheduler", "worker"])
+def test_dask_is_started_in_the_same_way_by_compose_and_on_kubernetes(role: str) -> None:
+    [compose] = loaded("compose.dask.yaml")
+    service = compose["services"][role]
+    [container] = [
+        container
+        for manifest in loaded("dask-cluster.yaml")
+        if manifest["metadata"]["name"] == f"dask-{role}" and manifest["kind"] == "Deployment"
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+    ]
+    folders = {"/run/secrets": "/tls", "/tmp": "/scratch", "tls://scheduler:": "tls://dask-scheduler:"}
+
+    def on_kubernetes(text: str) -> str:
+        for folder, other in folders.items():
+            text = text.replace(folder, other)
+        return text
+
+    assert container["args"] == [on_kubernetes(text) for text in service["command"]]
+    assert service["command"][-1].startswith("127.0.0.1:"), "the HTTP pages have no TLS"
+    of_dask = {item["name"]: item["value"] for item in container["env"] if item["name"].startswith("DASK_")}
+    environment = service["environment"].items()
+    assert of_dask == {name: on_kubernetes(value) for name, value in environment if name.startswith("DASK_")}
+    assert of_dask["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] == "true"
+
+
+@pytest.mark.parametrize("name", ["helm-values.yaml", "dask-values.yaml"])
+def test_no_service_on_kubernetes_makes_variables_that_look_like_settings(name: str) -> None:
+    """For a service `callviz-x`, Kubernetes sets CALLVIZ_X_PORT in each pod, and callviz refuses unknown settings."""
+    [values] = loaded(name)
+    deployments = values["dagster-user-deployments"]["deployments"]
+    services = [manifest for manifest in loaded("dask-cluster.yaml") if manifest["kind"] == "Service"]
+    names = [deployment["name"] for deployment in deployments] + [each["metadata"]["name"] for each in services]
+    assert not [each for each in names if each.startswith("callviz")]
