@@ -18,7 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.
 exclude_patterns = ["_build", "api/modules.rst"]
 nitpicky = True
 # Other libraries and the package's type variables have no pages here.
-nitpick_ignore_regex = [(r"py:.*", r"(?!callviz_dagster\.).*"), (r"py:class", r"callviz_dagster\..*\.[A-Z]")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!callviz_dagster\.).*"), (r"py:(class|obj)", r"callviz_dagster\..*\.[A-Z]")]
 # An attribute called like a built-in type, `bytes`, makes that type in annotations ambiguous.
 suppress_warnings = ["ref.python"]
 

@@ -34,7 +34,7 @@ NO_WORKER_SECONDS = 300.0
 """How long to wait for a worker where there is none."""
 _LOOK_SECONDS = 0.5
 
-Task = TypeVar("Task")
+T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -102,7 +102,7 @@ class Cluster:
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         client.subscribe_topic(self._topic, lambda event: self._events.put(event[1]))
 
-    def results(self, work: Callable[[Task, TaskContext], R], tasks: Mapping[str, Task], doing: str) -> list[R]:
+    def results(self, work: Callable[[T, TaskContext], R], tasks: Mapping[str, T], doing: str) -> list[R]:
         """Do named tasks on the workers, and return their results in the order of the tasks.
 
         A task whose worker dies is given to another one. Where one fails, or this process is interrupted, the

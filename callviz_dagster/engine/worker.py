@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PARTS = "calls_csv_parts"
 """Folder of the data folder in which workers leave lines of `calls.csv`."""
 
-Task = TypeVar("Task")
+T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -67,7 +67,7 @@ class TaskContext:
     """A folder of this worker alone, which holds its part of data folders in buckets."""
 
 
-def run_task(work: Callable[[Task, TaskContext], R], task: Task, topic: str) -> Done[R]:
+def run_task(work: Callable[[T, TaskContext], R], task: T, topic: str) -> Done[R]:
     """Do a task on this worker; its log lines become events of a topic, which the driver reads.
 
     Raises:
