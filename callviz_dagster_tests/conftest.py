@@ -9,7 +9,6 @@ variable CI is set.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
 import signal
@@ -101,30 +100,6 @@ def _no_coverage_of_processes(request: pytest.FixtureRequest, monkeypatch: pytes
     """Let the processes that a test marked `no_cover` starts run without coverage too."""
     if request.node.get_closest_marker("no_cover"):
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_coverage_of_dagsters_storage() -> Iterator[None]:
-    """Let Dagster write and look up its own records without coverage: a fifth of the time that a refresh takes with it.
-
-    None of callviz's lines are reached there.
-    """
-    import dagster as dg
-
-    from callviz_dagster_tests.helpers.refresh import without_coverage
-
-    def untraced(method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
-        def call(*given: Any, **named: Any) -> Any:
-            with without_coverage():
-                return method(*given, **named)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("create_run_for_job", "get_asset_records", "handle_new_event"):
-            patch.setattr(dg.DagsterInstance, name, untraced(getattr(dg.DagsterInstance, name)))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import errno
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import dask
 import pytest
 from bson.timestamp import Timestamp
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.protocol.pickle import dumps, loads
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -29,7 +30,7 @@ from callviz_dagster.assets.common import table_options
 from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.engine import cluster as engine_cluster
 from callviz_dagster.engine.archive import Archived
-from callviz_dagster.engine.cluster import EngineError, open_addresses, opened_cluster, version_differences
+from callviz_dagster.engine.cluster import Cluster, EngineError, open_addresses, opened_cluster, version_differences
 from callviz_dagster.engine.fan_out import archive_on
 from callviz_dagster.engine.worker import TaskContext
 from callviz_dagster.mongodb.connection import MongoDB
@@ -37,6 +38,7 @@ from callviz_dagster.mongodb.errors import MongoError, ReadLostError
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.setting_values.engine_address import engine_address
 from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.storage.files import FileError
 from callviz_dagster_tests.helpers.certificate import certificate
 from callviz_dagster_tests.helpers.dask_cluster import DaskCluster, dask_cluster
 from callviz_dagster_tests.helpers.interrupted import NAMESPACE
@@ -127,6 +129,30 @@ def test_an_instant_that_is_not_kept_or_not_taken_is_an_error(
     collection.insert_one({"_id": 2})
     with pytest.raises(MongoError, match="set CALLVIZ_ENGINE=local"), mongo.snapshot_session(LOG, at):
         pass
+
+
+def logged_or_failed(task: str, context: TaskContext) -> str:
+    context.log.info(f"At {task}.")
+    if task == "damaged":
+        raise FileError(errno.EIO, "It is damaged.")
+    return task.upper()
+
+
+def test_results_come_in_order_and_an_error_is_logged_with_its_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """The workers are threads here, so that what they do can be followed."""
+    caplog.set_level(logging.INFO)
+    quiet = {"dashboard_address": None, "processes": False, "protocol": "tcp", "host": "127.0.0.1"}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **quiet) as workers, Client(workers) as client:
+        cluster = Cluster(client, LOG)
+        cluster.require_workers()
+        cluster.require_same_versions()
+        cluster.require_closed("dask://127.0.0.1:1")
+        assert cluster.results(logged_or_failed, {"2024-05": "a", "2024-06": "b"}, "Reading") == ["A", "B"]
+        with pytest.raises(FileError, match="damaged"):
+            cluster.results(logged_or_failed, {"2024-07": "damaged"}, "Reading")
+    assert re.search(r"\[worker [01]\] At a\.", caplog.text)
+    assert re.search(r"Reading: 2024-0[56] on worker [01], 2 of 2\.", caplog.text)
+    assert re.search(r"\[worker [01]\] Partition 2024-07 failed\.", caplog.text)
 
 
 class HereInstead:
