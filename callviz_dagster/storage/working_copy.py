@@ -14,6 +14,7 @@ import datetime as dt
 import errno
 import json
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -35,6 +36,8 @@ _PRIVATE = ("raw_calls/", "rejected_calls/")
 """Whole documents, which no reader follows: replaced objects are deleted at once."""
 _DATA_FILES = ("raw_calls/[!.]*", "calls/[!.]*", "rejected_calls/[!.]*", "refused_drop.json")
 """What of the data folder is in the bucket. Locks and the files of runs belong to a machine."""
+_OWN_OBJECT = re.compile(r"((raw_calls|rejected_calls|calls_csv_parts)/)?[^/]+|calls/[^/]+\.parquet")
+"""Names of objects that a data or a publish folder may have. A folder below may be that of another collection."""
 _TRANSFERS = 3
 """Files that are carried at a time."""
 
@@ -270,12 +273,13 @@ class WorkingCopy:
     def _collect(self, before: ObjectsRecord, listed: list[ListedObject], now: dt.datetime) -> None:
         """Delete the objects that the record no longer names, and those that a process left that died.
 
-        Names that callviz does not make are passed over.
+        Names that callviz does not make in this folder are passed over.
 
         Raises:
             BucketError: the store does not let them be deleted.
         """
-        dead = {each.name for each in listed if is_object_name(each.name) and now - each.modified > KEPT}
+        own = [each for each in listed if is_object_name(each.name) and _OWN_OBJECT.fullmatch(each.name)]
+        dead = {each.name for each in own if now - each.modified > KEPT}
         self.bucket.delete(sorted((before.objects | dead) - self.record.objects))
 
 

@@ -133,6 +133,20 @@ def test_readers_see_files_that_belong_together(
     assert changed_published(one.publish_dir, read_published(one.publish_dir)) == ["call_dashboard.html"]
 
 
+def test_objects_of_a_collection_in_a_folder_below_are_let_alone(
+    machines: tuple[Machine, Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = machines
+    file = tmp_path / "file"
+    file.write_text("of another collection")
+    names = ("below/calls.csv", "below/calls/all.parquet", "below/raw_calls/all.json", "calls/calls.csv")
+    below = {bucket.Bucket(f"{one.uri}/{outer}").upload(file, name).object for outer in NAMES for name in names}
+    monkeypatch.setattr(working_copy, "KEPT", dt.timedelta(seconds=-1))
+    for text in ("old", "newer"):
+        one.publish(text)
+    assert below <= objects(one.data_dir) | objects(one.publish_dir)
+
+
 @pytest.mark.parametrize("record", ["files.json", pytest.param("published.json", marks=pytest.mark.long)])
 def test_a_driver_that_is_killed_between_upload_and_swap_publishes_nothing(
     record: str, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
