@@ -24,7 +24,7 @@ from pymongo import MongoClient
 
 from benchmarks.collection import DAYS, START, filled, parser
 from benchmarks.processes import Watch, watching
-from callviz_dagster.assets.calls import make_partition, plan_tables
+from callviz_dagster.assets.calls import make_partitions, plan_tables
 from callviz_dagster.assets.calls_csv import require_good
 from callviz_dagster.assets.common import PartitionSelection
 from callviz_dagster.assets.raw_calls import check_coverage
@@ -85,8 +85,8 @@ def refresh(
 
     def normalize() -> None:
         tables = plan_tables(all_partitions, settings, LOG)
-        for partition in partitions:
-            if not make_partition(partition, settings, LOG, tables).calls:
+        for partition, made in zip(partitions, make_partitions(partitions, settings, LOG, tables), strict=True):
+            if not made.calls:
                 raise SystemExit(f"The audit forbids to publish the calls of partition {partition.name}.")
 
     documents = timed("raw_calls", read)

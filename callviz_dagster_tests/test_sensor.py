@@ -508,7 +508,7 @@ def test_changes_that_were_read_by_hand_and_never_published_are_refreshed(
     "step",
     [
         "assets.call_dashboard.publish_page",
-        pytest.param("assets.calls.make_partition", marks=pytest.mark.long),
+        pytest.param("assets.calls.make_partitions", marks=pytest.mark.long),
         pytest.param("calls_csv.publish.publish_csv", marks=pytest.mark.long),
     ],
 )
@@ -527,7 +527,7 @@ def test_changes_that_a_failed_refresh_by_hand_has_read_are_refreshed(
 
 
 @pytest.mark.parametrize(
-    "step", ["calls_csv.publish.publish_csv", pytest.param("assets.calls.make_partition", marks=pytest.mark.long)]
+    "step", ["calls_csv.publish.publish_csv", pytest.param("assets.calls.make_partitions", marks=pytest.mark.long)]
 )
 def test_changes_that_a_killed_refresh_of_the_sensor_has_read_are_refreshed(
     daemon: Daemon, collection: Collection[Document], monkeypatch: pytest.MonkeyPatch, step: str

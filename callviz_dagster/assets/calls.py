@@ -244,19 +244,6 @@ def make_partitions(
     ]
 
 
-def make_partition(
-    partition: Partition, settings: Settings, log: logging.Logger, tables: "Tables | None" = None
-) -> NormalizedPartition:
-    """Normalize a partition's archive, audit the tables and swap them in, see `normalize_partition`.
-
-    Raises:
-        PlanError: roles are ambiguous or not recognized.
-        FileError: the archive is missing or damaged, or the tables cannot be written.
-    """
-    (normalized,) = make_partitions([partition], settings, log, tables or plan_tables([partition], settings, log))
-    return normalized
-
-
 def may_publish(facts: TableFacts, tables: "Tables", *, max_rejected: float) -> bool:
     """Return whether no check forbids to publish a partition of `calls`."""
     return not blocking(audit(facts, tables, max_rejected))
