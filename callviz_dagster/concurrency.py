@@ -22,7 +22,8 @@ WORKERS = 2
 MAX_ROW_GROUP_ROWS = 65_536
 """Rows of a Parquet row group. Fewer compress worse; a reader holds a whole row group."""
 MAX_ROW_GROUP_BYTES = 128 << 20
-"""Size at which a row group of long rows is closed early: two are in memory, one gathered and one written."""
+"""Size at which a row group of long rows is closed early: three are in memory, one gathered, one written and one to be
+validated."""
 MAX_ROWS_VALIDATED = 2 * MAX_ROW_GROUP_ROWS
 """Rows that pandera validates at a time: beside the rows, it takes 25 ms each time."""
 MAX_ROWS_READ = 16_384

@@ -25,12 +25,13 @@ from callviz_dagster.assets.common import (
     table_options,
     working_files,
 )
-from callviz_dagster.engine.archive import READS, Archived, IncompleteArchiveError, archive_partitions
+from callviz_dagster.engine.archive import Archived, IncompleteArchiveError, archive_partitions
 from callviz_dagster.engine.cluster import opened_cluster
 from callviz_dagster.engine.fan_out import archive_on
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.coverage import count_coverage
 from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.snapshot import Rereads
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import COVERAGE, Partition
 from callviz_dagster.settings import Settings
@@ -292,7 +293,7 @@ def check_coverage(
 
 def _count_coverage(mongo: MongoDB, selection: PartitionSelection, settings: Settings, log: logging.Logger) -> Coverage:
     existing = {*existing_partitions(selection.all_partitions, settings.data_dir), *selection.partitions}
-    attempt = 1
+    rereads = Rereads(log, "The documents are counted again.")
     while True:
         try:
             with mongo.snapshot_session(log) as session:
@@ -300,7 +301,4 @@ def _count_coverage(mongo: MongoDB, selection: PartitionSelection, settings: Set
                 session.require_same_collection()
                 return coverage
         except ReadLostError as error:
-            if attempt == READS:
-                raise
-            attempt += 1
-            log.warning(f"{error} The documents are counted again.")
+            rereads.count(error)

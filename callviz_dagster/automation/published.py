@@ -6,7 +6,6 @@ What belongs elsewhere: the record of what is published (`storage/published.py`)
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from callviz_dagster.partitions import Partition
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV, InputFile, cluster_time
 from callviz_dagster.storage.refreshing import read_published
+from callviz_dagster.tableau import extract
 from callviz_dagster.tableau.model import HYPER_NAME
 
 
@@ -29,7 +29,7 @@ def published_inputs(settings: Settings, partitions: Sequence[Partition]) -> dic
     record = read_published(settings.publish_dir)
     inputs = record.inputs(CALLS_CSV)
     # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
-    current_files = [name for name in record.files if name != HYPER_NAME or importlib.util.find_spec("pantab")]
+    current_files = [name for name in record.files if name != HYPER_NAME or extract.installed()]
     sources = [record.sources(name) for name in current_files]
     published: dict[str, InputFile] = {}
     for partition in partitions:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from callviz_dagster.concurrency import prefetch
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError, ReadLostError
-from callviz_dagster.mongodb.snapshot import SnapshotSession
+from callviz_dagster.mongodb.snapshot import Rereads, SnapshotSession
 from callviz_dagster.partitions import Partition
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive
@@ -25,9 +25,6 @@ from callviz_dagster.table.manifest import Manifest
 
 if TYPE_CHECKING:
     from callviz_dagster.documents.values import Secrets
-
-READS = 3
-"""How often a read starts again because its snapshot became too old."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def archive_partitions(
         FileError: an archive cannot be written.
     """
     waiting = list(partitions)
-    attempt = 1
+    rereads = Rereads(log, "The read starts again from the first document.")
     identity = ""
     while waiting:
         try:
@@ -106,13 +103,10 @@ def archive_partitions(
                 while waiting:
                     archived = archive_partition(session, waiting[0], data_dir, log, require_volume, secrets)
                     waiting.pop(0)
-                    attempt = 1
+                    rereads.reset()
                     yield archived
         except ReadLostError as error:
-            if attempt == READS:
-                raise
-            attempt += 1
-            log.warning(f"{error} The read starts again from the first document.")
+            rereads.count(error)
 
 
 def archive_partition(

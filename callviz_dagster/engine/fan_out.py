@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callviz_dagster.engine import worker
-from callviz_dagster.engine.archive import READS, Archived
+from callviz_dagster.engine.archive import Archived
 from callviz_dagster.engine.cluster import Cluster
 from callviz_dagster.engine.data_folder import DataFolder
 from callviz_dagster.engine.normalize import MayPublish, NormalizedPartition
@@ -30,6 +30,7 @@ from callviz_dagster.engine.worker import (
 )
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import ReadLostError
+from callviz_dagster.mongodb.snapshot import Rereads
 from callviz_dagster.partitions import Partition
 from callviz_dagster.storage.bucket import StoredFile
 from callviz_dagster.storage.files import write_text
@@ -64,7 +65,7 @@ def archive_on(
         IncompleteArchiveError: an archive does not hold what the server counted.
         EngineError: the cluster cannot do the work.
     """
-    attempt = 1
+    rereads = Rereads(log, "All partitions are read again, at a new instant.")
     keyless, folder = KeylessSecrets.of(secrets), DataFolder(data_dir.absolute())
     while True:
         try:
@@ -80,10 +81,7 @@ def archive_on(
             }
             made = cluster.results(worker.archive, tasks, "Reading")
         except ReadLostError as error:
-            if attempt == READS:
-                raise
-            attempt += 1
-            log.warning(f"{error} All partitions are read again, at a new instant.")
+            rereads.count(error)
         else:
             break
     for one in made:

@@ -46,6 +46,8 @@ BATCH_SIZE = 10_000
 """Documents a batch; the server ends a batch at 16 MB too. Larger ones are not faster, and cost memory."""
 MOST_RETRIES, PATIENCE_SECONDS = 6, 3600
 """How often a command is tried again, and for how long at most, while nothing comes."""
+READS = 3
+"""How often a read starts again because its snapshot became too old."""
 _MOST_PROBES = 3
 """How often to ask for a snapshot that the server cannot give just now."""
 
@@ -319,6 +321,29 @@ class Retries:
         """Count a failure and wait, longer each time."""
         self._failures += 1
         time.sleep(_pause(self._failures))
+
+
+class Rereads:
+    """How often a read has started again because its snapshot was lost, and whether it may once more."""
+
+    def __init__(self, log: logging.Logger, what_follows: str) -> None:
+        self._log, self._what_follows = log, what_follows
+        self._reads = 1
+
+    def count(self, error: ReadLostError) -> None:
+        """Count a read that was lost, and log it with what follows.
+
+        Raises:
+            ReadLostError: it was lost again and again.
+        """
+        if self._reads == READS:
+            raise error
+        self._reads += 1
+        self._log.warning(f"{error} {self._what_follows}")
+
+    def reset(self) -> None:
+        """Forget what was lost, for something was read whole."""
+        self._reads = 1
 
 
 def _pause(failures: int) -> float:

@@ -225,10 +225,8 @@ def existing_partitions(partitions: Sequence[Partition], data_dir: Path) -> dict
 
 def is_complete(partition: Partition, data_dir: Path) -> bool:
     """Return whether a partition has a `calls` file that was made from the archive beside it."""
-    footer, manifest = (
-        read_footer(partition.calls(data_dir)),
-        read_manifest(partition.manifest(data_dir), evidence_below=0),
-    )
+    footer = read_footer(partition.calls(data_dir))
+    manifest = read_manifest(partition.manifest(data_dir), evidence_below=0)
     return (
         footer is not None
         and manifest is not None
