@@ -12,6 +12,8 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +34,7 @@ Document = dict[str, Any]
 FIXTURE_MARKERS = {
     **dict.fromkeys(("mongo_uri", "standalone_uri", "members", "hidden", "guarded", "backup"), "server"),
     "browser": "browser",
+    "mount_namespaces": "namespaces",
 }
 
 
@@ -74,6 +77,15 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mount_namespaces() -> None:
+    """Require that this user may have a mount namespace."""
+    from callviz_dagster_tests.helpers.interrupted import NAMESPACE
+
+    if sys.platform != "linux" or subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        unavailable("This system gives this user no mount namespace.")
 
 
 @contextlib.contextmanager

@@ -429,10 +429,8 @@ def test_a_cluster_with_other_versions_is_refused(settings: Settings, tmp_path: 
 
 
 @pytest.mark.long
-@pytest.mark.namespaces
+@pytest.mark.usefixtures("mount_namespaces")
 def test_a_worker_that_does_not_see_the_data_folder_is_refused(settings: Settings, tmp_path: Path) -> None:
-    if subprocess.run([*NAMESPACE, "true"], check=False).returncode:
-        pytest.skip("this system gives this user no mount namespace")
     settings.data_dir.mkdir(parents=True)
     with dask_cluster(tmp_path, {"sees": {}}) as cluster:
         elsewhere = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(settings.data_dir)]

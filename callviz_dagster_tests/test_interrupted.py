@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from pymongo.collection import Collection
 
-from callviz_dagster_tests.conftest import unavailable
 from callviz_dagster_tests.helpers.interrupted import NAMESPACE
 
 pytestmark = [pytest.mark.server, pytest.mark.no_cover]
@@ -47,12 +46,10 @@ def test_a_refresh_that_is_killed_at_a_random_moment_of_each_step_leaves_whole_f
     assert all(faults.get(step, 0) >= 2 for step in steps), faults
 
 
-@pytest.mark.namespaces
+@pytest.mark.usefixtures("mount_namespaces")
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.long)])
 def test_a_refresh_that_runs_out_of_space_or_of_files_leaves_whole_files(
     mongo_uri: str, collection: Collection[dict[str, object]], tmp_path: Path, step: int
 ) -> None:
-    if sys.platform != "linux" or subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
-        unavailable("This system gives no mount namespaces.")
     faults = interrupted("full", step, mongo_uri, collection, tmp_path)
     assert faults["failed"] >= 2
