@@ -188,6 +188,8 @@ def _running(
     chosen_ports = [port or _port_of(folder) for port, folder in zip(ports, folders, strict=True)]
     uri = _uri([f"{HOST}:{port}" for port in chosen_ports], replica_set, user)
     options = ["--wiredTigerCacheSizeGB", str(cache_gb), "--syncdelay", str(checkpoint_seconds), "--quiet"]
+    # By default every server sets three journal files of 100 MB aside before its first write.
+    options += ["--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"]
     options += [*_replica_set_options(replica_set, oplog_mb), *_parameter_options(parameters or {})]
     if user:
         options += ["--auth", *(["--keyFile", str(_key_file(data_dir))] if replica_set else [])]
