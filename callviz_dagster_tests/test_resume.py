@@ -36,7 +36,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Run three servers with calls that all of them have."""
     with running_replica_set(tmp_path_factory.mktemp("set"), parameters={"enableTestCommands": 1}) as servers:
         with MongoClient[Document](servers[0].uri, w=3) as client:
-            client.shop.calls.insert_many([{"_id": n, "n": n, "filler": "x" * 300} for n in range(NUMBER)])
+            client.shop.calls.insert_many([{"_id": n, "n": n, "filler": "x" * 2000} for n in range(NUMBER)])
             client.shop.calls.create_index("n")
         yield servers
 
@@ -258,7 +258,7 @@ def test_a_disturbed_read_of_a_partition_goes_on_after_identifiers_of_every_type
     partition = Partition("w", "w", "start", day, day + dt.timedelta(1))
     with MongoClient[Document](members[0].uri, w=3) as client:
         client.shop.days.create_index("start")
-        client.shop.days.insert_many([{"_id": i, "start": day, "filler": "x" * 60_000} for i in identifiers])
+        client.shop.days.insert_many([{"_id": i, "start": day, "filler": "x" * 100_000} for i in identifiers])
         client.shop.days.insert_many([{"start": day + dt.timedelta(1)} for _ in range(100)])
     settings = Settings(mongo_uri=members[0].uri, mongo_database="shop", mongo_collection="days")
     documents: list[Document] = []
