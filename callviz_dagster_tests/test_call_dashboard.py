@@ -215,7 +215,7 @@ def test_counts_that_would_make_the_page_too_large_are_made_coarser(
 def test_a_field_that_the_calls_do_not_have_is_left_out_and_named() -> None:
     options = CountOptions(fields=("queue", "agent"))
     footer = dataclasses.replace(FOOTER, fields=(FieldColumn("agent", (b"agent",), Kind.TEXT),))
-    known, missing = asset._known_fields(options, [footer])
+    known, missing = options.with_columns_of([footer])
     assert (known.fields, missing) == (("agent",), ("queue",))
     assert "names queue, which calls.csv does not have" in asset._missing(missing, [footer])
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from callviz_dagster.dashboard import axes
 from callviz_dagster.dashboard import counts as counting
 from callviz_dagster.dashboard.axes import CountOptions
-from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, count_files
+from callviz_dagster.dashboard.counts import Counts, coarser, count_calls, read_files
 from callviz_dagster.dashboard.fields import by_month
 from callviz_dagster.dashboard.payload import Totals, payload_totals, to_payload
 from callviz_dagster_tests.helpers.calls import Call, business, query, table
@@ -224,7 +224,7 @@ def test_long_labels_are_cut_and_stay_apart() -> None:
 
 
 def test_labels_that_are_all_different_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(axes, "_MAX_DISTINCT", 100)
+    monkeypatch.setattr(axes, "MAX_DISTINCT", 100)
     calls = labelled({f"unique {number}": 1 for number in range(1000)} | {"frequent": 50}, 0)
     counts = counted(calls, labels=1, rows=60)
     assert counts.types[0] == "frequent"
@@ -246,7 +246,7 @@ def test_files_are_counted_together(tmp_path: Path) -> None:
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     pq.write_table(calls.slice(0, 200), paths[0])
     pq.write_table(calls.slice(200), paths[1], row_group_size=50)
-    counts = count_files(paths, CountOptions())
+    counts = count_calls(read_files(paths), CountOptions())
     assert cells(counts, counts.cubes[0]) == expected(calls)
 
 

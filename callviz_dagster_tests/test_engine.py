@@ -281,7 +281,15 @@ def test_two_workers_make_the_bytes_of_one_machine(
         assert {*workers} == {"a", "b"}
     assert KEY not in log + "".join(map(two_workers.log, ("a", "b", "scheduler")))
     left = {path.name for path in settings.data_dir.iterdir()} - {"vega.json"}
-    assert left == {"raw_calls", "calls", "rejected_calls", "calls_csv.json", ".refresh.lock", ".runs"}
+    assert left == {
+        "raw_calls",
+        "calls",
+        "rejected_calls",
+        "calls_csv.json",
+        "call_counts.arrow",
+        ".refresh.lock",
+        ".runs",
+    }
 
 
 @pytest.mark.long

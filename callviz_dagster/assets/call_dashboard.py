@@ -6,7 +6,7 @@ What belongs elsewhere: counting (`dashboard/counts.py`), the charts (`dashboard
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ from callviz_dagster.assets.common import (
 )
 from callviz_dagster.dashboard import page, pictures, vega
 from callviz_dagster.dashboard.axes import CountOptions
-from callviz_dagster.dashboard.counts import Counts, count_files
+from callviz_dagster.dashboard.counts import Counts
+from callviz_dagster.dashboard.kept_counts import count_files
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, sha256_of, staged, stat_and_hash
 from callviz_dagster.storage.published import record_file
 from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage
@@ -72,7 +73,7 @@ def _publish(
             partitions = require_partitions(settings, run_time(context))
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
-            options, missing = _known_fields(CountOptions.of(settings), [*calls.values()])
+            options, missing = CountOptions.of(settings).with_columns_of(calls.values())
             if missing:
                 context.log.warning(_missing(missing, [*calls.values()]))
             published = publish_page(
@@ -87,8 +88,7 @@ def _publish(
                     missing_fields=missing,
                 ),
             )
-            digests = [stat_and_hash(path).sha256 for path in calls]
-            record_file(published.file, calls_inputs(calls, digests), latest_snapshot(calls, coverage))
+            record_file(published.file, calls_inputs(calls, published.digests), latest_snapshot(calls, coverage))
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(settings.publish_dir / FILE) from None
@@ -121,15 +121,10 @@ class PublishedPage:
     content: str
     """Digest of the page, but for the snapshot that it names."""
     counts: Counts
+    digests: Sequence[str]
+    """Of the files that it counts, in their order."""
     check: dg.AssetCheckResult
     seconds: float
-
-
-def _known_fields(options: CountOptions, footers: Sequence[TableFooter]) -> tuple[CountOptions, tuple[str, ...]]:
-    """Return the options with those fields alone that are columns of the calls, and the names of the others."""
-    known = {field.column.name for footer in footers for field in footer.fields}
-    missing = tuple(name for name in options.fields if name not in known)
-    return replace(options, fields=tuple(name for name in options.fields if name in known)), missing
 
 
 def _missing(names: Sequence[str], footers: Sequence[TableFooter]) -> str:
@@ -156,32 +151,42 @@ def publish_page(
         FileError: it cannot be written.
     """
     started = time.monotonic()
-    paths = [*calls]
-    counts = count_files(paths, options)
-    library = vega.cached(paths[0].parent.parent / vega.CACHE) if counts.calls else None
+    digests = {path: sha256_of(path) for path in calls}
+    data_dir = next(iter(calls)).parent.parent
+    counts = count_files(digests, options, data_dir)
+    library = vega.cached(data_dir / vega.CACHE) if counts.calls else None
     rendered = page.render(counts, [*calls.values()], library, context)
     with staged(target) as temporary:
         with open_for_writing(temporary) as file:
             file.write(rendered.html.encode())
-        check = audit(temporary, paths)
+        check = audit(temporary, [*calls])
         if not check.passed:
             raise AuditFailed([check])
-    return PublishedPage(stat_and_hash(target), rendered.content, rendered.counts, check, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return PublishedPage(stat_and_hash(target), rendered.content, rendered.counts, [*digests.values()], check, seconds)
 
 
 def audit(written: Path, paths: Sequence[Path]) -> dg.AssetCheckResult:
-    """Compare the counts in a written page with the numbers of rows in the files of calls."""
-    import pyarrow.parquet as pq
-
+    """Compare the counts in a written page with the numbers of rows in the files of calls, as Parquet has them."""
     rows = without_duration = 0
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=["duration_sec"]):
-                rows += batch.num_rows
-                without_duration += batch.column(0).null_count
+        file_rows, file_without_duration = _rows_and_durationless(path)
+        rows, without_duration = rows + file_rows, without_duration + file_without_duration
     totals, damage = [], ""
     try:
         totals = page.totals(written.read_text(encoding="utf-8"))
     except ValueError as error:
         damage = str(error)
     return page_counts_every_call(totals, calls=rows, without_duration=without_duration, damage=damage)
+
+
+def _rows_and_durationless(path: Path) -> tuple[int, int]:
+    """Return the number of calls in a file, and of those without duration; read from its rows where it does not say."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    column = metadata.schema.names.index("duration_sec")
+    statistics = [metadata.row_group(number).column(column).statistics for number in range(metadata.num_row_groups)]
+    if all(one is not None and one.has_null_count for one in statistics):
+        return metadata.num_rows, sum(one.null_count for one in statistics)
+    return metadata.num_rows, pq.read_table(path, columns=["duration_sec"])["duration_sec"].null_count

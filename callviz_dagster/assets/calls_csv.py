@@ -30,12 +30,13 @@ from callviz_dagster.assets.markdown import preview
 from callviz_dagster.contract import table_columns, table_schema
 from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.axes import CountOptions
-from callviz_dagster.dashboard.counts import count_files
+from callviz_dagster.dashboard.kept_counts import count_files
 from callviz_dagster.engine.cluster import opened_cluster
 from callviz_dagster.engine.fan_out import csv_parts_on
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.files import sha256_of
 from callviz_dagster.storage.published import CALLS_CSV, record_file
 from callviz_dagster.storage.refreshing import place
 from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage, read_manifest
@@ -167,7 +168,14 @@ def require_good(rows: int, differences: Sequence[str], sha256: str) -> None:
 
 def _headline_and_picture(calls: Mapping[Path, TableFooter], options: CountOptions) -> tuple[str, str]:
     """Return the headline figures and the picture of daily calls as Markdown."""
-    counts = count_files([*calls], dataclasses.replace(options, fields=()), max_cells=_MOST_CELLS)
+    known, _ = options.with_columns_of(calls.values())
+    counts = count_files(
+        {path: sha256_of(path) for path in calls},
+        dataclasses.replace(options, fields=()),
+        next(iter(calls)).parent.parent,
+        kept_fields=known.fields,
+        max_cells=_MOST_CELLS,
+    )
     return pictures.headline(counts), pictures.daily_calls_picture(counts, last_full_day([*calls.values()]))
 
 

@@ -21,7 +21,7 @@ from callviz_dagster.calls_csv.diff import Changes, count_changes
 from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart
 from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
-from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, sha256_of, staged, write_text
 from callviz_dagster.table.manifest import TableFooter, merged, read_footer
 from callviz_dagster.table.read import published_columns
 from callviz_dagster.table.read import rows as rows_of
@@ -72,7 +72,7 @@ def publish_csv(
     assert footer is not None, "require_partitions returns at least one"
     columns = published_columns(footer)
     form = CsvFormat(columns, zone)
-    sources = {path: stat_and_hash(path).sha256 for path in calls}
+    sources = {path: sha256_of(path) for path in calls}
     record = calls[0].parent.parent / reuse.FILE
     format_key = reuse.format_key(columns, zone)
     reusable = _reusable(record, csv, format_key, log)

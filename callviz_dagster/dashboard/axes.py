@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.documents.display import display_text
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from callviz_dagster.settings import Settings
+    from callviz_dagster.table.manifest import TableFooter
 
     Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -29,7 +30,8 @@ MAX_VALUES = 30
 """Values of a further field that are counted on their own."""
 NO_VALUE = "(none)"
 """Stands for calls without a value in a further field."""
-_MAX_DISTINCT = 50_000
+MAX_DISTINCT = 50_000
+"""Labels of a column above which only the frequent ones are counted."""
 _MAX_LABEL_LENGTH = 120
 
 
@@ -53,6 +55,12 @@ class CountOptions:
             settings.dashboard_labels, settings.completed_labels, settings.missed_labels, settings.dashboard_fields
         )
 
+    def with_columns_of(self, footers: Iterable[TableFooter]) -> tuple[CountOptions, tuple[str, ...]]:
+        """Return the options with those fields alone that are columns of the calls, and the names of the others."""
+        known = {field.column.name for footer in footers for field in footer.fields}
+        missing = tuple(name for name in self.fields if name not in known)
+        return replace(self, fields=tuple(name for name in self.fields if name in known)), missing
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -64,16 +72,23 @@ class Axis:
 
     def codes(self, column: pa.ChunkedArray) -> Integers:
         """Return each value's position in `labels`."""
-        import numpy as np
-        import pyarrow as pa
+        return codes_of(column, lambda labels: [self.position(label) for label in labels])
 
-        encoded = _texts(column)
-        if not isinstance(encoded, pa.DictionaryArray):
-            encoded = encoded.dictionary_encode()
-        last = len(self.labels) - 1
-        lookup = [self.positions.get(label, last) for label in encoded.dictionary.to_pylist()]
-        codes: Integers = np.array(lookup, dtype=np.int64)[encoded.indices.to_numpy()]
-        return codes
+    def position(self, label: str) -> int:
+        """Return the position of a label, or that of the group."""
+        return self.positions.get(label, len(self.labels) - 1)
+
+
+def codes_of(column: pa.ChunkedArray, positions_of: Callable[[Sequence[str]], Sequence[int]]) -> Integers:
+    """Return the position of each value of a column; `positions_of` gives those of its different values."""
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = texts(column)
+    if not isinstance(encoded, pa.DictionaryArray):
+        encoded = encoded.dictionary_encode()
+    codes: Integers = np.array(positions_of(encoded.dictionary.to_pylist()), dtype=np.int64)[encoded.indices.to_numpy()]
+    return codes
 
 
 def label_axes(read: Read, options: CountOptions) -> dict[str, Axis]:
@@ -84,12 +99,25 @@ def label_axes(read: Read, options: CountOptions) -> dict[str, Axis]:
     pruned = dict.fromkeys(counters, False)
     for table in read(tuple(counters)):
         for name, counter in counters.items():
-            for entry in pc.value_counts(_texts(table[name])).to_pylist():
+            for entry in pc.value_counts(texts(table[name])).to_pylist():
                 counter[entry["values"]] += entry["counts"]
-            if len(counter) > _MAX_DISTINCT:
+            if len(counter) > MAX_DISTINCT:
                 # Labels that are all different are no labels; only the frequent ones are worth the memory.
-                counters[name] = Counter(dict(counter.most_common(_MAX_DISTINCT // 2)))
+                counters[name] = Counter(dict(counter.most_common(MAX_DISTINCT // 2)))
                 pruned[name] = True
+    return axes_of(counters, options, pruned)
+
+
+def axes_of(
+    counters: Mapping[str, Counter[str]], options: CountOptions, pruned: Mapping[str, bool] | None = None
+) -> dict[str, Axis]:
+    """Return the axis of each column from its labels and their numbers of calls.
+
+    Args:
+        counters: the calls of each label, by column.
+        options: what is counted.
+        pruned: of which columns there are more labels than these.
+    """
     plurals = {"call_type": "types", "status": "statuses"}
     outcomes = {"call_type": options.missed, "status": (*options.completed, *options.missed)}
     axes = {}
@@ -97,11 +125,12 @@ def label_axes(read: Read, options: CountOptions) -> dict[str, Axis]:
         limit = MAX_VALUES if name in options.fields else min(options.labels, MAX_LABELS)
         labels = list(counter)
         kept = {labels[position] for position in positions(labels, outcomes.get(name, ()))}
-        axes[name] = _axis(counter, limit, plurals.get(name, "values"), more=pruned[name], kept=kept)
+        more = pruned is not None and pruned[name]
+        axes[name] = _axis(counter, limit, plurals.get(name, "values"), more=more, kept=kept)
     return axes
 
 
-def _texts(column: pa.ChunkedArray) -> pa.Array:
+def texts(column: pa.ChunkedArray) -> pa.Array:
     """Return a column as texts."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from callviz_dagster.dashboard.axes import Read
+    from callviz_dagster.dashboard.axes import Axis, Read
 
     Integers = np.ndarray[Any, np.dtype[np.int64]]
     Calls = np.ndarray[Any, np.dtype[np.int32]]
+    Section = tuple[Integers, Calls | None]
+    Durations = Callable[[float, float], Iterable[tuple[Any, Any]]]
 
 BIN_SECONDS = 60
 """Width of a bar of the duration histogram."""
@@ -65,6 +67,13 @@ class Cube:
 
     def _part(self, shift: int, bits: int) -> Integers:
         return (self.keys >> shift) & ((1 << bits) - 1)
+
+    @classmethod
+    def empty(cls) -> Cube:
+        """Return a cube without calls."""
+        import numpy as np
+
+        return cls(np.empty(0, np.int64), np.empty(0, np.int32))
 
     @property
     def call_type(self) -> Integers:
@@ -103,13 +112,21 @@ class Cube:
             calls.append(np.bincount(positions, weights=number).astype(np.int32))
         return replace(self, keys=np.concatenate(keys), calls=np.concatenate(calls), **distinguished)
 
-    def plus(self, keys: Integers) -> Cube:
-        """Return these counts with one call more for each key."""
+    def renamed(self, types: Integers, statuses: Integers) -> Integers:
+        """Return the keys under new positions of call types and statuses; each is given by the old one."""
+        return (
+            types[self.call_type] << _TYPE_SHIFT
+            | statuses[self.status] << _STATUS_SHIFT
+            | self.keys & ((1 << _STATUS_SHIFT) - 1)
+        )
+
+    def plus(self, keys: Integers, calls: Calls | None = None) -> Cube:
+        """Return these counts with so many calls more for each key, by default one."""
         if not self.hours:
             keys = _cleared(keys, _HOUR_SHIFT, _HOUR_BITS)
         if not self.durations:
             keys = _cleared(keys, _DURATION_SHIFT, _DURATION_BITS)
-        keys, calls = with_more_calls(self.keys, self.calls, keys)
+        keys, calls = with_more_calls(self.keys, self.calls, keys, calls)
         return replace(self, keys=keys, calls=calls)
 
     def slices(self) -> Iterator[Cube]:
@@ -198,8 +215,8 @@ def date_of(day: int) -> dt.date:
     return dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
 
 
-def count_files(paths: Sequence[Path], options: CountOptions, *, max_cells: int = MAX_CELLS) -> Counts:
-    """Count the calls of Parquet files, reading one batch of rows at a time; a column that a file lacks is empty."""
+def read_files(paths: Sequence[Path]) -> Read:
+    """Return what reads the calls of Parquet files batch by batch; a column that a file lacks is empty."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -213,7 +230,11 @@ def count_files(paths: Sequence[Path], options: CountOptions, *, max_cells: int 
                         table = table.append_column(name, pa.nulls(table.num_rows))
                     yield table
 
-    return count_calls(read, options, max_cells=max_cells)
+    return read
+
+
+COLUMNS = ("call_type", "status", "call_date", "call_hour", "duration_sec")
+"""The columns that all calls are counted by."""
 
 
 def count_calls(read: Read, options: CountOptions, *, max_cells: int = MAX_CELLS) -> Counts:
@@ -224,49 +245,96 @@ def count_calls(read: Read, options: CountOptions, *, max_cells: int = MAX_CELLS
         options: what is counted.
         max_cells: bound of the counts' size.
     """
+    axes = label_axes(read, options)
+    total = Total(axes, options, max_cells)
+    for table in read((*COLUMNS, *options.fields)):
+        kinds, statuses = (axes[name].codes(table[name]) for name in ("call_type", "status"))
+        cells = cells_of(table, kinds, statuses)
+        by_field = [
+            (field.keys_of(axes[field.name].codes(table[field.name]), kinds, statuses, cells.bins, cells.days), None)
+            for field in total.fields
+        ]
+        total.add((cells.keys, None), by_field, whole=cells.whole)
+
+    def durations(lower: float, upper: float) -> Iterator[tuple[Any, Any]]:
+        return (durations_between(table, lower, upper) for table in read(("duration_sec",)))
+
+    return total.counts(durations)
+
+
+@dataclass(frozen=True)
+class CallCells:
+    """In which cell each of some calls is counted."""
+
+    keys: Integers
+    bins: Integers
+    """Bars of the duration histogram, for the counts by fields; 0 for calls without duration."""
+    days: Integers
+    """Days since 1970-01-01."""
+    whole: bool
+    """Whether all durations are whole seconds, and not too long for a class of their own."""
+
+
+def cells_of(table: pa.Table, kinds: Integers, statuses: Integers) -> CallCells:
+    """Return the cells of some calls, at most 256 types and statuses, given by their positions."""
     import numpy as np
     import pyarrow.compute as pc
 
-    axes = label_axes(read, options)
-    step = STEPS[0]
-    cubes: tuple[Cube, ...] = (Cube(np.empty(0, np.int64), np.empty(0, np.int32)),)
-    fields = tuple(FieldCounts(name, axes[name].labels, axes[name].grouped) for name in options.fields)
-    whole = True
-    for table in read(("call_type", "status", "call_date", "call_hour", "duration_sec", *options.fields)):
-        seconds = table["duration_sec"].to_numpy()
-        known = ~np.isnan(seconds)
-        classes = np.floor(np.where(known, seconds, -1)).clip(-1, _LAST_CLASS).astype(np.int64) + 1
-        whole = whole and bool((classes[known] - 1 == seconds[known]).all())
-        kinds, statuses = (axes[name].codes(table[name]) for name in ("call_type", "status"))
-        days = pc.cast(table["call_date"], "int32").to_numpy().astype(np.int64) - _FIRST_DAY
-        keys = (
-            kinds << _TYPE_SHIFT
-            | statuses << _STATUS_SHIFT
-            | table["call_hour"].to_numpy() << _HOUR_SHIFT
-            | classes << _DURATION_SHIFT
-            | days
-        )
-        cubes = tuple(cube.plus(_widened(keys, step)) for cube in cubes)
-        while len(cubes) == 1 and cubes[0].keys.size > max_cells:
-            step, cubes = _coarser(step, cubes)
-        bins = np.where(classes > 0, ((classes - 1) // BIN_SECONDS).clip(0, TAIL_SECONDS // BIN_SECONDS) + 1, 0)
-        fields = tuple(
-            field.plus(axes[field.name].codes(table[field.name]), kinds, statuses, bins, days + _FIRST_DAY)
-            for field in fields
-        )
-    counted = Counts(
-        types=axes["call_type"].labels,
-        statuses=axes["status"].labels,
-        grouped_types=axes["call_type"].grouped,
-        grouped_statuses=axes["status"].grouped,
-        step=step,
-        exact=whole and step == 1,
-        median=None,
-        cubes=cubes,
-        fields=fields,
-        options=options,
+    seconds = table["duration_sec"].to_numpy()
+    known = ~np.isnan(seconds)
+    classes = np.floor(np.where(known, seconds, -1)).clip(-1, _LAST_CLASS).astype(np.int64) + 1
+    days = pc.cast(table["call_date"], "int32").to_numpy().astype(np.int64) - _FIRST_DAY
+    keys = (
+        kinds << _TYPE_SHIFT
+        | statuses << _STATUS_SHIFT
+        | table["call_hour"].to_numpy() << _HOUR_SHIFT
+        | classes << _DURATION_SHIFT
+        | days
     )
-    return replace(counted, median=_median(counted, read))
+    bins = np.where(classes > 0, ((classes - 1) // BIN_SECONDS).clip(0, TAIL_SECONDS // BIN_SECONDS) + 1, 0)
+    return CallCells(keys, bins, days + _FIRST_DAY, bool((classes[known] - 1 == seconds[known]).all()))
+
+
+class Total:
+    """Adds calls up, as finely as the number of cells allows."""
+
+    def __init__(self, axes: Mapping[str, Axis], options: CountOptions, max_cells: int) -> None:
+        self._axes, self._options, self._max_cells = axes, options, max_cells
+        self._step, self._whole = STEPS[0], True
+        self._cubes: tuple[Cube, ...] = (Cube.empty(),)
+        self.fields = tuple(FieldCounts(name, axes[name].labels, axes[name].grouped) for name in options.fields)
+
+    def add(self, cells: Section, by_field: Sequence[Section], *, whole: bool) -> None:
+        """Add calls: by cells of the finest duration class, and by each field.
+
+        Args:
+            cells: keys, and the calls of each; None: one each.
+            by_field: the same for each field.
+            whole: whether all their durations are whole seconds.
+        """
+        keys, calls = cells
+        self._whole = self._whole and whole
+        self._cubes = tuple(cube.plus(_widened(keys, self._step), calls) for cube in self._cubes)
+        while len(self._cubes) == 1 and self._cubes[0].keys.size > self._max_cells:
+            self._step, self._cubes = _coarser(self._step, self._cubes)
+        self.fields = tuple(field.plus(*section) for field, section in zip(self.fields, by_field, strict=True))
+
+    def counts(self, durations: Durations) -> Counts:
+        """Return what was counted; `durations` gives the durations of all calls that lie in a range."""
+        types, statuses = self._axes["call_type"], self._axes["status"]
+        counted = Counts(
+            types=types.labels,
+            statuses=statuses.labels,
+            grouped_types=types.grouped,
+            grouped_statuses=statuses.grouped,
+            step=self._step,
+            exact=self._whole and self._step == 1,
+            median=None,
+            cubes=self._cubes,
+            fields=self.fields,
+            options=self._options,
+        )
+        return replace(counted, median=_median(counted, durations))
 
 
 def coarser(counts: Counts) -> Counts:
@@ -305,7 +373,15 @@ def _widened(keys: Integers, factor: int) -> Integers:
     return _cleared(keys, _DURATION_SHIFT, _DURATION_BITS) | wide << _DURATION_SHIFT
 
 
-def _median(counts: Counts, read: Read) -> float | None:
+def durations_between(table: pa.Table, lower: float, upper: float) -> tuple[Any, Any]:
+    """Return the different durations of some calls from `lower` to below `upper`, and how often each occurs."""
+    import numpy as np
+
+    seconds = table["duration_sec"].to_numpy()
+    return np.unique(seconds[(seconds >= lower) & (seconds < upper)], return_counts=True)
+
+
+def _median(counts: Counts, durations: Durations) -> float | None:
     """Return the exact median: the classes that hold it are known, and their values are looked up."""
     import numpy as np
 
@@ -318,10 +394,7 @@ def _median(counts: Counts, read: Read) -> float | None:
     low, high = (int(classes[np.searchsorted(reached, rank, side="right")]) for rank in ranks)
     lower = low * counts.step
     upper = (high + 1) * counts.step if (high + 1) * counts.step < _LAST_CLASS else math.inf
-    values = []
-    for table in read(("duration_sec",)):
-        seconds = table["duration_sec"].to_numpy()
-        values.append(np.unique(seconds[(seconds >= lower) & (seconds < upper)], return_counts=True))
+    values = [*durations(lower, upper)]
     distinct, positions = np.unique(np.concatenate([seconds for seconds, _ in values]), return_inverse=True)
     upto = np.cumsum(np.bincount(positions, weights=np.concatenate([number for _, number in values])))
     upto += calls[(classes >= 0) & (classes < low)].sum()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import glob
 import hashlib
 import os
@@ -51,6 +52,17 @@ def stat_and_hash(path: Path) -> PublishedFile:
             digest.update(chunk)
             size += len(chunk)
     return PublishedFile(path.absolute(), size, digest.hexdigest())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file; a process reads it again only where its size, time or inode has changed."""
+    status = path.stat()
+    return _sha256(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=16384)
+def _sha256(path: Path, *_state: int) -> str:
+    return stat_and_hash(path).sha256
 
 
 @contextlib.contextmanager
