@@ -6,6 +6,7 @@ All is bounded: no more items wait than stated. What belongs elsewhere: what is 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import threading
 from collections import deque
@@ -86,3 +87,14 @@ def running_thread(work: Callable[[threading.Event], None], name: str) -> Iterat
     finally:
         stop.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def loading(module: str) -> Iterator[None]:
+    """Load a module in a thread inside the `with` block, and wait for it at the end; its errors are left to its users.
+
+    For a library that a later step needs, while this one waits for a server or a disk.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="loading") as beside:
+        beside.submit(importlib.import_module, module)
+        yield

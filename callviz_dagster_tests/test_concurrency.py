@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 from callviz_dagster import concurrency as pipeline
-from callviz_dagster.concurrency import parallel_map, prefetch
+from callviz_dagster.concurrency import loading, parallel_map, prefetch
 
 Run = Callable[[Iterable[int]], Iterator[int]]
 
@@ -93,3 +96,20 @@ def test_whoever_stops_early_ends_the_threads() -> None:
             break
     del item
     assert own_threads() <= before
+
+
+def test_a_module_is_loaded_at_the_end_of_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "needed_by_a_later_step.py").write_text("loaded_in = __import__('threading').current_thread().name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = own_threads()
+    with loading("needed_by_a_later_step"):
+        pass
+    assert sys.modules["needed_by_a_later_step"].loaded_in.startswith("loading")
+    assert own_threads() <= before
+
+
+def test_a_module_that_cannot_be_loaded_fails_where_it_is_used() -> None:
+    with loading("no_such_module"):
+        pass
+    with pytest.raises(ImportError):
+        importlib.import_module("no_such_module")

@@ -28,7 +28,7 @@ def _package(pieces: list[bytes]) -> bytes:
 @given(pieces=st.lists(st.binary(max_size=200), max_size=20))
 def test_what_was_written_is_read_back(pieces: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deflate, "_PIECE", 64)
+        patch.setattr(deflate, "PIECE", 64)
         package = _package(pieces)
     with zipfile.ZipFile(io.BytesIO(package)) as archive:
         assert archive.testzip() is None
@@ -37,7 +37,8 @@ def test_what_was_written_is_read_back(pieces: list[bytes]) -> None:
 
 def test_the_same_data_gives_the_same_bytes_however_it_is_handed_over() -> None:
     data = random.Random(1).randbytes(3 << 20) * 4
-    packages = {_package([data]), _package([data[:5], data[5:]]), _package([data[:9_000_000], data[9_000_000:]])}
+    pieces = [data[start : start + deflate.PIECE] for start in range(0, len(data), deflate.PIECE)]
+    packages = {_package([data]), _package([data[:5], data[5:]]), _package(pieces)}
     assert len(packages) == 1
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,18 +27,20 @@ from callviz_dagster.assets import callviz_workbook as asset
 from callviz_dagster.assets.calls_hyper import build_calls_hyper, hyper_assets
 from callviz_dagster.assets.callviz_workbook import build_callviz_workbook
 from callviz_dagster.assets.tableau import tableau_specs, workbook_specs
-from callviz_dagster.contract import LEADING
+from callviz_dagster.calls_csv import reuse
+from callviz_dagster.contract import LEADING, Column, Kind
 from callviz_dagster.names import STAND_ALONE
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage import lock
 from callviz_dagster.storage.files import stat_and_hash
 from callviz_dagster.storage.published import read_record
-from callviz_dagster.tableau.audit import unreadable_value
+from callviz_dagster.tableau.audit import Problem, unreadable_value
 from callviz_dagster.tableau.extract import installed
 from callviz_dagster.tableau.model import SHEETS, read
 from callviz_dagster.tableau.pack import packed_snapshot, prepare_workbook, write_package
 from callviz_dagster_tests.helpers.refresh import failure, metadata
 from callviz_dagster_tests.helpers.tableau import (
+    COLUMNS,
     KINDS,
     SCHEMA_VERSIONS,
     UPSTREAM,
@@ -226,6 +229,46 @@ def test_nothing_is_written_while_another_process_refreshes(
     assert not result.success
     assert "is refreshing the files in" in failure(result)
     assert build_callviz_workbook().op.pool == build_calls_hyper().op.pool == STAND_ALONE.pool
+
+
+@pytest.mark.parametrize(
+    ("columns", "added_bytes", "read_again"),
+    [
+        pytest.param(COLUMNS, 0, False, id="the same file, the same columns"),
+        pytest.param(COLUMNS, 1, True, id="a file of another size"),
+        pytest.param((*COLUMNS[:-1], Column("repairs", Kind.NUMBER, "")), 0, True, id="columns of other kinds"),
+        pytest.param(None, 0, True, id="no record"),
+    ],
+)
+def test_values_are_read_again_unless_calls_csv_was_read_as_these_types(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: Sequence[Column] | None,
+    added_bytes: int,
+    read_again: bool,
+) -> None:
+    if columns:
+        size = (settings.publish_dir / "calls.csv").stat().st_size
+        part = reuse.Part("digest", 100, size + added_bytes - 100, "", rows=4, defused=0, longest=200)
+        text = reuse.to_json(reuse.format_key(columns, settings.timezone), [part])
+        (settings.data_dir / reuse.FILE).write_text(text, encoding="utf-8")
+    read_types: list[set[str]] = []
+
+    def package_problems(package: Path, pinned: Mapping[str, str]) -> list[Problem]:
+        read_types.append({*pinned})
+        return unpatched(package, pinned)
+
+    unpatched = asset.package_problems
+    monkeypatch.setattr(asset, "package_problems", package_problems)
+    assert run(settings, build_callviz_workbook()).success
+    assert read_types == [{name for name, kind in KINDS.items() if kind is not Kind.TEXT} if read_again else set()]
+
+
+def test_types_that_the_workbook_alone_pins_are_read_in_any_case() -> None:
+    pinned = {"amount": "real", "cost": "real", "note": "string"}
+    columns = {"amount": Kind.TEXT, "cost": Kind.NUMBER, "note": Kind.TEXT}
+    assert asset.types_to_read(pinned, columns, compared=True) == {"amount": "real"}
+    assert asset.types_to_read(pinned, columns, compared=False) == {"amount": "real", "cost": "real"}
 
 
 def test_values_are_read_whatever_their_length(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from callviz_dagster.assets.common import (
     run_time,
 )
 from callviz_dagster.assets.tableau import packed_events
+from callviz_dagster.calls_csv import reuse
 from callviz_dagster.contract import Kind
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
@@ -34,7 +35,7 @@ from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapsh
 from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
-from callviz_dagster.tableau.model import CSV_NAME, HYPER_NAME, Workbook, WorkbookError, locate, read
+from callviz_dagster.tableau.model import CSV_NAME, DATATYPES, HYPER_NAME, Workbook, WorkbookError, locate, read
 from callviz_dagster.tableau.pack import pinned_types, prepare_workbook, without_snapshot, write_package
 
 TWBX_NAME = "callviz.twbx"
@@ -134,7 +135,10 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
         with open_for_writing(temporary) as package:
             sha256 = write_package(prepared, f"{target.stem}.twb", data, package)
         _require_published(record, data.name, sha256)
-        check = workbook_fits_calls_csv(package_problems(temporary, pinned_types(workbook_xml, columns)))
+        pinned = types_to_read(
+            pinned_types(workbook_xml, columns), columns, compared=_compared(settings, footer, calls)
+        )
+        check = workbook_fits_calls_csv(package_problems(temporary, pinned))
         if not check.passed:
             raise AuditFailed([check])
     package_file = stat_and_hash(target)
@@ -201,13 +205,33 @@ def csv_columns(calls: IO[bytes], footer: TableFooter) -> dict[str, Kind]:
         return {name: kinds.get(name, Kind.TEXT) for name in next(csv.reader(text), [])}
 
 
+def _compared(settings: Settings, footer: TableFooter, calls: Path) -> bool:
+    """Return whether `calls.csv` was read back, when it was published, as the columns that the footer describes."""
+    from callviz_dagster.table.read import published_columns
+
+    form = reuse.format_key(published_columns(footer), settings.timezone)
+    return reuse.compared(settings.data_dir / reuse.FILE, calls.stat().st_size, form)
+
+
+def types_to_read(pinned: Mapping[str, str], columns: Mapping[str, Kind], *, compared: bool) -> dict[str, str]:
+    """Return the pinned types under which the data is still to be read: those that no text has by itself.
+
+    Where `compared`, every value of `calls.csv` was read as what its column holds when that was published.
+    """
+    return {
+        name: datatype
+        for name, datatype in pinned.items()
+        if datatype != DATATYPES[Kind.TEXT] and not (compared and datatype == DATATYPES[columns[name]])
+    }
+
+
 def package_problems(package: Path, pinned: Mapping[str, str]) -> list[Problem]:
-    """Read a package back from the disk, all of its data under the pinned types; return what is wrong with it."""
+    """Read a package back from the disk, its data under the pinned types; return what is wrong with it."""
     try:
         with zipfile.ZipFile(package) as archive:
             workbook, data = archive.namelist()
             archive.read(workbook)
-            if data.endswith(CSV_NAME):
+            if pinned and data.endswith(CSV_NAME):
                 # zipfile compares the checksum of the member where its end is read.
                 problem = unreadable_value(lambda: archive.open(data), pinned)
                 return [problem] if problem else []

@@ -1,5 +1,6 @@
 """The archive: every document of the collection, byte for byte, as it was at one instant."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
@@ -25,6 +26,7 @@ from callviz_dagster.assets.common import (
     table_options,
     working_files,
 )
+from callviz_dagster.concurrency import loading
 from callviz_dagster.engine.archive import Archived, IncompleteArchiveError, archive_partitions
 from callviz_dagster.engine.cluster import opened_cluster
 from callviz_dagster.engine.fan_out import archive_on
@@ -81,7 +83,7 @@ def _read_and_archive(
     """Read the partitions of a run into their archives, and report them."""
     raw_calls = names.key("raw_calls")
     archived: list[Archived] = []
-    with working_files(settings, context.log) as data_files:
+    with _loading_libraries_of_calls(context, names), working_files(settings, context.log) as data_files:
         selection = select_partitions(context, settings)
         require_writable(settings.publish_dir)
         try:
@@ -125,6 +127,15 @@ def _read_and_archive(
         check_results=_results(archived, coverage, volume),
         data_version=data_version([partition_archive.manifest.documents_sha256 for partition_archive in archived]),
     )
+
+
+def _loading_libraries_of_calls(
+    context: dg.AssetExecutionContext, names: Names
+) -> contextlib.AbstractContextManager[None]:
+    """Load pandas and pandera while MongoDB is read, in a run that normalizes the calls next."""
+    selected = context.run.asset_selection
+    wanted = selected is None or names.key("calls") in selected
+    return loading("callviz_dagster.table.write") if wanted else contextlib.nullcontext()
 
 
 def _archives(

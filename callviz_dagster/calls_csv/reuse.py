@@ -74,6 +74,15 @@ def from_json(text: str, format_key: str) -> dict[str, Part]:
         raise RecordError(f"{FILE} is of another version, or damaged") from error
 
 
+def compared(record: Path, csv_bytes: int, format_key: str) -> bool:
+    """Return whether each value of a `calls.csv` of this size was read back in this form when it was published."""
+    try:
+        parts = from_json(record.read_text(encoding="utf-8"), format_key).values()
+    except (OSError, UnicodeDecodeError, RecordError):
+        return False
+    return csv_bytes == max((part.start + part.bytes for part in parts), default=None)
+
+
 Range = tuple[int, int]
 """Offsets of the first byte and of the one after the last."""
 

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape, unescape
 from callviz_dagster.contract import Kind
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.outcomes import COMPLETED_FORMULA_START, COMPLETED_LABELS, completed_formula
-from callviz_dagster.tableau.deflate import deflate_in_parallel
+from callviz_dagster.tableau.deflate import PIECE, deflate_in_parallel
 from callviz_dagster.tableau.form import REMOTE_TYPES
 from callviz_dagster.tableau.model import (
     CSV_NAME,
@@ -51,7 +51,6 @@ _SNAPSHOT_PARAMETER = re.compile(
     r"\bvalue=['\"](?P<value>[^>]*?)['\"]>.*?</column>\n?",
     re.DOTALL,
 )
-_CHUNK = 1 << 20
 _HYPER_CONNECTION = (
     "<connection authentication='auth-none' author-locale='en_US' class='hyper' "
     f"dbname='{_FOLDER}/{HYPER_NAME}' default-settings='yes' schema='Extract' sslmode='' "
@@ -186,7 +185,7 @@ def write_package(workbook_xml: bytes, name: str, data: Path, target: IO[bytes])
         member = _member(f"{_FOLDER}/{data.name}", data.stat().st_size)
         with data.open("rb") as original, archive.open(member, "w") as file:
             deflate_in_parallel(file)
-            while chunk := original.read(_CHUNK):
+            while chunk := original.read(PIECE):
                 digest.update(chunk)
                 file.write(chunk)
     return digest.hexdigest()
