@@ -76,48 +76,10 @@ def test_the_page_holds_no_single_call(settings: Settings, calls: pa.Table) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("old", "new", "times_made"),
-    [
-        ("", "", 0),
-        ('"deflated": "', '"deflated": "A', 1),
-        ('"made_from": ["', '"made_from": ["0.', 1),
-        ('{"format', '{"format"', 1),
-        ("'sha256-", "'sha256-A", 1),
-        ('"format_version": 1', '"format_version": 0', 1),
-    ],
-)
-def test_the_library_of_charts_is_made_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, times_made: int
-) -> None:
-    cache = tmp_path / vega.CACHE
-    library, asked = vega.cached(cache), []
-    good = cache.read_text(encoding="utf-8")
-    cache.write_text(good.replace(old, new, 1), encoding="utf-8")
-
-    def bundled() -> vega.Library:
-        asked.append(library)
-        return library
-
-    monkeypatch.setattr(vega, "bundled", bundled)
-    assert vega.cached(cache) == library
-    assert len(asked) == times_made
-    assert cache.read_text(encoding="utf-8") == good
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("damage", ["a folder", "no text"])
-def test_a_cache_that_cannot_be_used_costs_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
-) -> None:
-    cache = tmp_path / vega.CACHE
-    if damage == "a folder":
-        (cache / "in the way").mkdir(parents=True)
-    else:
-        cache.write_bytes(b"\xff\xfe")
-    assert vega.cached(cache) == vega.bundled()
-    assert f"{cache} cannot be read" in caplog.text
-    assert ("The next refresh makes the library of the charts anew" in caplog.text) is (damage == "a folder")
+def test_the_library_of_charts_is_what_the_package_for_the_pictures_makes() -> None:
+    """Where it is not: a new version of vl-convert needs `python -m callviz_dagster_tests.helpers.tables`."""
+    bundled_library = vega.bundled()
+    assert (vega.library().script, vega.library().digest) == (bundled_library.script, bundled_library.digest)
 
 
 @pytest.mark.slow

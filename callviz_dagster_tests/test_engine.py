@@ -280,7 +280,7 @@ def test_two_workers_make_the_bytes_of_one_machine(
         assert len(workers) == months
         assert {*workers} == {"a", "b"}
     assert KEY not in log + "".join(map(two_workers.log, ("a", "b", "scheduler")))
-    left = {path.name for path in settings.data_dir.iterdir()} - {"vega.json"}
+    left = {path.name for path in settings.data_dir.iterdir()}
     assert left == {
         "raw_calls",
         "calls",

@@ -24,7 +24,7 @@ from callviz_dagster.assets.common import (
     run_time,
     snapshot_metadata,
 )
-from callviz_dagster.dashboard import page, pictures, vega
+from callviz_dagster.dashboard import page, pictures
 from callviz_dagster.dashboard.axes import CountOptions
 from callviz_dagster.dashboard.counts import Counts
 from callviz_dagster.dashboard.kept_counts import count_files
@@ -152,10 +152,8 @@ def publish_page(
     """
     started = time.monotonic()
     digests = {path: sha256_of(path) for path in calls}
-    data_dir = next(iter(calls)).parent.parent
-    counts = count_files(digests, options, data_dir)
-    library = vega.cached(data_dir / vega.CACHE) if counts.calls else None
-    rendered = page.render(counts, [*calls.values()], library, context)
+    counts = count_files(digests, options, next(iter(calls)).parent.parent)
+    rendered = page.render(counts, [*calls.values()], context)
     with staged(target) as temporary:
         with open_for_writing(temporary) as file:
             file.write(rendered.html.encode())

@@ -22,7 +22,7 @@ from callviz_dagster.dashboard import charts
 from callviz_dagster.dashboard.counts import Counts, coarser
 from callviz_dagster.dashboard.fields import by_month
 from callviz_dagster.dashboard.payload import Totals, payload_bytes, payload_totals, to_payload
-from callviz_dagster.dashboard.vega import Library, bundled, digest
+from callviz_dagster.dashboard.vega import Library, digest, library
 from callviz_dagster.documents.display import display_content
 from callviz_dagster.table.manifest import TableFooter, last_full_day
 
@@ -63,15 +63,12 @@ class Page:
     """Digest of the page, but for the snapshot that it names."""
 
 
-def render(
-    counts: Counts, footers: Sequence[TableFooter], library: Library | None = None, context: Context | None = None
-) -> Page:
+def render(counts: Counts, footers: Sequence[TableFooter], context: Context | None = None) -> Page:
     """Return the page for these counts and what is known of the refreshes that they come from.
 
     Args:
         counts: the counts.
         footers: what is known of the refreshes.
-        library: what draws the charts; bundled where none is given. A page without calls holds none.
         context: what else the page says.
     """
     context = context or Context()
@@ -95,15 +92,15 @@ def render(
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
         "provenance": texts,
     }
-    library = (library or bundled()) if counts.calls else Library.of("")
+    charts_library = library() if counts.calls else Library.of("")
     script = "".join(map(_file, SCRIPTS))
     parts = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src {digest(script)} {library.digest}",
+        f"script-src {digest(script)} {charts_library.digest}",
         "style": _file("dashboard.css"),
         "licences": _file("licences.txt"),
         "data": embedded_json(content),
-        "library": library.deflated,
+        "library": charts_library.deflated,
         "script": script,
     }
     undated = content | {"refreshedAt": None, "provenance": texts | {"refreshed": "", "snapshot": ""}}

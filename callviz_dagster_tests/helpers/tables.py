@@ -1,6 +1,6 @@
 """The documents, and the tables and outputs in them that come from the code.
 
-`python -m callviz_dagster_tests.helpers.tables` writes these tables, and `.env.example`.
+`python -m callviz_dagster_tests.helpers.tables` writes these tables, `.env.example`, and the library of the charts.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import textwrap
 from pathlib import Path
 
 from callviz_dagster import contract, settings
+from callviz_dagster.dashboard import vega
 from callviz_dagster.definitions import build_definitions
 from callviz_dagster_tests.helpers import recognition_tables
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENV_EXAMPLE = ROOT / ".env.example"
+LIBRARY = ROOT / "callviz_dagster" / "dashboard" / vega.FILE
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "tableau/*.md", "benchmarks/*.md")
@@ -105,3 +107,4 @@ if __name__ == "__main__":
     for path in PAGES:
         path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
     ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
+    LIBRARY.write_text(vega.bundled().to_json(), encoding="utf-8")
