@@ -34,6 +34,7 @@ from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.published import CALLS_CSV
+from callviz_dagster.table.manifest import existing_partitions
 
 LOG = logging.getLogger("benchmarks")
 
@@ -91,9 +92,10 @@ def refresh(
 
     documents = timed("raw_calls", read)
     timed("calls", normalize)
-    paths = [partition.calls(settings.data_dir) for partition in all_partitions]
+    footers = existing_partitions(all_partitions, settings.data_dir)
+    calls = {partition.calls(settings.data_dir): footer for partition, footer in footers.items()}
     csv = settings.publish_dir / CALLS_CSV
-    timed("calls_csv", lambda: publish_csv(paths, csv, settings.timezone, LOG, require_good))
+    timed("calls_csv", lambda: publish_csv(calls, csv, settings.timezone, LOG, require_good))
     steps.append(Step("together", sum(step.seconds for step in steps), 0, watch.largest_mb))
     for step in steps:
         step.documents = documents

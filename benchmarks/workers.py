@@ -34,6 +34,7 @@ from callviz_dagster.engine.fan_out import archive_on, csv_parts_on
 from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.table.manifest import existing_partitions
 
 LOG = logging.getLogger("benchmarks")
 
@@ -91,7 +92,8 @@ def rounds(settings: Settings, cluster: Cluster, partitions: Sequence[Partition]
     for _ in archive_on(cluster, mongo, partitions, data_dir, LOG, secrets=table_options(settings).secrets):
         pass
     make_partitions(partitions, settings, LOG, plan_tables(partitions, settings, LOG), cluster)
-    calls = [partition.calls(data_dir) for partition in partitions]
+    footers = existing_partitions(partitions, data_dir)
+    calls = {partition.calls(data_dir): footer for partition, footer in footers.items()}
     with csv_parts_on(cluster, data_dir) as encode_parts:
         csv = settings.publish_dir / "calls.csv"
         publish_csv(calls, csv, settings.timezone, LOG, require_good, encode_parts)

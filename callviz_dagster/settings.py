@@ -176,6 +176,14 @@ class Settings:
         parse=simple.switch,
         shown_default="`false`",
     )
+    csv_months: int | None = setting(
+        "CSV_MONTHS",
+        "number of most recent calendar months, that of the newest call included, whose calls `calls.csv`, the "
+        "workbook and the extract hold; the page and the Parquet files hold all calls",
+        default=None,
+        parse=simple.count,
+        shown_default="none: all calls",
+    )
     workbook: Path | None = setting(
         "WORKBOOK",
         "your own Tableau workbook (.twb) to pack instead of the one that comes with callviz",

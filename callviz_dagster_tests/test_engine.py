@@ -293,6 +293,25 @@ def test_two_workers_make_the_bytes_of_one_machine(
 
 
 @pytest.mark.long
+def test_two_workers_leave_out_the_older_calls_that_one_machine_does(
+    two_workers: DaskCluster, settings: Settings, collection: Collection[Document], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A week in two months is cut by its worker; a week that is wholly older is no task."""
+    calls_of_months(collection)
+    weeks = dataclasses.replace(monthly(settings), partitions="weekly", csv_months=1)
+    begun = NOW.date() - dt.timedelta(days=100)
+    local, distributed, log = local_and_on(
+        two_workers, dataclasses.replace(weeks, partitions_start=begun), capfd, ASSETS[:-1]
+    )
+    assert local == distributed
+    assert same_files(settings.publish_dir / "calls.csv", settings.publish_dir.parent / "local" / "calls.csv")
+    normalized, written = (
+        re.findall(rf"{doing}: (\S+) on worker", log) for doing in ("Normalizing", "Writing calls.csv")
+    )
+    assert len(written) < len(normalized)
+
+
+@pytest.mark.long
 def test_a_collection_without_partitions_is_one_task(
     two_workers: DaskCluster, settings: Settings, collection: Collection[Document], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -391,7 +391,9 @@ def test_copied_lines_are_known_to_be_the_same(
         collection.delete_one({"_id": f"{day}-0"})
     good, calls_made = csv_changes.count_changes, []
 
-    def both(old: Path, new: Path, *, longest: int, copied: Sequence[csv_changes.CopiedLines]) -> csv_changes.Changes:
+    def both(
+        old: Path, new: Path, *, longest: int, copied: Sequence[csv_changes.CopiedLines], since: None
+    ) -> csv_changes.Changes:
         first, last = old.read_bytes(), new.read_bytes()
         for part in copied:
             lines = first[part.old_start : part.old_start + part.bytes]

@@ -18,9 +18,11 @@ from callviz_dagster.assets.common import (
     calls_inputs,
     column_lineage,
     data_version,
+    held_metadata,
     latest_snapshot,
     publishing,
     require_partitions,
+    rows_held,
     run_metadata,
     run_settings,
     run_time,
@@ -30,6 +32,7 @@ from callviz_dagster.assets.markdown import preview
 from callviz_dagster.contract import table_columns, table_schema
 from callviz_dagster.dashboard import pictures
 from callviz_dagster.dashboard.axes import CountOptions
+from callviz_dagster.dashboard.counts import count_calls, read_files
 from callviz_dagster.dashboard.kept_counts import count_files
 from callviz_dagster.engine.cluster import opened_cluster
 from callviz_dagster.engine.fan_out import csv_parts_on
@@ -37,12 +40,13 @@ from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partition, Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import sha256_of
-from callviz_dagster.storage.published import CALLS_CSV, record_file
+from callviz_dagster.storage.published import CALLS_CSV, left_out, record_file
 from callviz_dagster.storage.refreshing import place
 from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage, read_manifest
 
 if TYPE_CHECKING:
     from callviz_dagster.calls_csv.diff import Changes
+    from callviz_dagster.table.recent import RecentCalls
 
 _MOST_CELLS = 250_000
 """Of durations only the median is shown, which is exact however few cells there are."""
@@ -70,6 +74,7 @@ def build_calls_csv(names: Names = STAND_ALONE) -> dg.AssetsDefinition:
         UTF-8 with a header line; text is quoted, a missing value is an empty field. Times are local time in the
         configured time zone, in whole seconds. Texts that a spreadsheet would run as a formula have a `'` before them.
         The same calls give the same bytes, columns keep their places, and the file is replaced whole or not at all.
+        `CALLVIZ_CSV_MONTHS` limits it to the calls of the last months.
         """
         yield from _publish(context, names, run_settings(context, names))
 
@@ -81,6 +86,7 @@ def _publish(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Publish the file, and report it."""
     from callviz_dagster.calls_csv.publish import publish_csv
+    from callviz_dagster.table.recent import recent_calls
 
     try:
         with (
@@ -92,15 +98,20 @@ def _publish(
             partitions = require_partitions(settings, run_time(context))
             calls = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
             disjoint = check_disjoint(partitions, settings.data_dir)
-            drawing = beside.submit(_headline_and_picture, calls, CountOptions.of(settings))
+            recent = recent_calls(calls, settings.csv_months)
+            held = rows_held(recent)
+            drawing = beside.submit(_headline_and_picture, calls, recent, CountOptions.of(settings))
             target, bom = settings.publish_dir / CALLS_CSV, settings.csv_bom
-            csv = publish_csv([*calls], target, settings.timezone, context.log, require_good, encode_parts, bom=bom)
+            zone = settings.timezone
+            csv = publish_csv(calls, target, zone, context.log, require_good, encode_parts, recent=recent, bom=bom)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
-            record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage))
+            record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage), held)
             headline, picture = drawing.result()
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(settings.publish_dir / CALLS_CSV) from None
+    if held.calls_since:
+        context.log.info(left_out(held))
     context.add_asset_metadata(
         {
             "headline": dg.MetadataValue.md(headline),
@@ -114,6 +125,7 @@ def _publish(
             "time zone": settings.timezone,
             "texts defused": csv.defused,
             **({"partitions": len(calls)} if coverage else {}),
+            **held_metadata(held),
             **_changes_metadata(csv.changes),
             "preview": preview(csv.first_rows),
             "dagster/column_schema": table_schema(csv.columns, defined=table_columns(())),
@@ -124,7 +136,7 @@ def _publish(
         check_results=[
             checks.csv_reads_back(csv.rows, [], csv.file.sha256),
             disjoint,
-            checks.collection_accounted_for(csv.rows, csv.footer.rejected, coverage, csv.footer.documents),
+            checks.collection_accounted_for(csv.rows, csv.footer.rejected, coverage, csv.footer.documents, held),
         ],
     )
 
@@ -166,16 +178,23 @@ def require_good(rows: int, differences: Sequence[str], sha256: str) -> None:
         raise AuditFailed([check])
 
 
-def _headline_and_picture(calls: Mapping[Path, TableFooter], options: CountOptions) -> tuple[str, str]:
-    """Return the headline figures and the picture of daily calls as Markdown."""
+def _headline_and_picture(
+    calls: Mapping[Path, TableFooter], recent: "RecentCalls", options: CountOptions
+) -> tuple[str, str]:
+    """Return the headline figures and the picture of daily calls as Markdown, of the calls that the file has."""
     known, _ = options.with_columns_of(calls.values())
-    counts = count_files(
-        {path: sha256_of(path) for path in calls},
-        dataclasses.replace(options, fields=()),
-        next(iter(calls)).parent.parent,
-        kept_fields=known.fields,
-        max_cells=_MOST_CELLS,
-    )
+    options = dataclasses.replace(options, fields=())
+    if recent.since:
+        # The counts that are kept are those of whole files.
+        counts = count_calls(read_files([*recent.kept(calls)], recent.since), options, max_cells=_MOST_CELLS)
+    else:
+        counts = count_files(
+            {path: sha256_of(path) for path in calls},
+            options,
+            next(iter(calls)).parent.parent,
+            kept_fields=known.fields,
+            max_cells=_MOST_CELLS,
+        )
     return pictures.headline(counts), pictures.daily_calls_picture(counts, last_full_day([*calls.values()]))
 
 
@@ -186,4 +205,6 @@ def _changes_metadata(changes: "Changes | str | None") -> dict[str, Any]:
     if isinstance(changes, str):
         return dict.fromkeys(("rows added", "rows changed", "rows removed"), changes)
     counts = {"rows added": changes.added, "rows changed": changes.changed, "rows removed": changes.removed}
+    if changes.older:
+        counts["rows that became too old"] = changes.older
     return counts | ({"columns that came or went": ", ".join(changes.columns)} if changes.columns else {})

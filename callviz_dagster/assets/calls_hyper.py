@@ -15,9 +15,11 @@ from callviz_dagster.assets.common import (
     calls_inputs,
     data_version,
     digest_of,
+    held_metadata,
     latest_snapshot,
     publishing,
     require_partitions,
+    rows_held,
     run_metadata,
     run_settings,
     run_time,
@@ -81,6 +83,7 @@ def _publish(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Publish the extract, and report it."""
     from callviz_dagster.table.read import content_digest, published_columns
+    from callviz_dagster.table.recent import recent_calls
 
     start = time.perf_counter()
     target = settings.publish_dir / HYPER_NAME
@@ -89,18 +92,18 @@ def _publish(
             partitions = require_partitions(settings, run_time(context))
             footer = merged(partitions.values())
             assert footer is not None, "require_partitions returns at least one"
-            paths = {partition.calls(settings.data_dir): footer for partition, footer in partitions.items()}
-            columns = published_columns(footer)
+            paths = {partition.calls(settings.data_dir): one for partition, one in partitions.items()}
+            columns, recent = published_columns(footer), recent_calls(paths, settings.csv_months)
             with staged(target) as temporary:
-                written = write_extract(temporary, [*paths], columns, settings.timezone)
-                check = all_calls_are_in_the_extract(count_rows(temporary), written)
+                written = write_extract(temporary, [*recent.kept(paths)], columns, settings.timezone, recent.since)
+                check = all_calls_are_in_the_extract(count_rows(temporary), footer.calls, rows_held(recent))
                 if not check.passed:
                     raise AuditFailed([check])
             file = stat_and_hash(target)
             digests = [stat_and_hash(path).sha256 for path in paths]
             # The engine writes other bytes each time.
-            content = digest_of(*map(content_digest, paths), repr(columns), settings.timezone)
-            record_file(file, calls_inputs(paths, digests), latest_snapshot(paths))
+            content = digest_of(*map(content_digest, paths), repr(columns), settings.timezone, recent.first_day)
+            record_file(file, calls_inputs(paths, digests), latest_snapshot(paths), rows_held(recent))
     except AuditFailed as refused:
         yield from refused.results
         raise refused.failure(target) from None
@@ -108,6 +111,7 @@ def _publish(
         {
             "dagster/row_count": written,
             "path": dg.MetadataValue.path(place(file.path)),
+            **held_metadata(rows_held(recent)),
             **run_metadata([file], documents=written, seconds=time.perf_counter() - start),
             **snapshot_metadata(footer.snapshot_time),
         }

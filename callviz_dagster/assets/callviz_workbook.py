@@ -19,6 +19,7 @@ from callviz_dagster.assets.common import (
     AuditFailed,
     data_version,
     digest_of,
+    held_metadata,
     publishing,
     require,
     require_partitions,
@@ -31,7 +32,14 @@ from callviz_dagster.contract import Kind
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
-from callviz_dagster.storage.published import InputFile, PublishedRecord, Snapshot, read_record, record_file
+from callviz_dagster.storage.published import (
+    InputFile,
+    PublishedRecord,
+    RowsHeld,
+    Snapshot,
+    read_record,
+    record_file,
+)
 from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
@@ -78,6 +86,7 @@ def build_callviz_workbook(source: str = "csv", names: Names = STAND_ALONE) -> d
                 "sha256": package.file.sha256,
                 "workbook": dg.MetadataValue.path(str(locate(settings.workbook).absolute())),
                 "data": package.data,
+                **held_metadata(package.held),
                 "sheets": ", ".join(sheet.name for sheet in package.workbook.sheets if not sheet.hidden),
                 "dashboards": ", ".join(dashboard.name for dashboard in package.workbook.dashboards),
             }
@@ -97,6 +106,8 @@ class PublishedPackage:
     workbook: Workbook
     data: str
     """File name of the data in it."""
+    held: RowsHeld
+    """Which calls the data has."""
     content: str
     """Digest of the workbook, but for the snapshot that it names, and of the rows of `calls.csv`."""
     check: dg.AssetCheckResult
@@ -128,6 +139,7 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
             source=source,
             snapshot=_snapshot(record).text,
             completed=settings.completed_labels,
+            since=record.held(CSV_NAME).calls_since,
         )
     except WorkbookError as error:
         raise AuditFailed([workbook_fits_calls_csv([Problem("workbook", "", str(error))])]) from None
@@ -144,9 +156,9 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
     package_file = stat_and_hash(target)
     names = dict.fromkeys((CSV_NAME, data.name))
     made_from = {name: InputFile(record.files[name].sha256, record.files[name].cluster_time) for name in names}
-    record_file(package_file, made_from, _snapshot(record))
+    record_file(package_file, made_from, _snapshot(record), record.held(CSV_NAME))
     content = digest_of(without_snapshot(prepared), record.files[CSV_NAME].sha256)
-    return PublishedPackage(package_file, read(prepared), data.name, content, check)
+    return PublishedPackage(package_file, read(prepared), data.name, record.held(CSV_NAME), content, check)
 
 
 def _require_extract(settings: Settings, record: PublishedRecord) -> Path:
@@ -156,7 +168,7 @@ def _require_extract(settings: Settings, record: PublishedRecord) -> Path:
         dg.Failure: there is no such file, or it was made from other calls.
     """
     path = require(settings.publish_dir / HYPER_NAME, "calls_hyper")
-    if record.sources(HYPER_NAME) != record.sources(CSV_NAME):
+    if not record.same_calls(HYPER_NAME):
         raise dg.Failure(
             description=f"{place(path)} was made from other calls than {CSV_NAME}: materialize calls_csv and "
             "calls_hyper again."

@@ -26,7 +26,7 @@ from callviz_dagster.partitions import PARTITIONS_TAG, WHOLE, Partition, Partiti
 from callviz_dagster.settings import PRECEDENCE, PREFIX, Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
 from callviz_dagster.storage.lock import BusyError
-from callviz_dagster.storage.published import InputFile, Snapshot, cluster_time, read_record
+from callviz_dagster.storage.published import InputFile, RowsHeld, Snapshot, cluster_time, read_record
 from callviz_dagster.storage.refreshing import place, refreshing, uri_of
 from callviz_dagster.storage.working_copy import WorkingCopy
 from callviz_dagster.table.manifest import (
@@ -42,6 +42,7 @@ from callviz_dagster.tableau.model import HYPER_NAME
 
 if TYPE_CHECKING:
     from callviz_dagster.table.options import TableOptions
+    from callviz_dagster.table.recent import RecentCalls
 
 FAILED_CHECKS = "failed checks"
 """Metadata of a failure: the checks that forbid publishing."""
@@ -336,6 +337,16 @@ def digest_of(*parts: bytes | str) -> str:
         content = part.encode() if isinstance(part, str) else part
         digest.update(f"{len(content)} ".encode() + content)
     return digest.hexdigest()
+
+
+def rows_held(recent: RecentCalls) -> RowsHeld:
+    """Return which calls a file with the rows of recent calls holds, as the record of what is published names them."""
+    return RowsHeld(recent.first_day, recent.older_calls)
+
+
+def held_metadata(held: RowsHeld) -> dict[str, Any]:
+    """Return the first day of the calls in a file, and how many are older; nothing where it holds all calls."""
+    return {"calls since": held.calls_since, "older calls left out": held.older_calls} if held.calls_since else {}
 
 
 def snapshot_metadata(snapshot_time: str) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def rows_digest(path: Path, record: PublishedRecord) -> str:
     Raises:
         dg.Failure: `calls.csv` was made from other calls.
     """
-    if CALLS_CSV not in record.files or record.sources(HYPER_NAME) != record.sources(CALLS_CSV):
+    if not record.same_calls(HYPER_NAME):
         raise dg.Failure(
             description=f"{HYPER_NAME} was made from other calls than {CALLS_CSV}: materialize calls_csv and "
             "calls_hyper again."

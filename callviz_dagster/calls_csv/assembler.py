@@ -71,9 +71,9 @@ class CsvAssembler:
 
         Args:
             file: where they are written.
-            sources: the partitions' `calls` files in time order, with their digests.
+            sources: the partitions' `calls` files in time order, with what their parts are known by.
             last: the `calls.csv` that is there.
-            reusable: parts of it by the digest of their `calls` file; they are copied where one of the sources has it.
+            reusable: parts of it by their source; they are copied where one of the sources is the same.
             encoded: parts that were encoded elsewhere, likewise.
         """
         header = header_line(self._form.columns, bom=self._bom)
@@ -82,16 +82,16 @@ class CsvAssembler:
         copied: dict[int, Part] = {}
         differences = [wrong_header] if (wrong_header := header_difference(header, self._form.columns)) else []
         start, rows = len(header), 0
-        for path, digest in sources.items():
-            if digest in reusable:
-                copied[len(parts)] = reusable[digest]
-                part = self._copy(file, last, reusable[digest], start)
-            elif digest in encoded:
-                part = self._copy(file, encoded[digest].path, encoded[digest].part, start)
-                differences += encoded[digest].differences
+        for path, source in sources.items():
+            if source in reusable:
+                copied[len(parts)] = reusable[source]
+                part = self._copy(file, last, reusable[source], start)
+            elif source in encoded:
+                part = self._copy(file, encoded[source].path, encoded[source].part, start)
+                differences += encoded[source].differences
             else:
                 part, found_differences = encode_part(
-                    path, digest, self._form, file, self._progress, start=start, rows_before=rows
+                    path, source, self._form, file, self._progress, start=start, rows_before=rows
                 )
                 differences += found_differences
             parts.append(part)

@@ -6,6 +6,7 @@ Pure but for reading both files. What belongs elsewhere: writing them (`calls_cs
 from __future__ import annotations
 
 import csv
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -31,6 +32,8 @@ class Changes:
     added: int = 0
     changed: int = 0
     removed: int = 0
+    older: int = 0
+    """Rows that went because they are older than the first day that is kept."""
     columns: list[str] = field(default_factory=list)
     """Columns that came or went; other columns alone decide whether a row has changed."""
 
@@ -43,7 +46,9 @@ class CopiedLines(NamedTuple):
     bytes: int
 
 
-def count_changes(old: Path, new: Path, *, longest: int = 0, copied: Sequence[CopiedLines] = ()) -> Changes:
+def count_changes(
+    old: Path, new: Path, *, longest: int = 0, copied: Sequence[CopiedLines] = (), since: dt.date | None = None
+) -> Changes:
     """Compare two files by `_id`.
 
     Both hold the calls that they share in about the same order, so rows are compared as they are read; one without a
@@ -54,6 +59,7 @@ def count_changes(old: Path, new: Path, *, longest: int = 0, copied: Sequence[Co
         new: the new one.
         longest: at least the length in bytes of the longest line of the new one.
         copied: lines that are known to be the same, in the order of the new file; they are not read.
+        since: the first day of the calls in the new file; None where it has all.
 
     Raises:
         ValueError: the old file is not a `calls.csv` that can be read, for example because another program saved it.
@@ -73,11 +79,12 @@ def count_changes(old: Path, new: Path, *, longest: int = 0, copied: Sequence[Co
         _tables(FileRanges(old, old_rows), old_header.names, shared, longest),
         _tables(FileRanges(new, new_rows), new_header.names, shared, longest),
         changes,
+        since,
     )
     return changes
 
 
-def _count_rows(old: Iterator[pa.Table], new: Iterator[pa.Table], changes: Changes) -> None:
+def _count_rows(old: Iterator[pa.Table], new: Iterator[pa.Table], changes: Changes, since: dt.date | None) -> None:
     """Pair the rows of both files by `_id`, and count those that differ and those without a counterpart."""
     old_rows: pa.Table | None = None
     new_rows: pa.Table | None = None
@@ -93,11 +100,22 @@ def _count_rows(old: Iterator[pa.Table], new: Iterator[pa.Table], changes: Chang
         old_rows = old_rows.filter(pc.invert(pc.is_in(old_rows["_id"], value_set=new_rows["_id"].combine_chunks())))
         new_rows = new_rows.filter(pc.invert(matched))
         if old_rows.num_rows > _MOST_WAITING:
-            changes.removed, old_rows = changes.removed + old_rows.num_rows, None
+            _count_removed(old_rows, changes, since)
+            old_rows = None
         if new_rows.num_rows > _MOST_WAITING:
             changes.added, new_rows = changes.added + new_rows.num_rows, None
-    changes.removed += old_rows.num_rows if old_rows is not None else 0
+    if old_rows is not None:
+        _count_removed(old_rows, changes, since)
     changes.added += new_rows.num_rows if new_rows is not None else 0
+
+
+def _count_removed(rows: pa.Table, changes: Changes, since: dt.date | None) -> None:
+    """Count rows of the old file alone, apart those that are older than the new one's first day."""
+    older = 0
+    if since and "call_date" in rows.column_names:
+        older = pc.sum(pc.less(rows["call_date"], since.isoformat())).as_py() or 0
+    changes.older += older
+    changes.removed += rows.num_rows - older
 
 
 def _joined(waiting: pa.Table | None, rows: pa.Table | None) -> pa.Table | None:

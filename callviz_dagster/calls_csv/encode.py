@@ -6,6 +6,7 @@ and the parts as one file (`calls_csv/assembler.py`).
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,11 +26,13 @@ from callviz_dagster.table.read import rows as rows_of
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """What decides, beside a row's values, how its line is written."""
+    """What decides, beside a row's values, whether and how its line is written."""
 
     columns: Sequence[Column]
     zone: str
     """IANA time zone of the times."""
+    since: dt.date | None = None
+    """First day of the calls that are written; None for all."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def encode_part(
 
     Args:
         calls: the partition's `calls` file.
-        source: its digest.
+        source: what the part is known by, see `Part.source`.
         form: how its lines are written.
         file: where they are written.
         progress: counts the rows.
@@ -69,7 +72,7 @@ def encode_part(
 
     def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
         before = rows_before
-        for batch in prefetch(rows_of([calls], form.columns, form.zone)):
+        for batch in prefetch(rows_of([calls], form.columns, form.zone, form.since)):
             yield before, batch
             before += batch.num_rows
 

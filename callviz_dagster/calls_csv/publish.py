@@ -22,14 +22,15 @@ from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart
 from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.files import PublishedFile, open_for_writing, sha256_of, staged, write_text
-from callviz_dagster.table.manifest import TableFooter, merged, read_footer
+from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.table.read import published_columns
 from callviz_dagster.table.read import rows as rows_of
+from callviz_dagster.table.recent import ALL_CALLS, RecentCalls
 
 Audit = Callable[[int, Sequence[str], str], None]
 """Called with the number of rows, the differences and the digest of the file; raises where it must not be published."""
 EncodeParts = Callable[[CsvFormat, Mapping[Path, str], Mapping[Path, int]], Mapping[str, EncodedPart]]
-"""Called with the `calls` files to encode and their digests, and the rows before each; returns parts by digest."""
+"""Called with the `calls` files to encode and their sources, and the rows before each; returns parts by source."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class PublishedCsv:
 
     file: PublishedFile
     sources: Sequence[str]
-    """Digests of the `calls` files that it was made from, in their order."""
+    """Digests of all `calls` files, in their order."""
     footer: TableFooter
     columns: Sequence[Column]
     rows: int
@@ -50,16 +51,17 @@ class PublishedCsv:
 
 
 def publish_csv(
-    calls: Sequence[Path],
+    calls: Mapping[Path, TableFooter],
     csv: Path,
     zone: str,
     log: logging.Logger,
     audit: Audit,
     encode_parts: EncodeParts | None = None,
     *,
+    recent: RecentCalls = ALL_CALLS,
     bom: bool = False,
 ) -> PublishedCsv:
-    """Write the `calls` files of all partitions as one CSV, read it back, and swap it in.
+    """Write the `calls` files of all partitions as one CSV, read it back, and swap it in; of them, the `recent` calls.
 
     The lines of partitions whose files have not changed are copied from the file that is there; the others are encoded
     here, or by `encode_parts`. With `bom` the file begins with a byte order mark.
@@ -67,27 +69,28 @@ def publish_csv(
     Raises:
         FileError: it cannot be written.
     """
-    footers = {path: one for path in calls if (one := read_footer(path))}
-    footer = merged(footers.values())
+    footer = merged(calls.values())
     assert footer is not None, "require_partitions returns at least one"
     columns = published_columns(footer)
-    form = CsvFormat(columns, zone)
-    sources = {path: sha256_of(path) for path in calls}
-    record = calls[0].parent.parent / reuse.FILE
+    form = CsvFormat(columns, zone, recent.since)
+    digests = {path: sha256_of(path) for path in calls}
+    kept = recent.kept(calls)
+    sources = {path: reuse.part_source(digests[path], recent.since if path in recent.older else None) for path in kept}
+    record = next(iter(calls)).parent.parent / reuse.FILE
     format_key = reuse.format_key(columns, zone)
     reusable = _reusable(record, csv, format_key, log)
     with ThreadPoolExecutor(2, "beside") as beside, staged(csv) as temporary:
         for parts in (reusable, {}):
             encoded: Mapping[str, EncodedPart] = {}
             if encode_parts and (unencoded := {path: one for path, one in sources.items() if one not in parts}):
-                encoded = encode_parts(form, unencoded, _rows_before(footers))
-            progress = Progress(log, "Writing calls.csv", footer.calls)
+                encoded = encode_parts(form, unencoded, _rows_before(kept))
+            progress = Progress(log, "Writing calls.csv", sum(kept.values()))
             with open_for_writing(temporary) as file:
                 assembler = CsvAssembler(form, progress, bom=bom)
                 assembled = assembler.assemble(file, sources, csv, parts, encoded)
             pa.default_memory_pool().release_unused()
             reading_back = beside.submit(read_back, temporary, assembled, beside)
-            changes = _changes(csv, temporary, assembled, log)
+            changes = _changes(csv, temporary, assembled, recent, log)
             sha256, damaged = reading_back.result()
             if not damaged & assembled.copied.keys():
                 break
@@ -95,12 +98,15 @@ def publish_csv(
         differences = [*assembled.differences]
         if damaged:
             differences.append("the file, read back, has another digest than what was written")
+        if assembled.rows + recent.older_calls != footer.calls:
+            older = f" without {recent.older_calls:,} older ones" if recent.older else ""
+            differences.append(f"it has {assembled.rows:,} rows, which are not the {footer.calls:,} calls{older}")
         audit(assembled.rows, differences, sha256)
-        first_rows = next(rows_of(calls, columns, zone), None)
+        first_rows = next(rows_of([*kept], columns, zone, recent.since), None)
         write_text(record, reuse.to_json(format_key, assembled.parts))
     return PublishedCsv(
         PublishedFile(csv.absolute(), assembled.bytes, sha256),
-        [*sources.values()],
+        [*digests.values()],
         footer,
         columns,
         assembled.rows,
@@ -111,14 +117,13 @@ def publish_csv(
     )
 
 
-def _rows_before(footers: Mapping[Path, TableFooter]) -> dict[Path, int]:
+def _rows_before(kept: Mapping[Path, int]) -> dict[Path, int]:
     """Return for each `calls` file how many rows of `calls.csv` come before its own."""
-    rows = itertools.accumulate((footer.calls for footer in footers.values()), initial=0)
-    return dict(zip(footers, rows, strict=False))
+    return dict(zip(kept, itertools.accumulate(kept.values(), initial=0), strict=False))
 
 
 def _reusable(record: Path, csv: Path, format_key: str, log: logging.Logger) -> dict[str, reuse.Part]:
-    """Return the parts of the last file whose lines may be copied, by the digest of their `calls` file."""
+    """Return the parts of the last file whose lines may be copied, by their source."""
     if not record.exists() or not csv.is_file() or not os.access(csv, os.R_OK):
         return {}
     try:
@@ -128,12 +133,14 @@ def _reusable(record: Path, csv: Path, format_key: str, log: logging.Logger) -> 
         return {}
 
 
-def _changes(old: Path, new: Path, assembled: AssembledCsv, log: logging.Logger) -> Changes | str | None:
+def _changes(
+    old: Path, new: Path, assembled: AssembledCsv, recent: RecentCalls, log: logging.Logger
+) -> Changes | str | None:
     if not old.exists():
         return None
     try:
         longest = max((part.longest for part in assembled.parts), default=0)
-        return count_changes(old, new, longest=longest, copied=assembled.copied_lines)
+        return count_changes(old, new, longest=longest, copied=assembled.copied_lines, since=recent.since)
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = f"unknown: another program has changed the last calls.csv ({str(error).splitlines()[0]})"
         log.warning(f"What changed since the last refresh is {reason}; it is replaced.")

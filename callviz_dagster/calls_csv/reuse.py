@@ -8,6 +8,7 @@ What belongs elsewhere: writing and reading back (`calls_csv/publish.py`), and c
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import io
 import json
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Part:
     """The lines of one partition."""
 
     source: str
-    """Digest of the partition's `calls` file."""
+    """What it was made from, see `part_source`."""
     start: int
     """Offset of its first line in `calls.csv`."""
     bytes: int
@@ -47,6 +48,11 @@ def format_key(columns: Sequence[Column], zone: str) -> str:
     import pyarrow as pa
 
     return json.dumps([pa.__version__, zone, [[column.name, column.kind] for column in columns]])
+
+
+def part_source(digest: str, since: dt.date | None) -> str:
+    """Return what a part is known by: the digest of the `calls` file, and its first day where that cuts off rows."""
+    return f"{digest} since {since}" if since else digest
 
 
 def to_json(format_key: str, parts: Sequence[Part]) -> str:

@@ -27,6 +27,7 @@ from callviz_dagster.local.summary import summary
 from callviz_dagster.partitions import Partitioning, parse_keys
 from callviz_dagster.progress import PROGRESS_LINE
 from callviz_dagster.settings import SettingsError
+from callviz_dagster.storage.published import CALLS_CSV, RowsHeld
 from callviz_dagster.storage.refreshing import published_places, read_published
 from callviz_dagster.table.volume import ACCEPT_DROP_TAG
 
@@ -46,6 +47,11 @@ class Refreshed:
     failed_checks: tuple[str, ...] = ()
     """Checks that failed, those that only warn included; the asset, a colon and the name."""
     calls: int = 0
+    """Rows of `calls`: those in `calls.csv`, and the older ones."""
+    calls_since: str = ""
+    """First day of the calls in `calls.csv`, ISO 8601; empty where it has all."""
+    older_calls: int = 0
+    """Calls of days before it, which are not in `calls.csv`."""
     rejected: int = 0
     snapshot_time: str = ""
     """Of the collection, as `calls.csv` shows it; ISO 8601, UTC."""
@@ -147,13 +153,16 @@ def run(collection: ChosenCollection, instance: dg.DagsterInstance, tags: Mappin
         ),
         {},
     )
+    held = record.held(CALLS_CSV) if published else RowsHeld()
     return Refreshed(
         status="done" if result.success else failed,
         run_id=result.run_id,
         seconds=round(time.monotonic() - began, 3),
         message="" if result.success else message,
         failed_checks=tuple(f"{one.asset_key.to_user_string()}:{one.check_name}" for one in checks if not one.passed),
-        calls=_count(published.get("dagster/row_count")),
+        calls=_count(published.get("dagster/row_count")) + held.older_calls,
+        calls_since=held.calls_since,
+        older_calls=held.older_calls,
         rejected=_count(published.get("rejected")),
         snapshot_time=record.snapshot.time,
         files={

@@ -15,7 +15,7 @@ import dagster as dg
 
 from callviz_dagster.automation.runs import deployment_tags, failure_sentence
 from callviz_dagster.cli.collection import ChosenCollection
-from callviz_dagster.storage.published import CALLS_CSV
+from callviz_dagster.storage.published import CALLS_CSV, RowsHeld, left_out
 from callviz_dagster.storage.refreshing import changed_published, read_published, update_working_copy
 from callviz_dagster.table.volume import RECORD, refused_drop
 
@@ -42,6 +42,10 @@ class Status:
     snapshot_time: str
     """Of `calls.csv`; ISO 8601, UTC; empty where nothing is published."""
     documents: int
+    calls_since: str
+    """First day of the calls in `calls.csv`, ISO 8601; empty where it has all."""
+    older_calls: int
+    """Calls of days before it, which are not in `calls.csv`."""
     age_seconds: int | None
     fresh: bool | None
     """By `CALLVIZ_FRESH_WITHIN`; null where it is not set, or nothing is published."""
@@ -57,7 +61,7 @@ def read_status(collection: ChosenCollection, instance: dg.DagsterInstance, now:
     """Return what is known at `now`."""
     settings = collection.settings
     record = read_published(settings.publish_dir)
-    entry = record.files.get(CALLS_CSV)
+    entry, held = record.files.get(CALLS_CSV), record.held(CALLS_CSV)
     age = now - dt.datetime.fromisoformat(entry.time) if entry and entry.time else None
     update_working_copy(settings.data_dir, lambda name: name == RECORD)
     drop = refused_drop(settings.data_dir)
@@ -65,6 +69,8 @@ def read_status(collection: ChosenCollection, instance: dg.DagsterInstance, now:
         published=entry is not None,
         snapshot_time=entry.time if entry else "",
         documents=entry.documents if entry else 0,
+        calls_since=held.calls_since,
+        older_calls=held.older_calls,
         age_seconds=int(age.total_seconds()) if age else None,
         fresh=age <= settings.fresh_within if age and settings.fresh_within else None,
         changed_files=tuple(changed_published(settings.publish_dir, record)),
@@ -99,6 +105,8 @@ def text(status: Status) -> Iterator[str]:
         when = status.snapshot_time[:19].replace("T", " ")
         age = dt.timedelta(seconds=status.age_seconds or 0)
         yield f"Published: {status.documents:,} documents, as of {when} UTC, {age} ago{fresh}."
+    if status.calls_since:
+        yield left_out(RowsHeld(status.calls_since, status.older_calls))
     if status.changed_files:
         yield f"Not as they were published: {', '.join(status.changed_files)}; the next refresh replaces them."
     if status.waiting:

@@ -215,26 +215,38 @@ def date_of(day: int) -> dt.date:
     return dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
 
 
-def read_files(paths: Sequence[Path]) -> Read:
-    """Return what reads the calls of Parquet files batch by batch; a column that a file lacks is empty."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def read_files(paths: Sequence[Path], since: dt.date | None = None) -> Read:
+    """Return what reads the calls of Parquet files batch by batch, those `since` a day.
+
+    A column that a file lacks is empty.
+    """
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for path in paths:
-            with pq.ParquetFile(path, read_dictionary=["call_type", "status"]) as file:
-                held = [name for name in columns if name in file.schema_arrow.names]
-                for batch in file.iter_batches(_ROWS, columns=held):
-                    table = pa.Table.from_batches([batch])
-                    for name in set(columns).difference(held):
-                        table = table.append_column(name, pa.nulls(table.num_rows))
-                    yield table
+            yield from _tables(path, columns, since)
 
     return read
 
 
 COLUMNS = ("call_type", "status", "call_date", "call_hour", "duration_sec")
 """The columns that all calls are counted by."""
+
+
+def _tables(path: Path, columns: Sequence[str], since: dt.date | None) -> Iterator[pa.Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from callviz_dagster.table.recent import row_groups_since, rows_since
+
+    with pq.ParquetFile(path, read_dictionary=["call_type", "status"]) as file:
+        wanted = {*columns, "call_date"} if since else {*columns}
+        held = [name for name in file.schema_arrow.names if name in wanted]
+        groups = row_groups_since(file.metadata, since)
+        for batch in file.iter_batches(_ROWS, row_groups=groups, columns=held):
+            table = pa.Table.from_batches([rows_since(batch, since)])
+            for name in wanted.difference(held):
+                table = table.append_column(name, pa.nulls(table.num_rows))
+            yield table
 
 
 def count_calls(read: Read, options: CountOptions, *, max_cells: int = MAX_CELLS) -> Counts:

@@ -181,8 +181,8 @@ def csv_parts_on(
 
     def encode(form: CsvFormat, sources: Mapping[Path, str], rows_before: Mapping[Path, int]) -> dict[str, EncodedPart]:
         tasks = {
-            path.stem: CsvTask(path.stem, _reads(data_dir, data_files, path), digest, form, rows_before[path])
-            for path, digest in sources.items()
+            path.stem: CsvTask(path.stem, _reads(data_dir, data_files, path), source, form, rows_before[path])
+            for path, source in sources.items()
         }
         made = cluster.results(worker.encode, tasks, "Writing calls.csv")
         parts = {}

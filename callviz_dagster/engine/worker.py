@@ -179,7 +179,7 @@ class CsvTask:
     """Stem of the partition's files."""
     data: DataFolder
     source: str
-    """Digest of the `calls` file."""
+    """What the part is known by, see `Part.source`."""
     form: CsvFormat
     rows_before: int
 

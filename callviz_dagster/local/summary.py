@@ -9,7 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.refreshing import place
+from callviz_dagster.storage.published import CALLS_CSV, left_out
+from callviz_dagster.storage.refreshing import place, read_published
 
 _PUBLISHED = ("calls.csv", "callviz.twbx", "call_dashboard.html", "calls.hyper")
 _ADVICE = {
@@ -32,7 +33,9 @@ def summary(settings: Settings, began: float, seconds: float, more: tuple[str, s
     width = max(len(step) for step, _ in steps)
     advised = [f"  {step:<{width}}  {advice}" for step, advice in steps]
     done = f"Done in {seconds:.1f} seconds. Next:"
-    return "\n".join(["", *_counts(settings.data_dir), "", *sizes, "", done, *advised])
+    held = read_published(settings.publish_dir).held(CALLS_CSV)
+    limit = ["", left_out(held)] if held.calls_since else []
+    return "\n".join(["", *_counts(settings.data_dir), *limit, "", *sizes, "", done, *advised])
 
 
 def _counts(data_dir: Path) -> list[str]:

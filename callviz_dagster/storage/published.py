@@ -62,6 +62,16 @@ class InputFile:
 
 
 @dataclass(frozen=True)
+class RowsHeld:
+    """Which calls a file with rows holds."""
+
+    calls_since: str = ""
+    """First day, ISO 8601; empty for all calls."""
+    older_calls: int = 0
+    """Calls of days before it, whose rows are not in the file."""
+
+
+@dataclass(frozen=True)
 class FileEntry:
     """A published file. With partitions, its snapshot is that of the latest partition."""
 
@@ -73,6 +83,10 @@ class FileEntry:
     """Documents of the whole collection at that time, in the partitions and outside."""
     made_from: Mapping[str, InputFile]
     """By name: relative to the data folder (`calls/all.parquet`), or a published file (`calls.csv`)."""
+    calls_since: str | None = None
+    """First day of the calls whose rows it holds, ISO 8601; empty for all calls, None for a file without rows."""
+    older_calls: int = 0
+    """Calls of `made_from` that it does not hold, because they are of days before `calls_since`."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +121,18 @@ class PublishedRecord:
         """Return what a file was made from; nothing where it is not in the record."""
         return self.files[name].made_from if name in self.files else {}
 
-    def with_file(self, file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot) -> PublishedRecord:
-        """Return the record with a new entry for a file."""
+    def with_file(
+        self, file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot, held: RowsHeld | None = None
+    ) -> PublishedRecord:
+        """Return the record with a new entry for a file; `held` where it has the rows of calls."""
         entry = FileEntry(
-            file.sha256, file.bytes, snapshot.cluster_time, snapshot.time, snapshot.documents, dict(made_from)
+            file.sha256,
+            file.bytes,
+            snapshot.cluster_time,
+            snapshot.time,
+            snapshot.documents,
+            dict(made_from),
+            **(vars(held) if held else {}),
         )
         latest = max(self.snapshot, snapshot, key=lambda one: one.time)
         return PublishedRecord(latest, {**self.files, file.path.name: entry})
@@ -128,17 +150,35 @@ class PublishedRecord:
                 calls_files.add((source, input_file.sha256))
         return calls_files
 
+    def held(self, name: str) -> RowsHeld:
+        """Return which calls a file with rows holds; all where the record does not say."""
+        entry = self.files.get(name)
+        return RowsHeld(entry.calls_since or "", entry.older_calls) if entry else RowsHeld()
+
+    def same_calls(self, name: str) -> bool:
+        """Return whether a file was made from the same `calls` as `calls.csv`, and its rows are those of the same."""
+        if not {name, CALLS_CSV} <= self.files.keys() or self.sources(name) != self.sources(CALLS_CSV):
+            return False
+        since, csv_since = self.files[name].calls_since, self.files[CALLS_CSV].calls_since
+        return since is None or csv_since is None or since == csv_since
+
     def differing(self) -> list[str]:
         """Return the files that were made from other `calls` than `calls.csv`; none where that one is not there."""
-        if CALLS_CSV not in self.files:
-            return []
-        csv_sources = self.sources(CALLS_CSV)
-        return [name for name in self.files if self.sources(name) != csv_sources]
+        return [name for name in self.files if CALLS_CSV in self.files and not self.same_calls(name)]
 
 
 def _entry(data: Mapping[str, Any]) -> FileEntry:
     made_from = {name: InputFile(**fields) for name, fields in data["made_from"].items()}
     return FileEntry(**{**data, "made_from": made_from})
+
+
+def left_out(held: RowsHeld) -> str:
+    """Return as a sentence which calls a limit leaves out of the files that hold rows."""
+    number = "1 older call is" if held.older_calls == 1 else f"{held.older_calls:,} older calls are"
+    return (
+        f"calls.csv, the workbook and the extract hold the calls since {held.calls_since} (CALLVIZ_CSV_MONTHS); "
+        f"{number} on the page and in the Parquet files."
+    )
 
 
 def cluster_time(text: str) -> ClusterTime:
@@ -155,8 +195,12 @@ def read_record(publish_dir: Path) -> PublishedRecord:
         return PublishedRecord()
 
 
-def record_file(file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot) -> PublishedRecord:
+def record_file(
+    file: PublishedFile, made_from: Mapping[str, InputFile], snapshot: Snapshot, held: RowsHeld | None = None
+) -> PublishedRecord:
     """Write a file that has just been published into the record beside it; return the record.
+
+    `held` says which calls it has the rows of; None where it has no rows.
 
     To be called under the lock. Files that are no longer there are left out of the record.
 
@@ -164,7 +208,7 @@ def record_file(file: PublishedFile, made_from: Mapping[str, InputFile], snapsho
         FileError: the record cannot be written.
     """
     folder = file.path.parent
-    record = read_record(folder).with_file(file, made_from, snapshot)
+    record = read_record(folder).with_file(file, made_from, snapshot, held)
     files = {name: entry for name, entry in record.files.items() if (folder / name).exists()}
     record = dataclasses.replace(record, files=files)
     write_text(folder / RECORD, record.to_json())

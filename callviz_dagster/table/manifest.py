@@ -269,10 +269,13 @@ def merged(footers: Iterable[TableFooter]) -> TableFooter | None:
 
 def last_full_day(footers: Sequence[TableFooter]) -> int | None:
     """Return the day before that of the last refresh, in days since 1970-01-01; None where there was none."""
-    if not footers:
-        return None
+    return (snapshot_day(footers) - dt.date(1970, 1, 1)).days - 1 if footers else None
+
+
+def snapshot_day(footers: Sequence[TableFooter]) -> dt.date:
+    """Return the local date of the last refresh that wrote one of the files, of which there must be one."""
     last = max(dt.datetime.fromisoformat(footer.snapshot_time) for footer in footers)
-    return (last.astimezone(ZoneInfo(footers[0].timezone)).date() - dt.date(1970, 1, 1)).days - 1
+    return last.astimezone(ZoneInfo(footers[0].timezone)).date()
 
 
 def read_footer(path: Path) -> TableFooter | None:

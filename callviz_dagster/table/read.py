@@ -5,7 +5,7 @@ What belongs elsewhere: which partitions there are (`partitions.py`), and what t
 
 from __future__ import annotations
 
-import errno
+import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from callviz_dagster.concurrency import MAX_BYTES_READ, MAX_ROWS_READ
 from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
 from callviz_dagster.documents.text import plain_texts
-from callviz_dagster.storage.files import FileError
 from callviz_dagster.table.manifest import TableFooter
+from callviz_dagster.table.recent import damaged, row_groups_since, rows_since
 
 
 def published_columns(footer: TableFooter) -> tuple[Column, ...]:
@@ -37,8 +37,10 @@ def content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of `calls` files in bounded batches, each with all of `columns`.
+def rows(
+    paths: Sequence[Path], columns: Sequence[Column], zone: str, since: dt.date | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `calls` files in bounded batches, each with all of `columns`; those of calls `since` a day.
 
     A column that a file does not have is empty. Where a file has a narrower kind than the table, its values are
     written as that kind would write them: whole numbers as numbers, anything else as the text it is in `calls.csv`.
@@ -51,21 +53,22 @@ def rows(paths: Sequence[Path], columns: Sequence[Column], zone: str) -> Iterato
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 same = file.schema_arrow.equals(schema)
-                for batch in _batches(file):
+                for batch in _batches(file, since):
                     yield batch if same else _widened(batch, columns, schema, zone)
         except (OSError, pa.ArrowException) as error:
-            raise FileError(
-                errno.EIO, f"{path.absolute()} cannot be read ({error}); materialize calls again."
-            ) from error
+            raise damaged(path, error) from error
 
 
-def _batches(calls: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+def _batches(calls: pq.ParquetFile, since: dt.date | None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of `calls` in batches of a bounded number of rows and, about, of bytes."""
-    for group in range(calls.num_row_groups):
+    for group in row_groups_since(calls.metadata, since):
         footer = calls.metadata.row_group(group)
         bytes_a_row = max(footer.total_byte_size // max(footer.num_rows, 1), 1)
         rows = max(1, min(MAX_ROWS_READ, MAX_BYTES_READ // bytes_a_row))
-        yield from calls.iter_batches(rows, row_groups=[group])
+        for batch in calls.iter_batches(rows, row_groups=[group]):
+            recent = rows_since(batch, since)
+            if recent.num_rows:
+                yield recent
 
 
 def _widened(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema, zone: str) -> pa.RecordBatch:

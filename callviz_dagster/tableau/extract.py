@@ -6,6 +6,7 @@ The same rows, columns, types and clock times as in `calls.csv`. What belongs el
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import importlib.util
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,9 @@ def installed() -> bool:
     return importlib.util.find_spec("pantab") is not None
 
 
-def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], zone: str) -> int:
+def write_extract(
+    path: Path, calls: Sequence[Path], columns: Sequence[Column], zone: str, since: dt.date | None = None
+) -> int:
     """Write the rows of `calls` files as one extract, batch by batch.
 
     Args:
@@ -35,6 +38,7 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
         calls: the Parquet files of all partitions, in time order.
         columns: the columns of `calls.csv`, in order.
         zone: the IANA time zone whose clock the times show.
+        since: the first day of the calls that are written; None for all.
 
     Returns:
         The number of rows given to it.
@@ -52,7 +56,7 @@ def write_extract(path: Path, calls: Sequence[Path], columns: Sequence[Column], 
     def counted() -> Iterator[pa.RecordBatch]:
         nonlocal rows
         try:
-            for batch in _batches(calls, columns, zone, schema):
+            for batch in _batches(calls, columns, zone, schema, since):
                 rows += batch.num_rows
                 yield batch
         except BaseException as error:
@@ -121,14 +125,14 @@ def extract_schema(columns: Sequence[Column]) -> pa.Schema:
 
 
 def _batches(
-    calls: Sequence[Path], columns: Sequence[Column], zone: str, schema: pa.Schema
+    calls: Sequence[Path], columns: Sequence[Column], zone: str, schema: pa.Schema, since: dt.date | None
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     from callviz_dagster.documents.text import WHOLE_SECONDS, local_clock
     from callviz_dagster.table.read import rows
 
-    for batch in rows(calls, columns, zone):
+    for batch in rows(calls, columns, zone, since):
         arrays = [
             local_clock(array, zone, whole_seconds=column.name in WHOLE_SECONDS).cast(pa.timestamp("us"))
             if column.kind is Kind.DATETIME

@@ -1,8 +1,8 @@
 """The workbook packed with its data (.twbx): its copy that reads the packed file, and the archive that holds both.
 
-The copy differs from the workbook in its data connection, its pinned types, the statuses that count as completed, and a
-hidden parameter that names the snapshot. What belongs elsewhere: whether the workbook fits (`tableau/audit.py`), where
-the file goes (`assets/callviz_workbook.py`).
+The copy differs from the workbook in its data connection, its pinned types, the statuses that count as completed, a
+hidden parameter that names the snapshot, and where older calls are left out, the title of its dashboard. What belongs
+elsewhere: whether the workbook fits (`tableau/audit.py`), where the file goes (`assets/callviz_workbook.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from callviz_dagster.tableau.deflate import PIECE, deflate_in_parallel
 from callviz_dagster.tableau.form import REMOTE_TYPES
 from callviz_dagster.tableau.model import (
     CSV_NAME,
+    DASHBOARD,
     DATATYPES,
     HYPER_NAME,
     PARAMETERS,
@@ -51,6 +52,9 @@ _SNAPSHOT_PARAMETER = re.compile(
     r"\bvalue=['\"](?P<value>[^>]*?)['\"]>.*?</column>\n?",
     re.DOTALL,
 )
+_FIRST_DAY_START = " (calls since "
+_FIRST_DAY = re.compile(rf"[ \t]*<run\b[^>]*>(?:<!\[CDATA\[)?{re.escape(_FIRST_DAY_START)}[^<]*</run>\n?")
+"""The part of a dashboard's title that says since when it has calls; Desktop may save it in a CDATA section."""
 _HYPER_CONNECTION = (
     "<connection authentication='auth-none' author-locale='en_US' class='hyper' "
     f"dbname='{_FOLDER}/{HYPER_NAME}' default-settings='yes' schema='Extract' sslmode='' "
@@ -65,12 +69,13 @@ def prepare_workbook(
     source: str = "csv",
     snapshot: str = "",
     completed: Sequence[str] = COMPLETED_LABELS,
+    since: str = "",
 ) -> bytes:
     """Return the workbook as it stands inside a .twbx: it reads the data packed with it, and every column is pinned.
 
     Columns that the workbook pins keep their data type; the others of `calls.csv` are pinned to what they hold, so
-    that Tableau does not guess from the first rows. A hidden parameter holds the snapshot. Everything else stays as it
-    is, byte for byte.
+    that Tableau does not guess from the first rows. A hidden parameter holds the snapshot, and where older calls are
+    left out, the title of the dashboard Calls Overview says since when. Everything else stays as it is, byte for byte.
 
     Args:
         workbook_xml: a workbook that `audit` finds nothing wrong with.
@@ -78,6 +83,7 @@ def prepare_workbook(
         source: `csv` or `hyper`, whichever is packed with it.
         snapshot: a sentence about the snapshot of the collection that the data is of; empty where it is not known.
         completed: the statuses that count as completed, for the field *Completed* where its formula is callviz's own.
+        since: the first day of the calls in the data, ISO 8601; empty where it has all.
 
     Raises:
         WorkbookError: it cannot be packed in this way; says why.
@@ -89,7 +95,7 @@ def prepare_workbook(
         text = text[:start] + _with_packed_data(text[start:end], csv_columns, source) + text[end:]
     if source == "hyper":
         text = _with_extract_object(text)
-    return _with_snapshot(_with_completed(text, completed), snapshot).encode()
+    return _with_snapshot(_with_first_day(_with_completed(text, completed), since), snapshot).encode()
 
 
 def packed_snapshot(workbook_xml: bytes) -> str:
@@ -126,6 +132,17 @@ def _with_completed(text: str, labels: Sequence[str]) -> str:
     start = re.escape(_quoted(COMPLETED_FORMULA_START).replace('"', "&quot;"))
     own = rf"formula='{start}\([^']*\)'"
     return re.sub(own, lambda _: attribute, text)
+
+
+def _with_first_day(text: str, since: str) -> str:
+    """Return a workbook whose dashboard says in its title since when it has calls; one that said so no longer does."""
+    text = _FIRST_DAY.sub("", text)
+    if not since:
+        return text
+    run = f"<run fontcolor='#555555' fontsize='9'>{_FIRST_DAY_START}{since}; older ones are not in this file)</run>"
+    dashboard = rf"<dashboard\b[^>]*\bname=['\"]{re.escape(DASHBOARD)}['\"][^>]*>"
+    title = rf"{dashboard}\s*<layout-options>\s*<title>(?:(?!</title>).)*?</run>\n?"
+    return re.sub(title, lambda match: f"{match.group().rstrip()}\n            {run}\n", text, count=1, flags=re.DOTALL)
 
 
 def _with_snapshot(text: str, snapshot: str) -> str:

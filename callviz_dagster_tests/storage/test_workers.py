@@ -37,7 +37,7 @@ def lonely_workers(mount_namespaces: None, tmp_path: Path, mongo_uri: str, s3_po
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("months", [3, MONTHS])
+@pytest.mark.parametrize(("months", "csv_months"), [(3, 1), (MONTHS, None)])
 def test_workers_that_share_nothing_make_the_bytes_of_one_machine(
     lonely_workers: DaskCluster,
     settings: Settings,
@@ -46,11 +46,13 @@ def test_workers_that_share_nothing_make_the_bytes_of_one_machine(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     months: int,
+    csv_months: int | None,
 ) -> None:
     """All of it, and then one partition of which a call has changed, from another machine."""
     calls_of_months(collection)
     partitions = Partitioning.of(monthly(settings)).partitions(dt.datetime.now(dt.UTC))[-months:]
-    local = dataclasses.replace(monthly(settings), partitions_start=dt.date.fromisoformat(partitions[0].key))
+    first = dt.date.fromisoformat(partitions[0].key)
+    local = dataclasses.replace(monthly(settings), partitions_start=first, csv_months=csv_months)
     cloud = dataclasses.replace(in_bucket(local, uri, tmp_path / "machine"), engine=lonely_workers.address)
     assert data_versions(refreshed(cloud)) == data_versions(refreshed(local))
     assert published(cloud)["calls.csv"] == (local.publish_dir / "calls.csv").read_bytes()

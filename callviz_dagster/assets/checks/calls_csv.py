@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from callviz_dagster.assets.checks.results import EXAMPLES, result, spec
+from callviz_dagster.storage.published import RowsHeld
 from callviz_dagster.table.manifest import Coverage
 
 CALLS_CSV_CHECKS = (
@@ -14,13 +15,15 @@ CALLS_CSV_CHECKS = (
         "calls_csv",
         "csv_reads_back",
         "All lines of calls.csv, parsed again, equal calls value for value, and the file, read back, has their digest. "
-        "Lines of partitions that have not changed are compared by digest with those that were parsed back then.",
+        "Lines of partitions that have not changed are compared by digest with those that were parsed back then. Rows "
+        "of the file + older calls that CALLVIZ_CSV_MONTHS leaves out = rows of calls.",
     ),
     spec("calls_csv", "calls_in_one_partition", "No call is in two partitions; otherwise the last good file stays."),
     spec(
         "calls_csv",
         "collection_accounted_for",
-        "Rows of calls.csv + rejected documents + documents that no partition covers = documents of the collection.",
+        "Rows of calls.csv + calls that CALLVIZ_CSV_MONTHS leaves out + rejected documents + documents that no "
+        "partition covers = documents of the collection.",
     ),
 )
 
@@ -42,14 +45,17 @@ def calls_in_one_partition(partitions_by_id: Mapping[str, Sequence[str]], *, one
 
 
 def collection_accounted_for(
-    calls: int, rejected: int, coverage: Coverage | None, documents: int
+    rows: int, rejected: int, coverage: Coverage | None, documents: int, held: RowsHeld
 ) -> dg.AssetCheckResult:
-    """Compare what all files hold with what the collection held."""
+    """Compare what all files hold with what the collection held; calls are `rows` and those older than them."""
+    calls = rows + held.older_calls
     uncovered = coverage.uncovered if coverage else 0
     total = coverage.documents if coverage else documents
     difference = total - calls - rejected - uncovered
     description = f"{total:,} documents = {calls:,} calls + {rejected:,} rejected"
     description += f" + {uncovered:,} that no partition covers." if coverage else "."
+    if held.calls_since:
+        description += f" Of the calls, {held.older_calls:,} are older than {held.calls_since}, and not in calls.csv."
     if difference:
         description = (
             f"{total:,} documents in the collection, but {calls:,} calls + {rejected:,} rejected + {uncovered:,} that "
@@ -57,6 +63,7 @@ def collection_accounted_for(
             "sensor calls_changed or a refresh of all partitions catches up."
         )
     counts = {"documents": total, "calls": calls, "rejected": rejected, "uncovered": uncovered}
+    counts |= {"older calls left out": held.older_calls} if held.calls_since else {}
     return result("collection_accounted_for", not difference, description, counts, warn=True)
 
 
