@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,10 @@ from callviz_dagster.setting_values.engine_address import engine_address
 from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage.files import FileError
 from callviz_dagster_tests.helpers.certificate import certificate
-from callviz_dagster_tests.helpers.dask_cluster import DaskCluster, dask_cluster
-from callviz_dagster_tests.helpers.interrupted import NAMESPACE
+from callviz_dagster_tests.helpers.dask_cluster import DaskCluster, dask_cluster, own_disk
 from callviz_dagster_tests.helpers.months import (
     ASSETS,
     FIRST_MONTH,
-    MONTHS,
     NOW,
     calls_of_months,
     data_versions,
@@ -246,34 +244,27 @@ def two_workers(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def local_and_on(
-    cluster: DaskCluster, settings: Settings, capfd: pytest.CaptureFixture[str], assets: Sequence[str] = ASSETS
+    cluster: DaskCluster, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> tuple[dict[str, str], dict[str, str], str]:
     """Refresh in this process and on a cluster; return what each has made, and what the second one has logged."""
     folder = settings.data_dir.parent
-    local = refreshed(settings, assets=assets, data_dir=folder / "local_data", publish_dir=folder / "local")
+    local = refreshed(settings, data_dir=folder / "local_data", publish_dir=folder / "local")
     capfd.readouterr()
-    distributed = refreshed(settings, assets=assets, engine=cluster.address)
+    distributed = refreshed(settings, engine=cluster.address)
     return data_versions(local), data_versions(distributed), capfd.readouterr().err
 
 
-@pytest.mark.parametrize("months", [3, pytest.param(MONTHS, marks=pytest.mark.long)])
+@pytest.mark.long
 def test_two_workers_make_the_bytes_of_one_machine(
-    two_workers: DaskCluster,
-    settings: Settings,
-    collection: Collection[Document],
-    capfd: pytest.CaptureFixture[str],
-    months: int,
+    two_workers: DaskCluster, settings: Settings, collection: Collection[Document], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """With tokens in place of callers, too; the log names who made what, and holds no secret."""
     calls_of_months(collection)
-    first = Partitioning.of(monthly(settings)).partitions(dt.datetime.now(dt.UTC))[-months].key
-    cut = dataclasses.replace(
-        monthly(settings), pseudonymize=("caller",), pseudonym_key=KEY, partitions_start=dt.date.fromisoformat(first)
-    )
-    assets = ASSETS if months == MONTHS else ASSETS[:-1]
-    local, distributed, log = local_and_on(two_workers, cut, capfd, assets)
+    cut = dataclasses.replace(monthly(settings), pseudonymize=("caller",), pseudonym_key=KEY)
+    months = len(Partitioning.of(cut).partitions(dt.datetime.now(dt.UTC)))
+    local, distributed, log = local_and_on(two_workers, cut, capfd)
     assert local == distributed
-    assert {*local} == {*assets}
+    assert {*local} == {*ASSETS}
     assert same_files(settings.publish_dir / "calls.csv", settings.publish_dir.parent / "local" / "calls.csv")
     for doing in ("Reading", "Normalizing", "Writing calls.csv"):
         workers = re.findall(rf"{doing}: \d{{4}}-\d\d on worker ([ab]), [\d,]+ of {months}\.", log)
@@ -396,19 +387,8 @@ def test_a_refresh_that_is_ended_ends_its_work_on_the_cluster(
             driver.send_signal(end)
             driver.wait()
         assert driver.returncode
-        with Client(f"tcp://127.0.0.1:{processes.port}", set_as_default=False) as client:
-            wait_for("the end of all tasks", lambda: not client.run_on_scheduler(_tasks))
-            between.come_back()
-            wait_for("the end of the read", lambda: not any(client.run(_executing).values()))
+        processes.wait_for_the_end_of_tasks(between.come_back)
         assert [path.name for path in (settings.data_dir / "raw_calls").iterdir()] == ["coverage.json"]
-
-
-def _tasks(dask_scheduler: Any) -> int:
-    return len(dask_scheduler.tasks)
-
-
-def _executing(dask_worker: Any) -> int:
-    return len(dask_worker.state.executing) + len(dask_worker.active_threads)
 
 
 def test_without_dask_the_extra_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,8 +413,7 @@ def test_the_local_engine_loads_no_dask() -> None:
 
 def refused(settings: Settings, cluster: DaskCluster) -> str:
     """Return why the engine refuses a cluster once its workers are there."""
-    with Client(f"tcp://127.0.0.1:{cluster.port}", set_as_default=False) as client:
-        client.wait_for_workers(len(cluster.workers), timeout=240)
+    cluster.wait_for_workers()
     with (
         pytest.raises(EngineError) as error,
         opened_cluster(dataclasses.replace(settings, engine=cluster.address), LOG),
@@ -460,8 +439,7 @@ def test_a_cluster_with_other_versions_is_refused(settings: Settings, tmp_path: 
 def test_a_worker_that_does_not_see_the_data_folder_is_refused(settings: Settings, tmp_path: Path) -> None:
     settings.data_dir.mkdir(parents=True)
     with dask_cluster(tmp_path, {"sees": {}}) as cluster:
-        elsewhere = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(settings.data_dir)]
-        cluster.add_worker("blind", {}, [*NAMESPACE, *elsewhere])
+        cluster.add_worker("blind", {}, own_disk(settings.data_dir))
         message = refused(settings, cluster)
     assert re.search(rf"1 of 2 workers do not see the data folder {settings.data_dir}, for example tcp://", message)
 

@@ -9,11 +9,20 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from distributed import Client
 
 from callviz_dagster.demo.mongod import free_port
+from callviz_dagster_tests.helpers.interrupted import NAMESPACE
 from callviz_dagster_tests.helpers.processes import listens, wait_for
+
+
+def own_disk(folder: Path) -> list[str]:
+    """Return the start of a command that finds an empty disk of its own, in memory, in place of a folder."""
+    return [*NAMESPACE, "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder)]
 
 
 class DaskCluster:
@@ -41,6 +50,21 @@ class DaskCluster:
         command += ["--no-nanny", "--memory-limit", "0", "--local-directory", str(self._folder / name)]
         self.workers[name] = self._start(name, command, environment, wrapper)
 
+    def wait_for_workers(self) -> None:
+        """Wait until all workers are there, so that each gets a part of the tasks."""
+        with self._client() as client:
+            client.wait_for_workers(len(self.workers), timeout=240)
+
+    def wait_for_the_end_of_tasks(self, release: Callable[[], object]) -> None:
+        """Wait until the scheduler has no task any more; then release what workers are held by, until none works."""
+        with self._client() as client:
+            wait_for("the end of all tasks", lambda: not client.run_on_scheduler(_tasks))
+            release()
+            wait_for("workers without work", lambda: not any(client.run(_executing).values()))
+
+    def _client(self) -> Client:
+        return Client(f"tcp://127.0.0.1:{self.port}", set_as_default=False)
+
     def log(self, name: str) -> str:
         """Return what a process has written."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
@@ -54,6 +78,14 @@ class DaskCluster:
             process = subprocess.Popen([*whole, *self._options], env=own | {**environment}, stdout=log, stderr=log)
         self._stack.callback(_end, process)
         return process
+
+
+def _tasks(dask_scheduler: Any) -> int:
+    return len(dask_scheduler.tasks)
+
+
+def _executing(dask_worker: Any) -> int:
+    return len(dask_worker.state.executing) + len(dask_worker.active_threads)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,6 @@
 """Shared by tests that refresh calls of many months on one machine and on several.
 
-ASSETS, FIRST_MONTH, MONTHS, NOW, calls_of_months, data_versions, monthly, refreshed.
+ASSETS, FIRST_MONTH, MONTHS, NOW, calls_of_months, data_versions, last_partitions, monthly, refreshed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,20 @@ def monthly(settings: Settings) -> Settings:
     return dataclasses.replace(
         settings, partitions="monthly", partitions_start=FIRST_MONTH.date(), field_start_time="start_time"
     )
+
+
+def last_partitions(settings: Settings, number: int) -> Settings:
+    """Return the settings of a collection in this number of partitions up to today: one, some months or many days."""
+    now = dt.datetime.now(dt.UTC)
+    cut = monthly(settings)
+    if number == 1:
+        return dataclasses.replace(cut, partitions="none", partitions_start=None)
+    if number > MONTHS:
+        cut = dataclasses.replace(
+            cut, partitions="daily", partitions_start=(now - dt.timedelta(days=number + 1)).date()
+        )
+    first = Partitioning.of(cut).partitions(now)[-number].key
+    return dataclasses.replace(cut, partitions_start=dt.date.fromisoformat(first))
 
 
 def calls_of_months(collection: Collection[Document], number: int = 1_000) -> None:

@@ -130,6 +130,8 @@ class Faults:
     """Left out of what the server sees: without conditions it is a server that ignores them."""
     away: bool = False
     """Answer 503 to everything."""
+    refusal: Callable[[Request], int] = lambda request: 0
+    """The status with which a request is refused; 0 where it is passed on."""
     on_request: Callable[[Request], None] = lambda request: None
     """Called before a request is passed on."""
     answer_lost: Callable[[Request], bool] = lambda request: False
@@ -150,8 +152,8 @@ def faulty(server_port: int, faults: Faults) -> Iterator[int]:
             request = Request(self.command, self.path, dict(self.headers))
             faults.requests.append(request)
             faults.on_request(request)
-            if faults.away:
-                self._answer(503, {}, b"")
+            if status := 503 if faults.away else faults.refusal(request):
+                self._answer(status, {}, b"")
                 return
             kept = {
                 k: v for k, v in self.headers.items() if k.lower() not in {h.lower() for h in faults.ignored_headers}
