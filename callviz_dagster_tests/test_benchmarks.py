@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 
 from benchmarks import command, dashboard, peers, refresh, startup, threads, workers
 from benchmarks.collection import FIELDS, document, fill, name_of
-from benchmarks.processes import run
+from benchmarks.processes import Ran, run
 from callviz_dagster.dashboard.page import totals
 
 pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
@@ -55,6 +55,14 @@ def test_the_whole_command_is_timed_step_by_step(measured: Measuring) -> None:
     assert steps <= report["seconds"].keys()
     inside = sum(some for name, some in report["seconds"].items() if name not in (command.COMMAND, command.EXPORT))
     assert inside == pytest.approx(report["seconds"][command.COMMAND], abs=0.1)
+    assert report["processor_seconds"][command.COMMAND] > 0
+
+
+def test_steps_of_minutes_and_of_milliseconds_are_read() -> None:
+    log = 'Finished execution of step "{}" in {}.\n'
+    output = log.format("raw_calls", "1m54s") + log.format("calls", "23.5s") + log.format("calls_csv", "593ms")
+    steps = command.steps_of(Ran(200, 30, 500, None, output))
+    assert steps == {command.OUTSIDE: pytest.approx(61.907), "raw_calls": 114, "calls": 23.5, "calls_csv": 0.593}
 
 
 def test_tidy_and_untidy_documents_lie_side_by_side(measured: Measuring, collection: Collection[Document]) -> None:

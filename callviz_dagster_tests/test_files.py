@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ from pathlib import Path
 import bson
 import pytest
 
+from callviz_dagster.calls_csv import publish
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive, read_archive
 from callviz_dagster.storage.files import FileError, explained, require_writable, staged, stat_and_hash
+from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
 from callviz_dagster_tests.helpers.users import as_nobody, folder_for_everybody
 
 
@@ -33,6 +36,23 @@ def test_file_appears_whole(tmp_path: Path) -> None:
         assert not target.exists()
     assert target.read_bytes() == b"new"
     assert [p.name for p in target.parent.iterdir()] == ["calls.csv"]
+
+
+def test_a_disk_that_is_full_while_calls_csv_is_read_back_keeps_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        assert path.stat().st_size > 100, "all lines are written"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    calls = write(tmp_path / "calls" / "all.parquet", table(business()))
+    target = tmp_path / "calls.csv"
+    target.write_text("the last one", encoding="utf-8")
+    monkeypatch.setattr(publish, "flush", full)
+    with pytest.raises(FileError, match=r"The disk is full: .*calls\.csv could not be written"):
+        publish.publish_csv({calls: FOOTER}, target, "UTC", logging.getLogger(), lambda *_: None)
+    assert target.read_text(encoding="utf-8") == "the last one"
+    assert {path.name for path in tmp_path.iterdir()} == {"calls", "calls.csv"}
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])

@@ -21,7 +21,7 @@ from callviz_dagster.calls_csv.diff import Changes, count_changes
 from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart
 from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
-from callviz_dagster.storage.files import PublishedFile, open_for_writing, sha256_of, staged, write_text
+from callviz_dagster.storage.files import PublishedFile, flush, open_for_writing, sha256_of, staged, write_text
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.table.read import published_columns
 from callviz_dagster.table.read import rows as rows_of
@@ -79,7 +79,7 @@ def publish_csv(
     record = next(iter(calls)).parent.parent / reuse.FILE
     format_key = reuse.format_key(columns, zone)
     reusable = _reusable(record, csv, format_key, log)
-    with ThreadPoolExecutor(2, "beside") as beside, staged(csv) as temporary:
+    with ThreadPoolExecutor(3, "beside") as beside, staged(csv) as temporary:
         for parts in (reusable, {}):
             encoded: Mapping[str, EncodedPart] = {}
             if encode_parts and (unencoded := {path: one for path, one in sources.items() if one not in parts}):
@@ -89,9 +89,11 @@ def publish_csv(
                 assembler = CsvAssembler(form, progress, bom=bom)
                 assembled = assembler.assemble(file, sources, csv, parts, encoded)
             pa.default_memory_pool().release_unused()
+            flushing = beside.submit(flush, temporary)
             reading_back = beside.submit(read_back, temporary, assembled, beside)
             changes = _changes(csv, temporary, assembled, recent, log)
             sha256, damaged = reading_back.result()
+            flushing.result()
             if not damaged & assembled.copied.keys():
                 break
             log.warning("The last calls.csv is not as it was written, so all lines are encoded again.")

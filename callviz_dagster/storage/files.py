@@ -92,9 +92,9 @@ def staged(path: Path, *, private: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(mode)
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise (error if isinstance(error, FileError) else explained(error, path)) from error
     finally:
@@ -116,8 +116,11 @@ def require_writable(folder: Path) -> None:
         raise explained(error, probe) from error
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file or a folder is on the disk; folders cannot be opened on Windows, and need not be."""
+def flush(path: Path) -> None:
+    """Wait until a file or a folder is on the disk; folders cannot be opened on Windows, and need not be.
+
+    `staged` does it at its end: who has something else to do after writing lets a thread do it before.
+    """
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
