@@ -28,7 +28,7 @@ from callviz_dagster.documents.outcomes import COMPLETED_LABELS, completed_formu
 from callviz_dagster.settings import Settings
 from callviz_dagster.tableau.model import HEADLINE
 from callviz_dagster_tests.helpers.calls import DUCKDB_TYPES
-from callviz_dagster_tests.helpers.refresh import empty_instance
+from callviz_dagster_tests.helpers.refresh import empty_instance, metadata, refresh
 from callviz_dagster_tests.helpers.workbook_rules import REFERENCE, ROOT, bare, fields, sheet, shelf
 
 Document = dict[str, Any]
@@ -299,6 +299,20 @@ def test_every_sheet_shows_what_mongodb_counts(published: Settings, collection: 
     calls = read_calls(published)
     for filters in FILTERS:
         assert_sheets_show(calls, collection, published.timezone, filters)
+
+
+@pytest.mark.long
+def test_every_sheet_shows_what_mongodb_counts_of_the_last_months(
+    published: Settings, collection: Collection[Document]
+) -> None:
+    result = refresh(dataclasses.replace(published, csv_months=3), "calls_csv", "callviz_workbook")
+    assert result.success
+    first = dt.date.fromisoformat(metadata(result, "calls_csv")["calls since"])
+    calls = read_calls(published)
+    days = calls.execute("SELECT min(call_date), max(call_date) FROM calls").fetchone()
+    assert days is not None
+    assert first <= days[0] < first + dt.timedelta(days=31)
+    assert_sheets_show(calls, collection, published.timezone, Filters(first, days[1]))
 
 
 def assert_sheets_show(
