@@ -97,7 +97,7 @@ def test_months_are_calendar_months_and_the_newest_one_counts(newest: str, month
     assert first_day(dt.date.fromisoformat(newest), months) == dt.date.fromisoformat(first)
 
 
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=25, deadline=None)
 @given(st.lists(DAYS, min_size=1, max_size=4), st.integers(1, 9), st.booleans())
 def test_rows_are_those_of_the_last_months_and_all_others_are_counted(
     tmp_path_factory: pytest.TempPathFactory, partitions: list[list[dt.date]], months: int, statistics: bool
