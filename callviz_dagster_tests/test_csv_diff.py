@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callviz_dagster.calls_csv import diff as csv_changes
-from callviz_dagster.calls_csv.diff import Changes, CopiedLines, count_changes
+from callviz_dagster.calls_csv.diff import Changes, count_changes
 from callviz_dagster.calls_csv.reuse import FileRanges
+from callviz_dagster.storage.shared_ranges import SharedRange
 
 rows = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.sampled_from(["", '""', '"x"', '"x\n""y"', "1"]))
 
@@ -81,8 +82,8 @@ def test_copied_lines_are_not_read(
     ]
     in_old, in_new = ends(before), ends(after)
     copied = [
-        CopiedLines(in_old[2], in_new[0], in_old[3] - in_old[2]),
-        CopiedLines(in_old[0], in_new[1], in_old[1] - in_old[0]),
+        SharedRange(in_old[2], in_new[0], in_old[3] - in_old[2]),
+        SharedRange(in_old[0], in_new[1], in_old[1] - in_old[0]),
     ]
     assert count_changes(*paths, copied=copied) == Changes(
         added=len(new.keys() - old.keys()),

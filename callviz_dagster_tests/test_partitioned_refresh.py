@@ -38,6 +38,7 @@ from callviz_dagster.mongodb.snapshot import SnapshotRead, SnapshotSession
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import PARTITIONS_TAG, Partition, Partitioning
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.shared_ranges import SharedRange
 from callviz_dagster.tableau import extract
 from callviz_dagster_tests.helpers.refresh import checks, empty_instance, failure, files, metadata, paths, refresh
 from callviz_dagster_tests.helpers.today import TODAY, ZONE
@@ -391,9 +392,7 @@ def test_copied_lines_are_known_to_be_the_same(
         collection.delete_one({"_id": f"{day}-0"})
     good, calls_made = csv_changes.count_changes, []
 
-    def both(
-        old: Path, new: Path, *, longest: int, copied: Sequence[csv_changes.CopiedLines], since: None
-    ) -> csv_changes.Changes:
+    def both(old: Path, new: Path, *, longest: int, copied: Sequence[SharedRange], since: None) -> csv_changes.Changes:
         first, last = old.read_bytes(), new.read_bytes()
         for part in copied:
             lines = first[part.old_start : part.old_start + part.bytes]

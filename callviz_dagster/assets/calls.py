@@ -104,15 +104,15 @@ def _normalize(
     done: list[tuple[Partition, NormalizedPartition]] = []
     results = [nothing_to_do(spec.name) for spec in checks.CALLS_CHECKS]
     with (
-        working_files(settings, context.log) as data_files,
+        working_files(settings, context.log) as copies,
         opened_cluster(settings, context.log) as cluster,
     ):
         selection = select_partitions(context, settings)
-        if data_files:
-            data_files.fetch(archives_and_leftovers(selection, settings.data_dir, on_workers=bool(cluster)))
+        if copies.data:
+            copies.data.fetch(archives_and_leftovers(selection, settings.data_dir, on_workers=bool(cluster)))
         tables = plan_tables(selection.all_partitions, settings, context.log) if selection.partitions else None
         if tables:
-            normalized = make_partitions(selection.partitions, settings, context.log, tables, cluster, data_files)
+            normalized = make_partitions(selection.partitions, settings, context.log, tables, cluster, copies.data)
             done = [*zip(selection.partitions, normalized, strict=True)]
             results = _combined(done, tables, settings.max_rejected)
         refused = [

@@ -90,9 +90,9 @@ def _publish(
 
     try:
         with (
-            publishing(settings, context.log, CALLS_CSV) as data_files,
+            publishing(settings, context.log, CALLS_CSV) as copies,
             opened_cluster(settings, context.log) as cluster,
-            csv_parts_on(cluster, settings.data_dir, data_files) as encode_parts,
+            csv_parts_on(cluster, settings.data_dir, copies.data) as encode_parts,
             ThreadPoolExecutor(1, "picture") as beside,
         ):
             partitions = require_partitions(settings, run_time(context))
@@ -106,6 +106,8 @@ def _publish(
             csv = publish_csv(calls, target, zone, context.log, require_good, encode_parts, recent=recent, bom=bom)
             coverage = published_coverage(settings.data_dir) if Partitioning.of(settings).partitioned else None
             record_file(csv.file, calls_inputs(calls, csv.sources), latest_snapshot(calls, coverage), held)
+            if copies.published:
+                copies.published.share(CALLS_CSV, csv.shared)
             headline, picture = drawing.result()
     except AuditFailed as refused:
         yield from refused.results

@@ -27,8 +27,7 @@ from callviz_dagster.settings import PRECEDENCE, PREFIX, Settings, SettingsError
 from callviz_dagster.storage.files import FileError, PublishedFile
 from callviz_dagster.storage.lock import BusyError
 from callviz_dagster.storage.published import InputFile, RowsHeld, Snapshot, cluster_time, read_record
-from callviz_dagster.storage.refreshing import place, refreshing, uri_of
-from callviz_dagster.storage.working_copy import WorkingCopy
+from callviz_dagster.storage.refreshing import WorkingCopies, place, refreshing, uri_of
 from callviz_dagster.table.manifest import (
     UNREADABLE,
     Coverage,
@@ -92,7 +91,7 @@ def user_errors_as_failures() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[WorkingCopy | None]:
+def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[WorkingCopies]:
     """Hold the lock while the files of a step are read and replaced; see `refreshing`.
 
     Of the data folder, a step has the manifests and the `calls` files at hand; of the published files, those that it
@@ -106,13 +105,13 @@ def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Itera
     obsolete = frozenset() if installed() else frozenset({HYPER_NAME})
     with (
         user_errors_as_failures(),
-        refreshing(settings.data_dir, settings.publish_dir, log, needs, obsolete=obsolete) as data_files,
+        refreshing(settings.data_dir, settings.publish_dir, log, needs, obsolete=obsolete) as copies,
     ):
-        yield data_files
+        yield copies
 
 
 @contextlib.contextmanager
-def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[WorkingCopy | None]:
+def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator[WorkingCopies]:
     """Hold the lock while a file is published; log at the end, whether it was or not, which files differ.
 
     `reads` names the published files that this one is made from.
@@ -122,8 +121,8 @@ def publishing(settings: Settings, log: logging.Logger, *reads: str) -> Iterator
     """
     level = logging.WARNING
     try:
-        with working_files(settings, log, *reads) as data_files:
-            yield data_files
+        with working_files(settings, log, *reads) as copies:
+            yield copies
         level = logging.INFO
     finally:
         passed, description = together(read_record(settings.publish_dir))

@@ -83,14 +83,16 @@ def _read_and_archive(
     """Read the partitions of a run into their archives, and report them."""
     raw_calls = names.key("raw_calls")
     archived: list[Archived] = []
-    with _loading_libraries_of_calls(context, names), working_files(settings, context.log) as data_files:
+    with _loading_libraries_of_calls(context, names), working_files(settings, context.log) as copies:
         selection = select_partitions(context, settings)
         require_writable(settings.publish_dir)
         try:
             volume = VolumeGuard.of(settings, context.run.tags)
             coverage = check_coverage(mongo, selection, settings, context.log, volume.require)
             on_read = None if coverage else volume.require
-            for partition_archive in _archives(mongo, selection.partitions, settings, context.log, on_read, data_files):
+            for partition_archive in _archives(
+                mongo, selection.partitions, settings, context.log, on_read, copies.data
+            ):
                 archived.append(partition_archive)
                 add_partition_metadata(
                     context, raw_calls, partition_archive.partition, _partition_metadata(partition_archive)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from callviz_dagster.calls_csv.audit import header_difference
-from callviz_dagster.calls_csv.diff import CopiedLines
 from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart, encode_part
 from callviz_dagster.calls_csv.format import header_line
 from callviz_dagster.calls_csv.reuse import FileRanges, Part
 from callviz_dagster.progress import Progress
+from callviz_dagster.storage.shared_ranges import SharedRange
 
 _CHUNK = 1 << 20
 
@@ -46,11 +46,16 @@ class AssembledCsv:
         return sum(part.rows for part in self.parts)
 
     @property
-    def copied_lines(self) -> list[CopiedLines]:
-        """The lines that the last file has, too."""
-        return [
-            CopiedLines(before.start, self.parts[number].start, before.bytes) for number, before in self.copied.items()
+    def shared_ranges(self) -> list[SharedRange]:
+        """What the last file has, too: the lines of each part that was copied, and the header before the first."""
+        ranges = [
+            SharedRange(before.start, self.parts[number].start, before.bytes) for number, before in self.copied.items()
         ]
+        size = len(self.header)
+        # Lines are copied only where the columns are the same, so headers differ by a byte order mark at most.
+        if ranges and ranges[0].old_start == ranges[0].new_start == size:
+            ranges[0] = SharedRange(0, 0, size + ranges[0].bytes)
+        return ranges
 
 
 class CsvAssembler:

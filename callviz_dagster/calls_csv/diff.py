@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from callviz_dagster.calls_csv.reuse import FileRanges, Range
+from callviz_dagster.storage.shared_ranges import SharedRange
 
 _CHUNK = 1 << 20
 _BLOCK = 4 << 20
@@ -38,16 +39,8 @@ class Changes:
     """Columns that came or went; other columns alone decide whether a row has changed."""
 
 
-class CopiedLines(NamedTuple):
-    """Whole lines that are the same in both files."""
-
-    old_start: int
-    new_start: int
-    bytes: int
-
-
 def count_changes(
-    old: Path, new: Path, *, longest: int = 0, copied: Sequence[CopiedLines] = (), since: dt.date | None = None
+    old: Path, new: Path, *, longest: int = 0, copied: Sequence[SharedRange] = (), since: dt.date | None = None
 ) -> Changes:
     """Compare two files by `_id`.
 

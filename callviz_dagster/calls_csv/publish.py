@@ -22,6 +22,7 @@ from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart
 from callviz_dagster.contract import Column
 from callviz_dagster.progress import Progress
 from callviz_dagster.storage.files import PublishedFile, flush, open_for_writing, sha256_of, staged, write_text
+from callviz_dagster.storage.shared_ranges import SharedRange
 from callviz_dagster.table.manifest import TableFooter, merged
 from callviz_dagster.table.read import published_columns
 from callviz_dagster.table.read import rows as rows_of
@@ -48,6 +49,8 @@ class PublishedCsv:
     first_rows: pa.RecordBatch | None
     changes: Changes | str | None
     """What changed since the last file; why that is unknown; None where there was no file."""
+    shared: Sequence[SharedRange]
+    """Bytes that the last file has, too."""
 
 
 def publish_csv(
@@ -116,6 +119,7 @@ def publish_csv(
         progress.seconds,
         first_rows,
         changes,
+        assembled.shared_ranges,
     )
 
 
@@ -142,7 +146,7 @@ def _changes(
         return None
     try:
         longest = max((part.longest for part in assembled.parts), default=0)
-        return count_changes(old, new, longest=longest, copied=assembled.copied_lines, since=recent.since)
+        return count_changes(old, new, longest=longest, copied=assembled.shared_ranges, since=recent.since)
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = f"unknown: another program has changed the last calls.csv ({str(error).splitlines()[0]})"
         log.warning(f"What changed since the last refresh is {reason}; it is replaced.")

@@ -9,6 +9,7 @@ objects and their record (`working_copy.py`).
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -115,14 +116,14 @@ class Publication(WorkingCopy):
         if self.record.latest.files or (self.folder / RECORD).exists():
             write_text(self.folder / RECORD, self.record.latest.to_json())
 
-    def _pushed(self, now: dt.datetime) -> PublicationRecord:
+    def _pushed(self, now: dt.datetime, log: logging.Logger) -> PublicationRecord:
         """Upload what has changed; return the record in which it is pending, or published where it is whole."""
         made = self._made()
         if made == self.record.latest:
             return self.record
         wanted = self.wanted()
         stored = {name: wanted[name] for name in made.files if name in self.not_here()}
-        stored |= self._upload([name for name in made.files if name not in stored], wanted)
+        stored |= self._upload([name for name in made.files if name not in stored], wanted, log)
         if any(stored[name].sha256 != entry.sha256 for name, entry in made.files.items()):
             # A step has failed between a file and its record.
             return self.record
@@ -149,7 +150,7 @@ class Publication(WorkingCopy):
         missing = [name for name in inputs if name not in stored]
         if any(index.sha256(name) != inputs[name].sha256 for name in missing):
             return None
-        return stored | upload_changed(self.bucket, self._data_dir, index, missing, {})
+        return stored | upload_changed(self._data_dir, index, missing, {}, self.bucket.upload)
 
     def changed(self) -> list[str]:
         """Return the files that readers see whose objects are gone or have another size.

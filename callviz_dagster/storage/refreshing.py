@@ -12,6 +12,7 @@ import functools
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from callviz_dagster.setting_values.bucket_uri import bucket_uri
 from callviz_dagster.storage.bucket import Bucket, BucketError
@@ -28,6 +29,13 @@ READER_SECONDS = 20.0
 """How long the sensor and `callviz status` wait for a store; Dagster ends a sensor after 60 s."""
 
 
+class WorkingCopies(NamedTuple):
+    """The working copies of the folders that are in a bucket; None of one that is on disk."""
+
+    data: WorkingCopy | None
+    published: Publication | None
+
+
 @contextlib.contextmanager
 def refreshing(
     data_dir: Path,
@@ -36,7 +44,7 @@ def refreshing(
     needs: Needs,
     *,
     obsolete: frozenset[str] = frozenset(),
-) -> Iterator[WorkingCopy | None]:
+) -> Iterator[WorkingCopies]:
     """Hold the lock, and the lease where there is one, while the files of both folders are read and replaced.
 
     Where a folder is in a bucket, the files that are needed are local inside the `with` block, and those that it
@@ -50,7 +58,7 @@ def refreshing(
         obsolete: published files that are no longer made, which nothing waits for.
 
     Yields:
-        The working copy of the data folder; None where that is on disk.
+        The working copies.
 
     Raises:
         BusyError: another process works on the files for too long.
@@ -63,11 +71,14 @@ def refreshing(
         for bucket in filter(None, (data, publish)):
             _require_conditions(bucket.uri)
         lease = held.enter_context(held_lease(data, log)) if data else None
-        copies: list[WorkingCopy] = [WorkingCopy(data, data_dir)] if data else []
-        copies += [Publication(publish, publish_dir, data_dir, obsolete)] if publish else []
+        both = WorkingCopies(
+            WorkingCopy(data, data_dir) if data else None,
+            Publication(publish, publish_dir, data_dir, obsolete) if publish else None,
+        )
+        copies = [copy for copy in both if copy]
         _start(copies, lease, needs)
         try:
-            yield copies[0] if data else None
+            yield both
         except Exception:
             try:
                 _finish(copies, lease, log)

@@ -16,7 +16,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,8 @@ from typing import Any, Self
 from callviz_dagster.concurrency import parallel_map
 from callviz_dagster.storage.bucket import Bucket, BucketError, ListedObject, StoredFile, Version, is_object_name
 from callviz_dagster.storage.file_index import FileIndex
+from callviz_dagster.storage.range_copy import RangeCopyError, upload_shared
+from callviz_dagster.storage.shared_ranges import SharedRange
 
 RECORD = "files.json"
 """Name of the record of the data folder."""
@@ -34,7 +36,7 @@ KEPT = dt.timedelta(days=2)
 finishes within that (a query over all Parquet files, a refresh of an extract), and so does a step that uploads."""
 _PRIVATE = ("raw_calls/", "rejected_calls/")
 """Whole documents, which no reader follows: replaced objects are deleted at once."""
-_DATA_FILES = ("raw_calls/[!.]*", "calls/[!.]*", "rejected_calls/[!.]*", "refused_drop.json")
+_DATA_FILES = ("raw_calls/[!.]*", "calls/[!.]*", "rejected_calls/[!.]*", "calls_csv.json", "refused_drop.json")
 """What of the data folder is in the bucket. Locks and the files of runs belong to a machine."""
 _OWN_OBJECT = re.compile(r"((raw_calls|rejected_calls|calls_csv_parts)/)?[^/]+|calls/[^/]+\.parquet")
 """Names of objects that a data or a publish folder may have. A folder below may be that of another collection."""
@@ -110,6 +112,7 @@ class WorkingCopy:
         self._index = FileIndex(folder)
         self._not_here: set[str] = set()
         self._uploaded: dict[str, StoredFile] = {}
+        self._shared: dict[str, Sequence[SharedRange]] = {}
 
     def read(self) -> None:
         """Read the record.
@@ -209,6 +212,10 @@ class WorkingCopy:
         """Name at the next push what another process has uploaded; a local file of its name is passed over."""
         self._uploaded[name] = stored
 
+    def share(self, name: str, ranges: Sequence[SharedRange]) -> None:
+        """Say which bytes of a file that has changed the last version has, too: a store may copy them at the push."""
+        self._shared[name] = ranges
+
     def remove(self, name: str) -> None:
         """Name a file no longer at the next push."""
         self._not_here.discard(name)
@@ -222,7 +229,7 @@ class WorkingCopy:
             BucketError: the store cannot be written to.
         """
         before = self.record
-        record = self._pushed(dt.datetime.now(dt.UTC))
+        record = self._pushed(dt.datetime.now(dt.UTC), log)
         if record != before:
             listed = self.bucket.objects()
             self._require_whole(record, before, listed)
@@ -236,16 +243,27 @@ class WorkingCopy:
         if self.folder.is_dir():
             self._index.save()
 
-    def _pushed(self, now: dt.datetime) -> ObjectsRecord:
+    def _pushed(self, now: dt.datetime, log: logging.Logger) -> ObjectsRecord:
         """Upload what has changed; return the record that names it."""
         files = {name: self.record.files[name] for name in self.not_here()}
         local_names = [name for name in self.local_names() if name not in self._uploaded]
-        files |= self._upload(local_names, self.record.files) | self._uploaded
+        files |= self._upload(local_names, self.record.files, log) | self._uploaded
         return self.record if files == self.record.files else self.record.followed_by(files, now)
 
-    def _upload(self, names: list[str], stored: Mapping[str, StoredFile]) -> dict[str, StoredFile]:
+    def _upload(self, names: list[str], stored: Mapping[str, StoredFile], log: logging.Logger) -> dict[str, StoredFile]:
         """Return the object of each of these local files; those that have changed are uploaded."""
-        uploaded = upload_changed(self.bucket, self.folder, self._index, names, stored)
+
+        def upload(path: Path, name: str) -> StoredFile:
+            if name in self._shared and name in stored:
+                try:
+                    if shared := upload_shared(self.bucket, path, name, stored[name], self._shared[name]):
+                        log.info(f"{name}: {shared.sent / 1e6:,.1f} of {shared.stored.bytes / 1e6:,.1f} MB were sent.")
+                        return shared.stored
+                except RangeCopyError as error:
+                    log.info(f"{name} is uploaded whole: {error}.")
+            return self.bucket.upload(path, name)
+
+        uploaded = upload_changed(self.folder, self._index, names, stored, upload)
         for name, each in uploaded.items():
             self._index.note(name, each.sha256, each.object)
         return uploaded
@@ -284,12 +302,16 @@ class WorkingCopy:
 
 
 def upload_changed(
-    bucket: Bucket, folder: Path, index: FileIndex, names: list[str], stored: Mapping[str, StoredFile]
+    folder: Path,
+    index: FileIndex,
+    names: list[str],
+    stored: Mapping[str, StoredFile],
+    upload: Callable[[Path, str], StoredFile],
 ) -> dict[str, StoredFile]:
     """Return the object of each of these files in a folder: the one that is stored, or a new one where it differs."""
 
-    def upload(name: str) -> StoredFile:
+    def up_to_date(name: str) -> StoredFile:
         known = stored.get(name)
-        return known if known and index.sha256(name) == known.sha256 else bucket.upload(folder / name, name)
+        return known if known and index.sha256(name) == known.sha256 else upload(folder / name, name)
 
-    return dict(zip(names, parallel_map(upload, names, _TRANSFERS), strict=True))
+    return dict(zip(names, parallel_map(up_to_date, names, _TRANSFERS), strict=True))

@@ -120,6 +120,8 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
+    bytes: int
+    """Size of its body."""
 
 
 @dataclass
@@ -139,6 +141,10 @@ class Faults:
     requests: list[Request] = field(default_factory=list)
     """All that came."""
 
+    def bytes_put(self, name: str = "") -> int:
+        """Return how many bytes of objects came, of those with a text in their path."""
+        return sum(each.bytes for each in self.requests if each.method == "PUT" and name in each.path)
+
 
 @contextlib.contextmanager
 def faulty(server_port: int, faults: Faults) -> Iterator[int]:
@@ -149,7 +155,7 @@ def faulty(server_port: int, faults: Faults) -> Iterator[int]:
 
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, self.path, dict(self.headers))
+            request = Request(self.command, self.path, dict(self.headers), len(body))
             faults.requests.append(request)
             faults.on_request(request)
             if status := 503 if faults.away else faults.refusal(request):

@@ -202,6 +202,7 @@ def test_another_machine_goes_on_from_the_bucket(
         f"raw_calls/{KEYS[1]}.bson.zst",
         f"raw_calls/{KEYS[1]}.json",
         "raw_calls/coverage.json",
+        "calls_csv.json",
         f"calls/{KEYS[1]}.parquet",
         f"rejected_calls/{KEYS[1]}.parquet",
     }
@@ -227,3 +228,34 @@ def test_another_machine_goes_on_from_the_bucket(
     update_working_copy(daemon.data_dir, lambda name: name.endswith(".json"))
     assert read_but_not_published(daemon, partitions, inputs) == {}
     assert partitions_of_ids({f"{KEYS[2]}-3": [7, 1]}, daemon, now) == {KEYS[2]: [7, 1]}
+
+
+@pytest.mark.long
+def test_of_a_changed_day_only_its_lines_are_sent(
+    cloud: Settings, faults: Faults, collection: Collection[Document], tmp_path: Path
+) -> None:
+    """The others are copied in the bucket, also for a machine whose scratch folder is empty."""
+    cloud = daily(cloud)
+    calls_of_three_days(collection)
+    collection.update_many({}, {"$set": {"transcript": "said " * 110_000}})
+    assert refresh(cloud, tags=tags(cloud)).success
+    size = len(published(cloud)["calls.csv"])
+    assert size > 16_000_000
+    assert size <= faults.bytes_put("/published/calls-") < size + 10_000
+
+    collection.insert_one({"_id": "new", "start_time": DAYS[2], "call_type": "incoming"})
+    other = on_another_machine(cloud, tmp_path / "other machine")
+    faults.requests.clear()
+    assert refresh(other, tags=tags(other, KEYS[2])).success
+    assert size / 3 < faults.bytes_put("/published/calls-") < size / 2
+    changed = published(other)["calls.csv"]
+    assert changed == (other.publish_dir / "calls.csv").read_bytes()
+    assert len(changed) > size
+
+    # A store that copies no ranges gets the whole file.
+    collection.delete_one({"_id": "new"})
+    faults.refusal = lambda request: 501 * ("x-amz-copy-source" in request.headers)
+    faults.requests.clear()
+    assert refresh(other, tags=tags(other, KEYS[2])).success
+    assert size <= faults.bytes_put("/published/calls-")
+    assert len(published(other)["calls.csv"]) == size

@@ -23,6 +23,7 @@ from callviz_dagster.storage.bucket import BucketError, ChangedError
 from callviz_dagster.storage.files import stat_and_hash, write_text
 from callviz_dagster.storage.published import InputFile, Snapshot, record_file
 from callviz_dagster.storage.refreshing import changed_published, read_published, refreshing_process, require_reachable
+from callviz_dagster.storage.shared_ranges import SharedRange
 from callviz_dagster.tableau_server.record import Place, ServerRecord, read_server_record, write_server_record
 from callviz_dagster_tests.helpers.cloud import objects, read_json
 from callviz_dagster_tests.helpers.object_store import CONDITIONS, Faults, Request
@@ -61,7 +62,7 @@ class Machine:
     def publish_dir(self) -> Path:
         return self.scratch_dir / folder(f"{self.uri}/published")
 
-    def step(self, *needs: str) -> contextlib.AbstractContextManager[working_copy.WorkingCopy | None]:
+    def step(self, *needs: str) -> contextlib.AbstractContextManager[refreshing.WorkingCopies]:
         return refreshing.refreshing(self.data_dir, self.publish_dir, LOG, lambda name: name in needs)
 
     def publish(self, text: str, *names: str) -> None:
@@ -198,8 +199,9 @@ def test_a_driver_that_was_stopped_cannot_publish_over_a_newer_one(
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(one.publish, "late")
         assert stopped.wait(60)
-        with two.step(FILE) as files:
-            assert files
+        with two.step(FILE) as copies:
+            assert copies.data
+            assert copies.published
             elsewhere = dataclasses.replace(one, scratch_dir=one.scratch_dir / "elsewhere")
             assert refreshing_process(elsewhere.data_dir).startswith(f"process {os.getpid()} on ")
             write_text(two.data_dir / FILE, "newer")
@@ -326,3 +328,31 @@ def test_a_record_of_another_version_is_refused(machines: tuple[Machine, Machine
     with pytest.raises(BucketError, match=r"files\.json is damaged, or was written by another version"), one.step():
         pass
     assert dataclasses.replace(one).published() == of("old")
+
+
+def test_bytes_that_the_last_version_has_are_not_sent_again(
+    machines: tuple[Machine, Machine], faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the store does not copy them, the whole file is."""
+    caplog.set_level(logging.INFO)
+    one, _ = machines
+    lines = "a line of calls\n" * 700_000
+
+    def publish(text: str) -> int:
+        faults.requests.clear()
+        with one.step("calls.csv") as copies:
+            assert copies.published
+            write_text(one.publish_dir / "calls.csv", text)
+            copies.published.share("calls.csv", [SharedRange(0, 0, len(lines))])
+            record_file(stat_and_hash(one.publish_dir / "calls.csv"), {}, Snapshot(time=str(len(text))))
+        record = read_json(one.publish_dir, "published.json")
+        content, _ = bucket.Bucket(f"{one.uri}/published").read(record["files"]["calls.csv"]["object"]) or (b"", None)
+        assert content == text.encode()
+        return faults.bytes_put("/published/calls-")
+
+    assert publish(lines) == len(lines)
+    assert publish(f"{lines}one more") == len("one more")
+    assert "calls.csv: 0.0 of 11.2 MB were sent." in caplog.text
+    faults.refusal = lambda request: 501 * ("x-amz-copy-source" in request.headers)
+    assert publish(f"{lines}one other") == len(lines) + len("one other")
+    assert "calls.csv is uploaded whole: the store answers UploadPartCopy with 501." in caplog.text
