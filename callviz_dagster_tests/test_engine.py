@@ -291,9 +291,7 @@ def test_two_workers_leave_out_the_older_calls_that_one_machine_does(
     calls_of_months(collection)
     weeks = dataclasses.replace(monthly(settings), partitions="weekly", csv_months=1)
     begun = NOW.date() - dt.timedelta(days=100)
-    local, distributed, log = local_and_on(
-        two_workers, dataclasses.replace(weeks, partitions_start=begun), capfd, ASSETS[:-1]
-    )
+    local, distributed, log = local_and_on(two_workers, dataclasses.replace(weeks, partitions_start=begun), capfd)
     assert local == distributed
     assert same_files(settings.publish_dir / "calls.csv", settings.publish_dir.parent / "local" / "calls.csv")
     normalized, written = (
