@@ -31,7 +31,14 @@ from callviz_dagster.dashboard.kept_counts import count_files
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import PublishedFile, open_for_writing, sha256_of, staged, stat_and_hash
+from callviz_dagster.storage.files import (
+    PublishedFile,
+    open_for_writing,
+    parquet_metadata,
+    sha256_of,
+    staged,
+    stat_and_hash,
+)
 from callviz_dagster.storage.published import record_file
 from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, last_full_day, published_coverage
@@ -182,7 +189,7 @@ def _rows_and_durationless(path: Path) -> tuple[int, int]:
     """Return the number of calls in a file, and of those without duration; read from its rows where it does not say."""
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(path)
+    metadata = parquet_metadata(path)
     column = metadata.schema.names.index("duration_sec")
     statistics = [metadata.row_group(number).column(column).statistics for number in range(metadata.num_row_groups)]
     if all(one is not None and one.has_null_count for one in statistics):

@@ -7,7 +7,6 @@ What belongs elsewhere: writing and reading back (`calls_csv/publish.py`), and c
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import io
 import json
@@ -60,9 +59,9 @@ def to_json(format_key: str, parts: Sequence[Part]) -> str:
     data = {
         "format_version": FORMAT_VERSION,
         "format": format_key,
-        "parts": [dataclasses.asdict(part) for part in parts],
+        "parts": [vars(part) for part in parts],
     }
-    return json.dumps(data, indent=1) + "\n"
+    return json.dumps(data) + "\n"
 
 
 def from_json(text: str, format_key: str) -> dict[str, Part]:

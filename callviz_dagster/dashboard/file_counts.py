@@ -154,11 +154,14 @@ def added_up(
 def _chunks(files: Iterable[FileCounts]) -> Iterator[list[FileCounts]]:
     """Yield the files some at a time: adding a few cells to many takes as long as adding many."""
     chunk: list[FileCounts] = []
+    cells = 0
     for file in files:
-        chunk.append(file)
-        if sum(one.cube.keys.size for one in chunk) > _AT_ONCE:
+        if file.cube.keys.size:
+            chunk.append(file)
+            cells += file.cube.keys.size
+        if cells > _AT_ONCE:
             yield chunk
-            chunk = []
+            chunk, cells = [], 0
     if chunk:
         yield chunk
 

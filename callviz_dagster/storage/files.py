@@ -65,6 +65,24 @@ def _sha256(path: Path, *_state: int) -> str:
     return stat_and_hash(path).sha256
 
 
+def parquet_metadata(path: Path) -> pq.FileMetaData:
+    """Return what the end of a Parquet file says of it, read again like its digest.
+
+    Raises:
+        OSError: there is no such file.
+        pa.ArrowInvalid: it is damaged.
+    """
+    status = path.stat()
+    return _parquet_metadata(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parquet_metadata(path: Path, *_state: int) -> pq.FileMetaData:
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path)
+
+
 @contextlib.contextmanager
 def staged(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it to the disk and swap it in with one rename.

@@ -99,7 +99,7 @@ class PublishedRecord:
 
     def to_json(self) -> str:
         """Return the record as JSON text."""
-        return json.dumps({"format_version": FORMAT_VERSION} | vars(self), indent=1, default=vars) + "\n"
+        return json.dumps({"format_version": FORMAT_VERSION} | vars(self), default=vars) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> PublishedRecord:

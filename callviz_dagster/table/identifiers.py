@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from callviz_dagster.concurrency import MAX_IDS_IN_MEMORY
 from callviz_dagster.documents.buffers import hashes_of_slices, padded_bytes, text_offsets
+from callviz_dagster.storage.files import parquet_metadata
 from callviz_dagster.table.tally import EXAMPLES
 
 
@@ -119,7 +120,7 @@ class Repetitions(NamedTuple):
 def repeated_values(path: Path, column: str, at_once: int = MAX_IDS_IN_MEMORY) -> Repetitions:
     """Count the values of a column of a `calls` file that repeat, by 64-bit hashes, `at_once` in memory at a time."""
     parts = [IdRange(path)]
-    passes = pq.read_metadata(path).num_rows // at_once + 1
+    passes = parquet_metadata(path).num_rows // at_once + 1
     values, rows = 0, 0
     most: Counter[int] = Counter()
     for turn in range(passes):
@@ -167,7 +168,7 @@ class IdRange(NamedTuple):
 
 def _overlaps(paths: Sequence[Path]) -> list[IdRange]:
     """Return for each file the range of `_id` that others may have too; files that share no range are left out."""
-    bounds = [(*_bounds(path), path) for path in paths if pq.read_metadata(path).num_rows]
+    bounds = [(*_bounds(path), path) for path in paths if parquet_metadata(path).num_rows]
     bounds.sort(key=lambda bound: bound[:2])
     overlaps: list[IdRange] = []
     highest_before: str | None = None
@@ -193,30 +194,31 @@ def _shared_range(low: str, high: str, highest_before: str | None, next_low: str
 
 def _bounds(path: Path) -> tuple[str, str]:
     """Return the least and the greatest `_id` of a file that has rows."""
-    with pq.ParquetFile(path) as file:
-        ranges = [
-            _range_of(file, group) or _range_read(file, group)
-            for group in range(file.num_row_groups)
-            if file.metadata.row_group(group).num_rows
-        ]
+    metadata = parquet_metadata(path)
+    ranges = [
+        _range_of(metadata, group) or _range_read(path, group)
+        for group in range(metadata.num_row_groups)
+        if metadata.row_group(group).num_rows
+    ]
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def _range_of(file: pq.ParquetFile, group: int) -> tuple[str, str] | None:
+def _range_of(metadata: pq.FileMetaData, group: int) -> tuple[str, str] | None:
     """Return the least and the greatest `_id` of a row group; None without statistics, as where texts are long."""
-    statistics = file.metadata.row_group(group).column(0).statistics
+    statistics = metadata.row_group(group).column(0).statistics
     return (statistics.min, statistics.max) if statistics and statistics.has_min_max else None
 
 
-def _range_read(file: pq.ParquetFile, group: int) -> tuple[str, str]:
-    bounds = pc.min_max(file.read_row_group(group, columns=["_id"]).column(0)).as_py()
+def _range_read(path: Path, group: int) -> tuple[str, str]:
+    with pq.ParquetFile(path) as file:
+        bounds = pc.min_max(file.read_row_group(group, columns=["_id"]).column(0)).as_py()
     return bounds["min"], bounds["max"]
 
 
 def existing_ids(path: Path, wanted: Sequence[str]) -> list[str]:
     """Return which of some `_id` texts, in rising order, a `calls` file has; row groups without one are not read."""
     with pq.ParquetFile(path) as file:
-        groups = [group for group in range(file.num_row_groups) if _may_hold(_range_of(file, group), wanted)]
+        groups = [group for group in range(file.num_row_groups) if _may_hold(_range_of(file.metadata, group), wanted)]
         batches = file.iter_batches(row_groups=groups, columns=["_id"]) if groups else ()
         values = pa.array(wanted, pa.string())
         return [
@@ -234,7 +236,7 @@ def _may_hold(bounds: tuple[str, str] | None, wanted: Sequence[str]) -> bool:
 
 def _with_equal_hashes(ranges: Sequence[IdRange], at_once: int) -> Iterator[tuple[Path, list[str]]]:
     """Yield by file the texts whose 64-bit hash others have too, `at_once` hashes in memory at a time."""
-    passes = sum(pq.read_metadata(part.path).num_rows for part in ranges) // at_once + 1
+    passes = sum(parquet_metadata(part.path).num_rows for part in ranges) // at_once + 1
     suspects: set[int] = set()
     for turn in range(passes):
         parts = [hashes[hashes % np.uint64(passes) == turn] for _, _, hashes in _hashed(ranges)]

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from callviz_dagster.contract import widen
 from callviz_dagster.partitions import COVERAGE, Partition
+from callviz_dagster.storage.files import parquet_metadata
 
 if TYPE_CHECKING:
     from callviz_dagster.documents.profile import Profile
@@ -291,10 +292,9 @@ def read_footer(path: Path) -> TableFooter | None:
 def _footer(path: Path, *_state: int) -> TableFooter | None:
     """Return what `read_footer` does; several steps of a refresh ask for the footers of all partitions."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        metadata = parquet_metadata(path).metadata or {}
         return TableFooter.from_json(metadata[FOOTER_KEY])
     except (FileNotFoundError, KeyError, OSError, RecordError, pa.ArrowInvalid):
         return None

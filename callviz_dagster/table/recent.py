@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from callviz_dagster.storage.files import FileError
+from callviz_dagster.storage.files import FileError, parquet_metadata
 from callviz_dagster.table.manifest import TableFooter, snapshot_day
 
 _DAY = "call_date"
@@ -121,7 +121,7 @@ def _newest(groups: list[_RowGroup], day: dt.date) -> dt.date | None:
 
 def _row_groups(path: Path) -> Iterator[_RowGroup]:
     """Yield the row groups of a `calls` file that have calls."""
-    metadata = pq.read_metadata(path)
+    metadata = parquet_metadata(path)
     for number in range(metadata.num_row_groups):
         if rows := metadata.row_group(number).num_rows:
             first, last = _span(metadata, number) or _span_of_days(_days(path, number))
