@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from benchmarks import command, dashboard, peers, refresh, startup, threads, workers
+from benchmarks import command, dashboard, partitions, peers, refresh, startup, threads, workers
 from benchmarks.collection import FIELDS, document, fill, name_of
 from benchmarks.processes import Ran, run
 from callviz_dagster.dashboard.page import totals
@@ -63,6 +63,16 @@ def test_steps_of_minutes_and_of_milliseconds_are_read() -> None:
     output = log.format("raw_calls", "1m54s") + log.format("calls", "23.5s") + log.format("calls_csv", "593ms")
     steps = command.steps_of(Ran(200, 30, 500, None, output))
     assert steps == {command.OUTSIDE: pytest.approx(61.907), "raw_calls": 114, "calls": 23.5, "calls_csv": 0.593}
+
+
+@pytest.mark.long
+def test_what_partitions_cost_is_timed_against_the_same_without_calls(measured: Measuring) -> None:
+    report = measured(partitions)
+    names = {partitions.ALL, partitions.ONE, partitions.WHOLE, partitions.EMPTY}
+    assert names == report["seconds"].keys() - {command.EXPORT}
+    assert {partitions.ALL, partitions.ONE, partitions.WHOLE} == report["five_steps"].keys()
+    assert report["event_log_bytes"][partitions.ALL] > report["event_log_bytes"][partitions.EMPTY] > 0
+    assert f"{partitions.ALL} / ({partitions.EMPTY} + {partitions.WHOLE})" in report["ratios"]
 
 
 def test_tidy_and_untidy_documents_lie_side_by_side(measured: Measuring, collection: Collection[Document]) -> None:
