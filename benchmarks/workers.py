@@ -1,8 +1,11 @@
 """The processor seconds that two workers of a Dask cluster spend, against one: `python -m benchmarks.workers`.
 
 Does the three rounds of a refresh on 24 partitions of a collection that it makes, with one worker and two in turns,
-over loopback and with a shared folder. Loading the libraries does not count. Needs the extra `dask`, and Linux, which
-says what a process has spent. What belongs elsewhere: one process without Dask (`refresh.py`).
+over loopback and with a shared folder. Loading the libraries does not count. A worker is idle while it has no task,
+from the start of the first task to the end of the last one. Efficiency by the clock is the time of one worker divided
+by twice the time of two: on two cores it says little, for MongoDB, scheduler and driver are on them, too. Needs the
+extra `dask`, and Linux, which says what a process has spent. What belongs elsewhere: one process without Dask
+(`refresh.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.collection import DAYS, START, filled, parser
 from benchmarks.processes import ratio
@@ -47,6 +51,10 @@ class Spent:
     workers: list[float]
     """Processor seconds of each worker."""
     driver: float
+    idle: list[float]
+    """Seconds in which each worker had no task, the busiest first."""
+    alone: float
+    """Seconds of these in which no worker had one: the driver was at work."""
 
     @property
     def all_workers(self) -> float:
@@ -99,8 +107,40 @@ def rounds(settings: Settings, cluster: Cluster, partitions: Sequence[Partition]
         publish_csv(calls, csv, settings.timezone, LOG, require_good, encode_parts)
 
 
+Interval = tuple[float, float]
+"""Start and end, seconds since 1970."""
+
+
+def covered(intervals: Iterable[Interval]) -> float:
+    """Return how many seconds lie in at least one of the intervals."""
+    seconds, until = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        seconds += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return seconds
+
+
+def idle_seconds(tasks: Iterable[Mapping[str, Any]], number: int) -> tuple[list[float], float]:
+    """Return how long each of some workers had no task, and how long none of them had one.
+
+    Args:
+        tasks: what Dask's task stream says of each task.
+        number: how many workers there are; one that had no task was idle all the time.
+    """
+    intervals: dict[str, list[Interval]] = {}
+    for task in tasks:
+        steps = [(step["start"], step["stop"]) for step in task["startstops"]]
+        intervals.setdefault(task["worker"], []).extend(steps)
+    together = [step for steps in intervals.values() for step in steps]
+    whole = max(end for _, end in together) - min(start for start, _ in together)
+    idle = sorted(whole - covered(steps) for steps in intervals.values())
+    return [*idle, *[whole] * (number - len(idle))], whole - covered(together)
+
+
 def measure(settings: Settings, number: int, partitions: Sequence[Partition]) -> Spent:
     """Do the rounds with some workers that have loaded what they need."""
+    from distributed import Client, get_task_stream
+
     with (
         tempfile.TemporaryDirectory() as folder,
         cluster_of(number, settings.require_mongo_uri(), Path(folder)) as (address, pids),
@@ -116,11 +156,13 @@ def measure(settings: Settings, number: int, partitions: Sequence[Partition]) ->
             rounds(cold, cluster, partitions[: 6 * number])
         with opened_cluster(warm, LOG) as cluster:
             assert cluster
-            before, driver, began = [cpu_seconds(pid) for pid in pids], time.process_time(), time.perf_counter()
-            rounds(warm, cluster, partitions)
-            elapsed, driver = time.perf_counter() - began, time.process_time() - driver
-            spent = [cpu_seconds(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
-    return Spent(elapsed, spent, driver)
+            scheduler = address.replace("dask:", "tcp:")
+            with Client(scheduler, set_as_default=False) as client, get_task_stream(client) as tasks:
+                before, driver, began = [cpu_seconds(pid) for pid in pids], time.process_time(), time.perf_counter()
+                rounds(warm, cluster, partitions)
+                elapsed, driver = time.perf_counter() - began, time.process_time() - driver
+                spent = [cpu_seconds(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
+    return Spent(elapsed, spent, driver, *idle_seconds(tasks.data, number))
 
 
 def cpu_seconds(pid: int) -> float:
@@ -149,16 +191,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def report(spent: dict[int, list[Spent]]) -> None:
     """Print medians as a table, and as one line of JSON."""
     out = sys.stdout.write
-    out(f"{'workers':9}{'seconds':>9}{'processor seconds of each':>28}{'of the driver':>15}\n")
+    columns = ("seconds", "processor seconds of each", "of the driver", "idle seconds of each", "with no task at all")
+    out(f"{'workers':9}" + "".join(f"{column:>28}" for column in columns) + "\n")
     for number, some in spent.items():
-        each = ", ".join(f"{statistics.median(one.workers[n] for one in some):.2f}" for n in range(number))
-        seconds = statistics.median(one.seconds for one in some)
-        driver = statistics.median(one.driver for one in some)
-        out(f"{number:<9}{seconds:9.2f}{each:>28}{driver:15.2f}\n")
+        cells = [
+            f"{statistics.median(one.seconds for one in some):.2f}",
+            _of_each([one.workers for one in some]),
+            f"{statistics.median(one.driver for one in some):.2f}",
+            _of_each([one.idle for one in some]),
+            f"{statistics.median(one.alone for one in some):.2f}",
+        ]
+        out(f"{number:<9}" + "".join(f"{cell:>28}" for cell in cells) + "\n")
     two_to_one = ratio([one.all_workers for one in spent[2]], [one.all_workers for one in spent[1]])
+    efficiency = ratio([one.seconds for one in spent[1]], [2 * one.seconds for one in spent[2]])
     out(f"processor seconds of two workers / of one: {two_to_one:.2f}\n")
+    out(f"efficiency by the clock, T1 / (2 T2): {efficiency:.2f}\n")
     runs = {str(number): [dataclasses.asdict(one) for one in some] for number, some in spent.items()}
-    out(json.dumps({"workers": runs, "ratio": round(two_to_one, 3)}) + "\n")
+    out(json.dumps({"workers": runs, "ratio": round(two_to_one, 3), "efficiency": round(efficiency, 3)}) + "\n")
+
+
+def _of_each(values: Sequence[Sequence[float]]) -> str:
+    """Return the median for each worker."""
+    return ", ".join(f"{statistics.median(of_worker):.2f}" for of_worker in zip(*values, strict=True))
 
 
 if __name__ == "__main__":

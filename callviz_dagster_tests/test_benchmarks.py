@@ -171,11 +171,22 @@ def test_a_refresh_is_timed_with_threads_and_without(measured: Measuring) -> Non
     assert {*report["ratios"]} == {f"{name} / {other}" for name, other in threads.COMPARED}
 
 
+def test_a_worker_is_idle_where_it_has_no_task() -> None:
+    tasks: list[dict[str, Any]] = [
+        {"worker": worker, "startstops": [{"start": start, "stop": stop} for start, stop in steps]}
+        for worker, steps in (("a", [(10, 12), (12, 14)]), ("b", [(11, 15)]), ("a", [(13, 14), (18, 20)]))
+    ]
+    assert workers.idle_seconds(tasks, 2) == ([4, 6], 3)
+    assert workers.idle_seconds(tasks, 3) == ([4, 6, 10], 3)
+
+
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="this system does not say what a process has spent")
 def test_two_workers_of_a_cluster_are_measured_against_one(measured: Measuring) -> None:
     report = measured(workers, "--rounds", "1")
-    assert {number: len(ran[0]["workers"]) for number, ran in report["workers"].items()} == {"1": 1, "2": 2}
+    for spent in ("workers", "idle"):
+        assert {number: len(ran[0][spent]) for number, ran in report["workers"].items()} == {"1": 1, "2": 2}
+    assert report["efficiency"] > 0
     assert report["ratio"] > 0
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from callviz_dagster.demo.child import Child
 from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.settings import Settings
 from callviz_dagster_tests.conftest import unavailable
+from callviz_dagster_tests.helpers.dagster_services import dagster_services
 from callviz_dagster_tests.helpers.processes import listens, wait_for
 from callviz_dagster_tests.helpers.refresh import START, some_calls
 from callviz_dagster_tests.helpers.users import NOBODY, folder_for_everybody
@@ -55,28 +53,6 @@ def postgres_url() -> Iterator[str]:
             child.end()
 
 
-def graphql(port: int, query: str, **variables: Any) -> Any:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql",
-        json.dumps({"query": query, "variables": variables}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        data = json.load(answer)
-    assert "errors" not in data, data
-    return data["data"]
-
-
-BACKFILL = """mutation ($keys: [AssetKeyInput!]!, $names: [String!]!) {
-  launchPartitionBackfill(backfillParams: {assetSelection: $keys, partitionNames: $names}) {
-    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
-  }
-}"""
-STATE = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
-  __typename ... on PartitionBackfill { status } } }"""
-RUNS = "{ runsOrError { ... on Runs { results { status tags { key value } } } } }"
-
-
 @pytest.mark.long
 def test_postgres_with_sensor_and_backfill_in_processes_of_their_own(
     settings: Settings, collection: Collection[dict[str, Any]], postgres_url: str, tmp_path: Path
@@ -84,16 +60,7 @@ def test_postgres_with_sensor_and_backfill_in_processes_of_their_own(
     pytest.importorskip("dagster_postgres")
     some_calls(collection, 5)
     collection.create_index("start_time")
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(DEPLOY / "dagster.yaml", home)
-    code, webserver = free_port(), free_port()
-    workspace = (DEPLOY / "workspace.yaml").read_text(encoding="utf-8")
-    workspace = workspace.replace("host: code", "host: 127.0.0.1").replace("port: 4000", f"port: {code}")
-    (home / "workspace.yaml").write_text(workspace, encoding="utf-8")
     environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(home),
         "DAGSTER_POSTGRES_URL": postgres_url,
         "CALLVIZ_MONGO_URI": settings.mongo_uri or "",
         "CALLVIZ_MONGO_DATABASE": settings.database,
@@ -105,40 +72,18 @@ def test_postgres_with_sensor_and_backfill_in_processes_of_their_own(
         "CALLVIZ_MIN_REFRESH_SECONDS": "1",
         "CALLVIZ_WATCH": "true",
     }
-    services = {
-        "code": ["dagster", "code-server", "start", "-h", "127.0.0.1", "-p", str(code)],
-        "webserver": ["dagster_webserver", "-h", "127.0.0.1", "-p", str(webserver), "-w", str(home / "workspace.yaml")],
-        "daemon": ["dagster._daemon", "run", "-w", str(home / "workspace.yaml")],
-    }
-    services["code"] += ["-m", "callviz_dagster.definitions", "--location-name", "callviz_dagster"]
     csv = settings.publish_dir / "calls.csv"
-    with contextlib.ExitStack() as stack:
-        for name, command in services.items():
-            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
-            child = Child([sys.executable, "-m", *command], env=environment, cwd=home, stdout=log, stderr=log)
-            stack.callback(child.end)
-            if name == "code":
-                wait_for("the code server", lambda: listens(code))
+    with dagster_services(tmp_path, DEPLOY / "dagster.yaml", environment) as webserver:
         wait_for("the refresh that the sensor asks for", csv.is_file)
         collection.insert_one({"_id": 100, "start_time": START})
         wait_for("the next refresh", lambda: len(csv.read_text(encoding="utf-8").splitlines()) == 7)
-        wait_for("the webserver", lambda: listens(webserver))
-        keys = [{"path": [name]} for name in ("raw_calls", "calls", "rejected_calls")]
-        names = ["2024-03-01", "2024-04-01"]
-        launched = graphql(webserver, BACKFILL, keys=keys, names=names)["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-
-        def state() -> str:
-            backfill = graphql(webserver, STATE, id=launched["backfillId"])["partitionBackfillOrError"]
-            return str(backfill["status"])
-
-        done = wait_for("the backfill", lambda: state() if state() not in ("REQUESTED", "COMPLETING") else "")
-        assert done == "COMPLETED_SUCCESS"
-        runs = graphql(webserver, RUNS)["runsOrError"]["results"]
-    statuses = [run["status"] for run in runs]
+        months = ["2024-03-01", "2024-04-01"]
+        backfill = webserver.launch_backfill(("raw_calls", "calls", "rejected_calls"), months)
+        assert webserver.wait_for_backfill(backfill) == "COMPLETED_SUCCESS"
+        statuses = [*webserver.runs().values()]
     assert statuses.count("SUCCESS") >= 3
     assert "FAILURE" not in statuses
-    assert not (home / "history").exists(), "runs and events are in Postgres"
+    assert not (tmp_path / "home" / "history").exists(), "runs and events are in Postgres"
 
 
 @pytest.mark.parametrize("unit", ["code", "daemon", "webserver"])

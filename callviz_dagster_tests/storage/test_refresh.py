@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import obstore
 import pytest
 from obstore.fsspec import FsspecStore
+from obstore.store import from_url
 from pymongo.collection import Collection
 
 from callviz_dagster.automation.jobs import partition_tags
@@ -23,12 +25,13 @@ from callviz_dagster.automation.poll import partitions_of_ids
 from callviz_dagster.automation.published import published_inputs, read_but_not_published
 from callviz_dagster.cli.collection import ChosenCollection
 from callviz_dagster.cli.status import read_status
+from callviz_dagster.contract import LEADING, REPAIRS, Kind
 from callviz_dagster.notebook import load_calls
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage import lease
 from callviz_dagster.storage.refreshing import place, update_working_copy
-from callviz_dagster_tests.helpers.cloud import data_files, in_bucket, on_another_machine, published
+from callviz_dagster_tests.helpers.cloud import data_files, in_bucket, on_another_machine, published, read_json
 from callviz_dagster_tests.helpers.object_store import Faults, Request
 from callviz_dagster_tests.helpers.refresh import (
     empty_instance,
@@ -42,6 +45,7 @@ from callviz_dagster_tests.storage.conftest import azure_container
 Document = dict[str, Any]
 DAYS = [TODAY - dt.timedelta(n) for n in (2, 1, 0)]
 KEYS = [f"{day:%Y-%m-%d}" for day in DAYS]
+PAGE = (Path(__file__).parents[2] / "docs/object-storage.md").read_text(encoding="utf-8")
 MADE = ("calls", "rejected_calls", "calls_csv", "call_dashboard", "callviz_workbook")
 
 
@@ -106,6 +110,8 @@ def test_a_bucket_has_the_bytes_that_a_disk_has(
     assert shown["dagster/uri"] == shown["path"]
     assert shown["sha256"][:32] in shown["path"]
     assert dict(in_duckdb(cloud)) == {"completed": 30}
+    named = {entry["object"] for entry in read_json(cloud.publish_dir, "published.json")["parquet"]}
+    assert {*manifest(cloud)} == {f"{place(cloud.publish_dir)}/{name}" for name in named}
 
 
 @pytest.mark.long
@@ -171,14 +177,34 @@ def test_azure_has_the_bytes_too(
 
 def in_duckdb(settings: Settings) -> list[tuple[str, int]]:
     """Run the query of the documentation."""
-    page = (Path(__file__).parents[2] / "docs/object-storage.md").read_text(encoding="utf-8")
-    (query,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    (query, _) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
     rows: list[tuple[str, int]] = []
     with duckdb.connect() as connection:
         connection.register_filesystem(FsspecStore("s3"))
         for statement in query.replace("s3://bucket/calls/published", place(settings.publish_dir)).split(";\n"):
             rows = connection.execute(statement).fetchall() if statement else rows
         return rows
+
+
+def manifest(settings: Settings) -> list[str]:
+    """Write the manifest of the documentation, and return its lines."""
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    uri = place(settings.publish_dir).removesuffix("/published")
+    exec(program.replace("s3://bucket/calls", uri), {})
+    return bytes(obstore.get(from_url(f"{uri}/manifest"), "files.txt").bytes()).decode().splitlines()
+
+
+def test_the_table_of_athena_and_trino_has_the_columns_of_the_files() -> None:
+    (_, statement) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    columns = re.findall(r"`?(\w+)`? (\w+)[,\n]", statement.partition("(")[2].partition("\n)")[0] + "\n")
+    kinds = {
+        Kind.TEXT: "string",
+        Kind.DATETIME: "timestamp",
+        Kind.NUMBER: "double",
+        Kind.DATE: "date",
+        Kind.INTEGER: "bigint",
+    }
+    assert columns == [(column.name, kinds[column.kind]) for column in (*LEADING, REPAIRS)]
 
 
 def test_another_machine_goes_on_from_the_bucket(
