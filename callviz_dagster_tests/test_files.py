@@ -18,7 +18,15 @@ import pytest
 
 from callviz_dagster.calls_csv import publish
 from callviz_dagster.storage.archive import BsonArchiveWriter, digest_of_archive, read_archive
-from callviz_dagster.storage.files import FileError, explained, require_writable, staged, stat_and_hash
+from callviz_dagster.storage.files import (
+    FileError,
+    append_range,
+    explained,
+    open_for_writing,
+    require_writable,
+    staged,
+    stat_and_hash,
+)
 from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
 from callviz_dagster_tests.helpers.users import as_nobody, folder_for_everybody
 
@@ -252,3 +260,25 @@ def test_facts_are_those_of_the_disk(tmp_path: Path) -> None:
     read = stat_and_hash(tmp_path / "f")
     assert (read.bytes, read.sha256[:8], read.path) == (3, "ba7816bf", tmp_path / "f")
     assert time.time() - (tmp_path / "f").stat().st_mtime < 60
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize(
+    ("start", "size", "appended"), [(0, 9, b"012345678"), (3, 4, b"3456"), (7, 9, b"78"), (9, 1, b"")]
+)
+def test_a_range_is_appended_also_where_the_system_does_not_copy_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: int, size: int, appended: bytes, refused: bool
+) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if refused:
+        monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    source = tmp_path / "source"
+    source.write_bytes(b"012345678")
+    with open_for_writing(tmp_path / "target") as target:
+        target.write(b"before ")
+        append_range(source, start, size, target)
+        target.write(b" after")
+        append_range(source, start, size, target)
+    assert (tmp_path / "target").read_bytes() == b"before " + appended + b" after" + appended

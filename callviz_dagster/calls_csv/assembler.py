@@ -17,8 +17,9 @@ from typing import BinaryIO
 from callviz_dagster.calls_csv.audit import header_difference
 from callviz_dagster.calls_csv.encode import CsvFormat, EncodedPart, encode_part
 from callviz_dagster.calls_csv.format import header_line
-from callviz_dagster.calls_csv.reuse import FileRanges, Part
+from callviz_dagster.calls_csv.reuse import Part
 from callviz_dagster.progress import Progress
+from callviz_dagster.storage.files import append_range
 from callviz_dagster.storage.shared_ranges import SharedRange
 
 _CHUNK = 1 << 20
@@ -105,9 +106,7 @@ class CsvAssembler:
 
     def _copy(self, file: BinaryIO, source: Path, part: Part, start: int) -> Part:
         """Copy a part of another file; that it is what it was shows when the new file is read back."""
-        with FileRanges(source, [(part.start, part.start + part.bytes)]) as lines:
-            while text := lines.read(_CHUNK):
-                file.write(text)
+        append_range(source, part.start, part.bytes, file)
         self._progress.add(part.rows)
         return dataclasses.replace(part, start=start)
 

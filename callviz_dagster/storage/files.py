@@ -187,6 +187,25 @@ def open_for_writing(path: Path) -> BinaryIO:
     return path.open("wb")
 
 
+def append_range(source: Path, start: int, size: int, target: BinaryIO) -> None:
+    """Append bytes of another file to one that is being written; fewer where the other one ends before.
+
+    Where the system can copy them by itself, they do not pass through this process.
+    """
+    target.flush()
+    with source.open("rb", buffering=0) as file:
+        file.seek(start)
+        if hasattr(os, "copy_file_range"):
+            # Some file systems cannot; an error of the disk shows again below.
+            with contextlib.suppress(OSError):
+                while size and (copied := os.copy_file_range(file.fileno(), target.fileno(), size)):
+                    size -= copied
+        target.seek(0, os.SEEK_END)
+        while size and (content := file.read(min(size, _CHUNK))):
+            target.write(content)
+            size -= len(content)
+
+
 def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a Parquet file given by `staged` for writing."""
     import pyarrow as pa
