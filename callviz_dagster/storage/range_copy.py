@@ -69,8 +69,10 @@ def upload_shared(
         return None
     if not bucket.uri.startswith("s3://"):
         raise RangeCopyError("ranges of an object are copied on S3 alone")
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError:
+        raise RangeCopyError("botocore is not installed, which the extra `cloud` brings") from None
     stored = StoredFile(object_name(name, file.sha256), file.sha256, file.bytes)
     try:
         with _MultipartUpload(bucket, stored, last) as upload:

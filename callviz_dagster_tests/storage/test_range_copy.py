@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -129,12 +130,14 @@ def test_an_upload_that_ends_early_is_aborted(uri: str, last: StoredFile, new: P
     assert uploads_under_way(uri) == 0
 
 
-def test_other_stores_and_encryptions_of_the_environment_get_the_whole_file(
-    new: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_ranges_can_be_copied_the_reason_is_given(new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = StoredFile("calls.csv", "", len(OLD))
     with pytest.raises(RangeCopyError, match="on S3 alone"):
         upload_shared(Bucket("az://container/calls"), new, "calls.csv", last, SHARED)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "botocore.exceptions", None)
+        with pytest.raises(RangeCopyError, match="botocore is not installed"):
+            upload_shared(Bucket("s3://bucket/calls"), new, "calls.csv", last, SHARED)
     monkeypatch.setenv("AWS_SERVER_SIDE_ENCRYPTION", "aws:kms")
     with pytest.raises(RangeCopyError, match="would not have the encryption of the environment"):
         upload_shared(Bucket("s3://bucket/calls"), new, "calls.csv", last, SHARED)
