@@ -108,6 +108,14 @@ def test_only_files_that_have_changed_are_counted_again(tmp_path: Path, monkeypa
     assert len(anew) == 4
 
 
+def test_counts_that_are_kept_by_other_fields_are_counted_anew(tmp_path: Path) -> None:
+    calls = table(business(60)).append_column("queue", pa.array([f"queue {number % 7}" for number in range(60)]))
+    paths = partitions(tmp_path, calls)
+    for options in (CountOptions(), CountOptions(fields=("queue",)), CountOptions()):
+        counts = count_files(digests(paths), options, tmp_path)
+        assert same(counts, count_calls(read_files(paths), options))
+
+
 def _cut(content: bytes) -> bytes:
     return content[:-100]
 
