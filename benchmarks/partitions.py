@@ -158,6 +158,11 @@ def looked_up(settings: Settings, documents: int) -> float:
     return time.perf_counter() - began
 
 
+def _line(name: str, ran: Ran, five_steps: float | None, log_bytes: int | None) -> str:
+    log = f"{log_bytes / 1e6:8.1f}" if log_bytes is not None else ""
+    return f"{name:26}{ran.seconds:9.2f}{ran.cpu_seconds:11.2f}{five_steps or 0:12.2f}{log}\n"
+
+
 def report(measurements: tuple[Mapping[str, Ran], Mapping[str, int]], documents: int, settings: Settings) -> None:
     """Print seconds, processor seconds and ratios as a table, and as one line of JSON."""
     ran, logs = measurements
@@ -166,13 +171,11 @@ def report(measurements: tuple[Mapping[str, Ran], Mapping[str, int]], documents:
     five: dict[str, float] = {}
     for name, one in ran.items():
         steps = steps_of(one)
-        five[name] = (
-            sum(seconds for step, seconds in steps.items() if step in STEPS) if name in (ALL, ONE, WHOLE) else 0
-        )
-        log = f"{logs[name] / 1e6:8.1f}" if name in logs else ""
-        out(f"{name:26}{one.seconds:9.2f}{one.cpu_seconds:11.2f}{five[name]:12.2f}{log}\n")
-        if five[name]:
-            out("".join(f"  {step:24}{seconds:9.2f}\n" for step, seconds in steps.items() if step in (*STEPS, OUTSIDE)))
+        if name in (ALL, ONE, WHOLE):
+            five[name] = sum(steps.get(step, 0) for step in STEPS)
+        out(_line(name, one, five.get(name), logs.get(name)))
+        shown = (*STEPS, OUTSIDE) if name in five else ()
+        out("".join(f"  {step:24}{seconds:9.2f}\n" for step, seconds in steps.items() if step in shown))
     ratios = {f"{ALL} / ({EMPTY} + {WHOLE})": ran[ALL].cpu_seconds / (ran[EMPTY].cpu_seconds + ran[WHOLE].cpu_seconds)}
     if EXPORT in ran:
         ratios[f"{ONE}, five steps / {EXPORT}"] = five[ONE] / ran[EXPORT].seconds
@@ -183,7 +186,7 @@ def report(measurements: tuple[Mapping[str, Ran], Mapping[str, int]], documents:
         "documents": documents,
         "seconds": rounded({name: one.seconds for name, one in ran.items()}),
         "cpu_seconds": rounded({name: one.cpu_seconds for name, one in ran.items()}),
-        "five_steps": rounded({name: value for name, value in five.items() if value}),
+        "five_steps": rounded(five),
         "event_log_bytes": dict(logs),
         "ratios": rounded(ratios),
         "lookup_seconds": round(seconds, 3),

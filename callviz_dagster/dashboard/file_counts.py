@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.dashboard.axes import MAX_DISTINCT, Axis, CountOptions, axes_of, codes_of
-from callviz_dagster.dashboard.counts import MAX_CELLS, Counts, Cube, Total, cells_of
+from callviz_dagster.dashboard.counts import MAX_CELLS, CallCells, Counts, Cube, Total, cells_of
 from callviz_dagster.dashboard.fields import FieldCounts
 
 if TYPE_CHECKING:
@@ -85,15 +85,12 @@ def count_file(tables: Iterable[pa.Table], fields: Sequence[str]) -> FileCounts 
     whole = True
     for table in tables:
         codes = {name: codes_of(table[name], _numbered(positions[name])) for name in positions}
-        if any(len(known) > (_MAX_LABELS if name in _LABELS else _MAX_VALUES) for name, known in positions.items()):
+        if _too_many(positions):
             return None
-        kinds, statuses = (codes[name] for name in _LABELS)
-        cells = cells_of(table, kinds, statuses)
+        cells = cells_of(table, *map(codes.__getitem__, _LABELS))
         whole = whole and cells.whole
         cube = cube.plus(cells.keys)
-        counted = [
-            field.plus(field.keys_of(codes[field.name], kinds, statuses, cells.bins, cells.days)) for field in counted
-        ]
+        counted = [_plus(field, codes, cells) for field in counted]
         if max(cube.keys.size, *(field.keys.size for field in counted), 0) > MAX_FILE_CELLS:
             return None
     labels = {name: tuple(known) for name, known in positions.items()}
@@ -104,6 +101,17 @@ def count_file(tables: Iterable[pa.Table], fields: Sequence[str]) -> FileCounts 
         cube,
         tuple(FieldCounts(one.name, labels[one.name], one.grouped, keys=one.keys, calls=one.calls) for one in counted),
     )
+
+
+def _plus(field: FieldCounts, codes: Mapping[str, Integers], cells: CallCells) -> FieldCounts:
+    """Return the counts of a field with those of further calls."""
+    kinds, statuses = (codes[name] for name in _LABELS)
+    return field.plus(field.keys_of(codes[field.name], kinds, statuses, cells.bins, cells.days))
+
+
+def _too_many(positions: Mapping[str, Mapping[str, int]]) -> bool:
+    """Return whether there are more labels or values than are kept."""
+    return any(len(known) > (_MAX_LABELS if name in _LABELS else _MAX_VALUES) for name, known in positions.items())
 
 
 def _numbered(known: dict[str, int]) -> Callable[[Sequence[str]], list[int]]:
