@@ -18,7 +18,7 @@ from typing import Any
 from callviz_dagster.contract import ROLES
 from callviz_dagster.documents.outcomes import COMPLETED_LABELS, MISSED_LABELS
 from callviz_dagster.setting_values import declaration, demands, simple
-from callviz_dagster.setting_values.bucket_uri import folder, placed, shared_folder
+from callviz_dagster.setting_values.bucket_uri import folder, local_path, placed, shared_folder
 from callviz_dagster.setting_values.connection_string import ConnectionStringError, parse_connection_string
 from callviz_dagster.setting_values.declaration import role_setting, setting
 from callviz_dagster.setting_values.engine_address import LOCAL, engine_address
@@ -188,7 +188,7 @@ class Settings:
         "WORKBOOK",
         "your own Tableau workbook (.twb) to pack instead of the one that comes with callviz",
         default=None,
-        parse=Path,
+        parse=local_path,
         shown_default="the workbook of callviz",
     )
     workbook_source: str = setting(
@@ -398,7 +398,7 @@ class Settings:
         "SCRATCH_DIR",
         "local folder for the working copies of folders in object storage; it may be empty at the start of a refresh",
         default=Path(".callviz/scratch"),
-        parse=Path,
+        parse=local_path,
     )
 
     @classmethod

@@ -181,6 +181,19 @@ def test_a_folder_is_tried_without_leaving_anything(tmp_path: Path) -> None:
         require_writable(tmp_path / "file")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody can create a folder")
+@pytest.mark.parametrize(
+    ("folder", "settings"),
+    [("/proc/x", "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR"), ("/proc/x/s3%3A%2F%2Fbucket", "CALLVIZ_SCRATCH_DIR")],
+)
+def test_a_folder_that_cannot_be_created_is_named_with_its_setting(folder: str, settings: str) -> None:
+    with pytest.raises(FileError) as refused:
+        require_writable(Path(folder))
+    assert refused.value.strerror == (
+        f"{folder} does not exist and cannot be created. Create it, or choose another folder with {settings}."
+    )
+
+
 def test_a_folder_that_cannot_be_written_to_is_found_when_it_is_tried(shared_folder: Path) -> None:
     shared_folder.chmod(0o555)
     script = "try: require_writable(Path(sys.argv[1]))\nexcept FileError as error: print(error.strerror)\n"
@@ -252,7 +265,10 @@ def test_an_archive_of_something_else_is_an_error(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_one_sentence() -> None:
     path = Path("x" * 300)
     told = explained(OSError(errno.ENAMETOOLONG, "File name too long"), path).strerror
-    assert told == f"{path.absolute()} could not be written (File name too long)."
+    assert told == (
+        f"{path.absolute()} could not be written (File name too long): choose another folder with "
+        "CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR."
+    )
 
 
 def test_facts_are_those_of_the_disk(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from pymongo.collection import Collection
 from callviz_dagster.assets.checks import calls as calls_checks
 from callviz_dagster.assets.checks import calls_csv as calls_csv_checks
 from callviz_dagster.assets.checks import raw_calls as raw_calls_checks
+from callviz_dagster.assets.checks.results import EXAMPLES, combine_partitions
 from callviz_dagster.assets.checks.results import result as check_result
 from callviz_dagster.calls_csv import encode
 from callviz_dagster.calls_csv import format as csv_format
@@ -494,6 +495,14 @@ def test_row_groups_without_the_wanted_identifiers_are_not_read(
     assert (table_identifiers.existing_ids(path, ["d", "z" * 5_000]), read) == (["d", "z" * 5_000], [1, 2])
     read.clear()
     assert (table_identifiers.existing_ids(path, ["C", "cc"]), read) == ([], [2])
+
+
+def test_failures_in_many_partitions_are_counted_beyond_the_examples() -> None:
+    failures = [(f"2024-{month:02}", check_result("columns_stable", False, "It changed.")) for month in range(1, 13)]
+    description = combine_partitions(failures).description or ""
+    assert description.startswith("12 of 12 partitions: 2024-01: It changed. 2024-02: It changed.")
+    assert description.endswith("2024-10: It changed. And 2 more.")
+    assert "more" not in (combine_partitions(failures[:EXAMPLES]).description or "")
 
 
 def test_every_check_is_reported_also_when_all_is_well(good: dict[str, bytes], settings: Settings) -> None:

@@ -354,13 +354,14 @@ def test_a_changed_time_zone_asks_for_every_partition(
     result = refresh_range(tokyo, DAYS[0], DAYS[1])
     assert not result.success
     assert f"refresh {DAYS[2]}..." in failure(result)
+    assert f"`callviz refresh --partition {DAYS[2]}..." in failure(result)
 
 
 def test_a_run_without_partitions_is_told_what_to_name(daily: Settings, collection: Collection[Document]) -> None:
     calls_of_ten_days(collection)
     result = refresh(daily)
     assert not result.success
-    assert f"--partition-range {DAYS[0]}...{DAYS[-1]}" in failure(result)
+    assert f"dagster's option --partition-range {DAYS[0]}...{DAYS[-1]}" in failure(result)
 
 
 def test_what_changed_since_the_last_refresh_is_told(

@@ -72,6 +72,14 @@ def test_misspelt_name_is_told_with_the_nearest() -> None:
         ("CALLVIZ_FIELD_DURATION_UNIT", "weeks", "one of s, ms"),
         ("CALLVIZ_DASHBOARD_FIELDS", "a,b,c,d", "at most three names of columns"),
         ("CALLVIZ_TARGET_MISSED", "5", "a share from 0"),
+        ("CALLVIZ_SCRATCH_DIR", "s3://bucket/scratch", "a path on this machine"),
+        ("CALLVIZ_SCRATCH_DIR", "gs://bucket/scratch", "a path on this machine"),
+        ("CALLVIZ_SCRATCH_DIR", "az://container/scratch", "a path on this machine"),
+        ("CALLVIZ_WORKBOOK", "s3://bucket/calls.twb", "a path on this machine"),
+        ("CALLVIZ_CSV_MONTHS", "\N{ARABIC-INDIC DIGIT THREE}", "a whole number from 1"),
+        ("CALLVIZ_MAX_DROP", "\N{ARABIC-INDIC DIGIT ONE}", "a share from 0"),
+        ("CALLVIZ_FRESH_WITHIN", "\N{ARABIC-INDIC DIGIT THREE}h", "a number of minutes"),
+        ("CALLVIZ_NIGHTLY", "0\N{ARABIC-INDIC DIGIT THREE}:00", "a time of day"),
     ],
 )
 def test_bad_value_is_told_with_what_is_allowed(name: str, value: str, message: str) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import logging
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +183,7 @@ def select_partitions(context: dg.AssetExecutionContext, settings: Settings) -> 
     if not (context.has_partition_key or context.has_partition_key_range):
         raise dg.Failure(
             description=f"CALLVIZ_PARTITIONS={settings.partitions}: name the partitions to refresh, for example with "
-            f"--partition-range {all_partitions[0].key}...{all_partitions[-1].key}."
+            f"dagster's option --partition-range {all_partitions[0].key}...{all_partitions[-1].key}."
             if all_partitions
             else f"CALLVIZ_PARTITIONS_START ({settings.partitions_start}) lies in the future."
         )
@@ -277,7 +278,10 @@ def _unfit_partitions(
     if not missing and footers:
         return None
     keys = format_keys(missing or all_partitions, all_partitions)
-    return f"{why}: refresh {keys} first (in the UI, or with --partition-range). Nothing was published."
+    return (
+        f"{why}: refresh {keys} first (in the UI, with `callviz refresh --partition {shlex.quote(keys)}`, or with "
+        "dagster's own commands and --partition-range). Nothing was published."
+    )
 
 
 def _to_be_made_again(

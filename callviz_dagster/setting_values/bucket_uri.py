@@ -31,6 +31,13 @@ def folder(value: str) -> Path:
     return Path(name)
 
 
+def local_path(value: str) -> Path:
+    """Return the path of a local file or folder."""
+    if "://" in value:
+        raise ValueError("a path on this machine, not an address")
+    return Path(value)
+
+
 def bucket_uri(path: Path) -> str | None:
     """Return the address of the folder in object storage that a local folder is the working copy of, if it is one."""
     return urllib.parse.unquote(path.name) if _NAME.match(path.name) else None

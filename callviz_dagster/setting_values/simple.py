@@ -34,7 +34,8 @@ def time_zone(value: str) -> str:
 def share(value: str) -> float:
     """Return a share."""
     try:
-        number = float(value)
+        # Python reads the digits of all scripts.
+        number = float(value) if value.isascii() else -1
     except ValueError:
         number = -1
     if not 0 <= number <= 1:
@@ -44,7 +45,7 @@ def share(value: str) -> float:
 
 def count(value: str) -> int:
     """Return a whole number from 1."""
-    if not value.isdecimal() or int(value) < 1:
+    if not re.fullmatch(r"\d+", value, re.ASCII) or int(value) < 1:
         raise ValueError("a whole number from 1")
     return int(value)
 
@@ -67,14 +68,14 @@ def first_date(value: str) -> dt.date:
 
 def clock(value: str) -> str:
     """Return a time of day."""
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
         raise ValueError("a time of day, for example 03:00")
     return value
 
 
 def span(value: str) -> dt.timedelta:
     """Return a span of time."""
-    match = re.fullmatch(r"(\d+)\s*([mhd])", value)
+    match = re.fullmatch(r"(\d+)\s*([mhd])", value, re.ASCII)
     minutes = int(match[1]) * {"m": 1, "h": 60, "d": 1440}[match[2]] if match else 0
     if not 1 <= minutes <= _MOST_DAYS * 1440:
         raise ValueError(f"a number of minutes, hours or days, at most {_MOST_DAYS}d, for example 90m, 24h or 2d")

@@ -165,7 +165,9 @@ def explained(error: OSError, path: Path) -> FileError:
         errno.EEXIST: f"{full.parent} cannot be a folder because a file has that name: {elsewhere}",
         errno.EISDIR: f"{full} is a folder, where a file is to be. Move it away, or {elsewhere}",
     }
-    reason = reasons.get(error.errno or 0, f"{full} could not be written ({error.strerror or error})")
+    if not full.parent.exists():
+        reasons[errno.ENOENT] = f"{full.parent} does not exist and cannot be created. Create it, or {elsewhere}"
+    reason = reasons.get(error.errno or 0, f"{full} could not be written ({error.strerror or error}): {elsewhere}")
     return FileError(error.errno, f"{reason}.{' The last good file was left as it was.' if _is_file(full) else ''}")
 
 

@@ -57,6 +57,8 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
         f"{len(failed):,} of {len(results):,} partitions: " if failed else f"All {len(results):,} partitions; "
     )
     description += " ".join(f"{key}: {one.description}" for key, one in shown)
+    if len(failed) > EXAMPLES:
+        description += f" And {len(failed) - EXAMPLES:,} more."
     totals: dict[str, Any] = {}
     for _, one in results:
         for name, value in one.metadata.items():
