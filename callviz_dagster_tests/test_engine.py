@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dagster as dg
 import dask
 import pytest
 from bson.timestamp import Timestamp
@@ -26,7 +27,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from callviz_dagster.assets.calls import make_partitions, plan_tables
-from callviz_dagster.assets.common import table_options
+from callviz_dagster.assets.common import table_options, user_errors_as_failures
 from callviz_dagster.demo.mongod import free_port
 from callviz_dagster.engine import cluster as engine_cluster
 from callviz_dagster.engine.archive import Archived
@@ -37,7 +38,7 @@ from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError, ReadLostError
 from callviz_dagster.partitions import Partitioning
 from callviz_dagster.setting_values.engine_address import engine_address
-from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.settings import MissingSettingError, Settings, SettingsError
 from callviz_dagster.storage.files import FileError
 from callviz_dagster_tests.helpers.certificate import certificate
 from callviz_dagster_tests.helpers.dask_cluster import DaskCluster, dask_cluster, own_disk
@@ -133,10 +134,14 @@ def logged_or_failed(task: str, context: TaskContext) -> str:
     context.log.info(f"At {task}.")
     if task == "damaged":
         raise FileError(errno.EIO, "It is damaged.")
+    if task == "unset":
+        raise MissingSettingError("CALLVIZ_MONGO_URI is not set in its environment.")
     return task.upper()
 
 
-def test_results_come_in_order_and_an_error_is_logged_with_its_worker(caplog: pytest.LogCaptureFixture) -> None:
+def test_results_come_in_order_and_an_error_is_logged_with_its_worker(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The workers are threads here, so that what they do can be followed."""
     caplog.set_level(logging.INFO)
     quiet = {"dashboard_address": None, "processes": False, "protocol": "tcp", "host": "127.0.0.1"}
@@ -148,6 +153,18 @@ def test_results_come_in_order_and_an_error_is_logged_with_its_worker(caplog: py
         assert cluster.results(logged_or_failed, {"2024-05": "a", "2024-06": "b"}, "Reading") == ["A", "B"]
         with pytest.raises(FileError, match="damaged"):
             cluster.results(logged_or_failed, {"2024-07": "damaged"}, "Reading")
+        with (
+            pytest.raises(dg.Failure, match=r"Worker [01] at tcp://127\.0\.0\.1:\d+: CALLVIZ_MONGO_URI .*ment\.$"),
+            user_errors_as_failures(),
+        ):
+            cluster.results(logged_or_failed, {"2024-07": "unset"}, "Reading")
+        workers.scale(0)
+        wait_for("the end of the workers", lambda: not client.scheduler_info()["workers"])
+        monkeypatch.setattr(engine_cluster, "NO_WORKER_SECONDS", 0.1)
+        with pytest.raises(EngineError, match="has had no worker"):
+            cluster.results(logged_or_failed, {"2024-08": "a"}, "Reading")
+    warnings = [record.getMessage() for record in caplog.records if "has no worker left" in record.getMessage()]
+    assert warnings == ["Reading: the Dask cluster has no worker left. Start some: the refresh waits 0 s for one."]
     assert re.search(r"\[worker [01]\] At a\.", caplog.text)
     assert re.search(r"Reading: 2024-0[56] on worker [01], 2 of 2\.", caplog.text)
     assert re.search(r"\[worker [01]\] Partition 2024-07 failed\.", caplog.text)
@@ -195,6 +212,12 @@ def test_a_task_holds_no_secret(
     monkeypatch.setenv("CALLVIZ_PSEUDONYM_KEY", "x" + KEY)
     with pytest.raises(SettingsError, match="of the worker is not that of the driver"):
         make_partitions(partitions, secret, LOG, tables, here)
+    for name in ("CALLVIZ_PSEUDONYM_KEY", "CALLVIZ_MONGO_URI"):
+        monkeypatch.delenv(name)
+        with pytest.raises(
+            MissingSettingError, match=f"{name} is not set in its environment: set it there and restart"
+        ):
+            list(archive_on(here, MongoDB(secret), partitions, secret.data_dir, LOG, secrets=hidden))
 
 
 def test_all_partitions_are_read_again_where_a_worker_hears_that_the_snapshot_is_too_old(

@@ -85,7 +85,9 @@ def user_errors_as_failures() -> Iterator[None]:
         yield
     except (SettingsError, PlanError, MongoError, FileError, BusyError, EngineError) as error:
         message = (error.strerror if isinstance(error, FileError) else "") or str(error)
-        if PREFIX in message:
+        # An error of a worker has a note: its environment is not the one of this process.
+        of_worker = isinstance(error, SettingsError) and bool(getattr(error, "__notes__", ()))
+        if PREFIX in message and not of_worker:
             message = f"{message} {PRECEDENCE}"
         metadata = {BUSY: True} if isinstance(error, BusyError) else {}
         raise dg.Failure(description=message, metadata=metadata) from None

@@ -123,7 +123,7 @@ class Cluster:
     def _wait_for(self, futures: Mapping[Future[Done[R]], str], doing: str) -> None:
         """Wait until all tasks are done, and log each; raise the first error."""
         pending, number = {*futures}, 0
-        without_worker = time.monotonic()
+        without_worker: float | None = None
         while pending:
             completed, pending = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
             self._pass_lines_on()
@@ -132,7 +132,13 @@ class Cluster:
                 number += 1
                 self._log.info(f"{doing}: {futures[future]} on worker {worker}, {number:,} of {len(futures):,}.")
             if completed or self._has_workers():
+                without_worker = None
+            elif without_worker is None:
                 without_worker = time.monotonic()
+                self._log.warning(
+                    f"{doing}: the Dask cluster has no worker left. Start some: the refresh waits "
+                    f"{NO_WORKER_SECONDS:.0f} s for one."
+                )
             elif time.monotonic() - without_worker > NO_WORKER_SECONDS:
                 raise _no_worker()
 

@@ -24,7 +24,7 @@ from callviz_dagster.mongodb.connection import MongoDB
 from callviz_dagster.mongodb.errors import MongoError
 from callviz_dagster.partitions import Partition
 from callviz_dagster.progress import Progress
-from callviz_dagster.settings import Settings, SettingsError
+from callviz_dagster.settings import MissingSettingError, Settings, SettingsError
 from callviz_dagster.storage.bucket import StoredFile
 from callviz_dagster.storage.files import open_for_writing, staged
 
@@ -72,6 +72,7 @@ def run_task(work: Callable[[T, TaskContext], R], task: T, topic: str) -> Done[R
 
     Raises:
         CancelledError: the driver does not want the result any more.
+        MissingSettingError: this worker's environment lacks a setting; the message says which worker.
     """
     from distributed import get_worker
 
@@ -89,6 +90,10 @@ def run_task(work: Callable[[T, TaskContext], R], task: T, topic: str) -> Done[R
     log.addHandler(_ToDriver(worker, topic, name, require_wanted))
     try:
         return Done(name, work(task, TaskContext(log, require_wanted, scratch)))
+    except MissingSettingError as error:
+        named = MissingSettingError(f"Worker {name} at {worker.address}: {error}")
+        named.add_note(f"worker {name}")
+        raise named from None
     except Exception as error:
         error.add_note(f"worker {name}")
         raise
@@ -126,9 +131,12 @@ def archive(task: ArchiveTask, context: TaskContext) -> Made[Archived]:
 
     Raises:
         MongoError: the collection cannot be read, or is not the driver's.
+        MissingSettingError: the worker has no connection string, or no key of pseudonyms where one is needed.
         SettingsError: the worker's settings are not the driver's.
     """
-    settings = dataclasses.replace(Settings.load(), mongo_database=task.database, mongo_collection=task.collection)
+    own = Settings.load()
+    _require_own("CALLVIZ_MONGO_URI", own.mongo_uri)
+    settings = dataclasses.replace(own, mongo_database=task.database, mongo_collection=task.collection)
     secrets = task.secrets.with_own_key()
     with MongoDB(settings).snapshot_session(context.log, task.at) as session:
         if session.server.identity != task.identity:
@@ -225,14 +233,27 @@ class KeylessSecrets:
         """Return them with the key of this process's environment.
 
         Raises:
+            MissingSettingError: it has no key.
             SettingsError: it has another key than the driver.
         """
         if not self.secrets.pseudonymized:
             return self.secrets
-        secrets = dataclasses.replace(self.secrets, key=(Settings.load().pseudonym_key or "").encode())
+        key = _require_own("CALLVIZ_PSEUDONYM_KEY", Settings.load().pseudonym_key)
+        secrets = dataclasses.replace(self.secrets, key=key.encode())
         if _token(secrets) != self.token:
             raise SettingsError("CALLVIZ_PSEUDONYM_KEY of the worker is not that of the driver: give both the same.")
         return secrets
+
+
+def _require_own(name: str, value: str | None) -> str:
+    """Return the value of a setting that a worker has from its own environment.
+
+    Raises:
+        MissingSettingError: it is not set there.
+    """
+    if not value:
+        raise MissingSettingError(f"{name} is not set in its environment: set it there and restart the worker.")
+    return value
 
 
 def _token(secrets: Secrets) -> str:
