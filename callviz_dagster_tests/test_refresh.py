@@ -350,8 +350,3 @@ def test_a_record_of_another_version_lets_all_lines_be_encoded_anew(
         assert refresh(settings, "calls_csv").success
         assert f"{reason}, so all lines of calls.csv are encoded again." in capfd.readouterr().err
         assert (settings.publish_dir / "calls.csv").read_bytes() == good
-
-
-def test_without_calls_the_frame_says_what_to_materialize(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="materialize calls first"):
-        load_calls(Settings(data_dir=tmp_path, publish_dir=tmp_path))

@@ -8,20 +8,23 @@ too, and works on a local copy of what it needs, which is uploaded at its end. W
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from callviz_dagster.concurrency import parallel_map
 from callviz_dagster.setting_values.bucket_uri import bucket_uri
 from callviz_dagster.storage.bucket import Bucket, BucketError
 from callviz_dagster.storage.bucket_publication import Publication
 from callviz_dagster.storage.file_index import FileIndex
-from callviz_dagster.storage.files import require_writable
+from callviz_dagster.storage.files import FileError, require_writable, sha256_of
 from callviz_dagster.storage.lease import Lease, held_lease, lease_holder
 from callviz_dagster.storage.lock import BusyError, held_by, one_at_a_time
-from callviz_dagster.storage.published import PublishedRecord, changed_files, read_record
+from callviz_dagster.storage.published import CALLS_CSV, InputFile, PublishedRecord, changed_files, read_record
 from callviz_dagster.storage.working_copy import Needs, WorkingCopy
 
 _log = logging.getLogger(__name__)
@@ -161,6 +164,73 @@ def published_places(publish_dir: Path) -> Mapping[str, str]:
         return {name: str((publish_dir / name).absolute()) for name in read_record(publish_dir).files}
     files = publication.record.files
     return {name: publication.bucket.uri_of(files[name].object) for name in publication.record.published.files}
+
+
+@contextlib.contextmanager
+def published_calls(data_dir: Path, publish_dir: Path) -> Iterator[list[Path]]:
+    """Give the `calls` files that `calls.csv` was made from, in time order, to be read inside the `with` block.
+
+    From a bucket they are downloaded to a temporary folder, and the data folder is not touched. On disk they are those
+    of the data folder, whose digests are compared with the record before and after the block.
+
+    Raises:
+        FileNotFoundError: nothing has been published yet.
+        FileError: the data folder holds other calls than those that were published.
+        BucketError: the store cannot be read, or an object is missing or damaged.
+    """
+    if publication := _publication(publish_dir):
+        with tempfile.TemporaryDirectory(prefix="callviz-") as temporary:
+            try:
+                paths = _downloaded_calls(publication, Path(temporary))
+            except BucketError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                # A refresh may have swapped the record, and deleted the object, since the record was read.
+                publication.read()
+                paths = _downloaded_calls(publication, Path(temporary))
+            yield paths
+        return
+    update_working_copy(data_dir, lambda name: name.startswith("calls/"))
+    inputs = read_record(publish_dir).inputs(CALLS_CSV)
+    if not inputs:
+        raise _nothing_published(publish_dir)
+    _require_published(inputs, data_dir, publish_dir)
+    yield [data_dir / name for name in sorted(inputs)]
+    _require_published(inputs, data_dir, publish_dir)
+
+
+def _downloaded_calls(publication: Publication, folder: Path) -> list[Path]:
+    stored_files = sorted(publication.record.parquet().items())
+    if not stored_files:
+        raise _nothing_published(publication.folder)
+    paths = [folder / Path(name).name for name, _ in stored_files]
+    downloads = zip(stored_files, paths, strict=True)
+    for _ in parallel_map(lambda each: publication.bucket.download(each[0][1], each[1]), downloads):
+        pass
+    return paths
+
+
+def _nothing_published(publish_dir: Path) -> FileNotFoundError:
+    return FileNotFoundError(f"No calls have been published in {place(publish_dir)} yet: run `callviz refresh` first.")
+
+
+def _require_published(inputs: Mapping[str, InputFile], data_dir: Path, publish_dir: Path) -> None:
+    differing = [name for name in sorted(inputs) if _digest(data_dir / name) != inputs[name].sha256]
+    if differing:
+        raise FileError(
+            errno.ESTALE,
+            f"The calls in {place(data_dir)} are not those that were published in {place(publish_dir)}: "
+            f"{differing[0]} is missing or has changed ({len(differing):,} of {len(inputs):,} files). A refresh is "
+            "replacing them, or ended before it published them: refresh, then try again. Until then, read "
+            f"{CALLS_CSV}.",
+        )
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return sha256_of(path)
+    except FileNotFoundError:
+        return None
 
 
 def _publication(publish_dir: Path) -> Publication | None:
