@@ -119,15 +119,22 @@ class Publication(WorkingCopy):
     def _pushed(self, now: dt.datetime, log: logging.Logger) -> PublicationRecord:
         """Upload what has changed; return the record in which it is pending, or published where it is whole."""
         made = self._made()
-        if made == self.record.latest:
+        unchanged = made == self.record.latest
+        if unchanged and not self._missing_objects:
             return self.record
         wanted = self.wanted()
         stored = {name: wanted[name] for name in made.files if name in self.not_here()}
-        stored |= self._upload([name for name in made.files if name not in stored], wanted, log)
+        local_names = [name for name in made.files if name not in stored]
+        if not all((self.folder / name).is_file() for name in local_names):
+            # Its object is missing: the step that makes the file publishes it again.
+            return self.record
+        stored |= self._upload(local_names, self.present(wanted), log)
         if any(stored[name].sha256 != entry.sha256 for name, entry in made.files.items()):
             # A step has failed between a file and its record.
             return self.record
         parquet = None if made.differing() else self._upload_parquet(made)
+        if parquet is None and unchanged:
+            return self.record
         if parquet is None:
             files = {name: each for name, each in self.record.files.items() if not name.startswith(_PENDING)}
             files |= {f"{_PENDING}{name}": each for name, each in stored.items()}
@@ -145,18 +152,9 @@ class Publication(WorkingCopy):
 
     def _upload_parquet(self, made: PublishedRecord) -> dict[str, StoredFile] | None:
         """Return the objects of the Parquet files of a record; None where the files have been replaced since."""
-        inputs, index, known = made.inputs(CALLS_CSV), FileIndex(self._data_dir), self.record.parquet()
+        inputs, index, known = made.inputs(CALLS_CSV), FileIndex(self._data_dir), self.present(self.record.parquet())
         stored = {name: known[name] for name in inputs if name in known and known[name].sha256 == inputs[name].sha256}
         missing = [name for name in inputs if name not in stored]
         if any(index.sha256(name) != inputs[name].sha256 for name in missing):
             return None
         return stored | upload_changed(self._data_dir, index, missing, {}, self.bucket.upload)
-
-    def changed(self) -> list[str]:
-        """Return the files that readers see whose objects are gone or have another size.
-
-        Raises:
-            BucketError: the store cannot be read.
-        """
-        sizes = {each.name: each.bytes for each in self.bucket.objects()}
-        return [name for name, stored in self.record.files.items() if sizes.get(stored.object) != stored.bytes]

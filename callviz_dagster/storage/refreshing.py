@@ -79,7 +79,7 @@ def refreshing(
             Publication(publish, publish_dir, data_dir, obsolete) if publish else None,
         )
         copies = [copy for copy in both if copy]
-        _start(copies, lease, needs)
+        _start(copies, lease, needs, log)
         try:
             yield both
         except Exception:
@@ -102,11 +102,16 @@ def _require_conditions(uri: str) -> None:
     Bucket(uri).require_conditions()
 
 
-def _start(copies: list[WorkingCopy], lease: Lease | None, needs: Needs) -> None:
+def _start(copies: list[WorkingCopy], lease: Lease | None, needs: Needs, log: logging.Logger) -> None:
     for copy in copies:
         copy.read()
         if lease and lease.taken_over:
             copy.fence(lease.number)
+        if missing := copy.find_missing():
+            log.warning(
+                f"{copy.bucket.uri}: the objects of {', '.join(missing)} are missing or have another size. A refresh "
+                "uploads these files again where they are on this machine, or makes them again."
+            )
     for copy in copies:
         copy.pull(needs)
 
@@ -128,7 +133,9 @@ def update_working_copy(data_dir: Path, needs: Needs) -> None:
     data, _ = _buckets(data_dir, data_dir, retry_seconds=READER_SECONDS)
     if data:
         with contextlib.suppress(BusyError), one_at_a_time(data_dir, _log, wait_seconds=0):
-            _start([WorkingCopy(data, data_dir)], None, needs)
+            working_copy = WorkingCopy(data, data_dir)
+            working_copy.read()
+            working_copy.pull(needs)
 
 
 def read_published(publish_dir: Path, *, pending: bool = False) -> PublishedRecord:
@@ -150,7 +157,7 @@ def changed_published(publish_dir: Path, record: PublishedRecord) -> list[str]:
         BucketError: the store cannot be read.
     """
     publication = _publication(publish_dir)
-    return publication.changed() if publication else changed_files(publish_dir, record)
+    return publication.find_missing() if publication else changed_files(publish_dir, record)
 
 
 def published_places(publish_dir: Path) -> Mapping[str, str]:

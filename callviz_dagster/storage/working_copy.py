@@ -99,7 +99,7 @@ def _due(since: str, now: dt.datetime) -> bool:
 class WorkingCopy:
     """The working copy of the data folder. To be used under the lock of the local folder.
 
-    `read`, then `pull`; after the work `push`.
+    `read`, in a step `find_missing`, then `pull`; after the work `push`.
     """
 
     record_name = RECORD
@@ -110,6 +110,7 @@ class WorkingCopy:
         self.record = ObjectsRecord()
         self._version: Version | None = None
         self._index = FileIndex(folder)
+        self._missing_objects: frozenset[str] = frozenset()
         self._not_here: set[str] = set()
         self._uploaded: dict[str, StoredFile] = {}
         self._shared: dict[str, Sequence[SharedRange]] = {}
@@ -142,6 +143,25 @@ class WorkingCopy:
 
     def _of_json(self, data: Mapping[str, Any]) -> ObjectsRecord:
         return ObjectsRecord.from_json(data)
+
+    def find_missing(self) -> list[str]:
+        """Return the names of files whose objects are gone or have another size.
+
+        From then on each counts as a file that is not there: a local one is uploaded again, otherwise the record no
+        longer names it.
+
+        Raises:
+            BucketError: the store cannot be read.
+        """
+        files = self.record.files
+        sizes = {each.name: each.bytes for each in self.bucket.objects()} if files else {}
+        names = [name for name, stored in files.items() if sizes.get(stored.object) != stored.bytes]
+        self._missing_objects = frozenset(files[name].object for name in names)
+        return names
+
+    def present(self, files: Mapping[str, StoredFile]) -> dict[str, StoredFile]:
+        """Return those of these files whose objects are there, as far as `find_missing` knows."""
+        return {name: stored for name, stored in files.items() if stored.object not in self._missing_objects}
 
     def swap(self, record: ObjectsRecord, lease: int) -> None:
         """Swap the record from the version that was read.
@@ -184,9 +204,10 @@ class WorkingCopy:
             # An interrupted step has left it: the record knows nothing of it.
             if name not in wanted or self._index.sha256(name) != wanted[name].sha256:
                 (self.folder / name).unlink()
-        self._not_here = {name for name in wanted if self._index.sha256(name) is None}
-        for name in wanted.keys() - self._not_here:
+        absent = {name for name in wanted if self._index.sha256(name) is None}
+        for name in wanted.keys() - absent:
             self._index.note(name, wanted[name].sha256, wanted[name].object)
+        self._not_here = absent & self.present(wanted).keys()
         self.fetch(needs)
         if self.folder.is_dir():
             self._index.save()
@@ -247,7 +268,7 @@ class WorkingCopy:
         """Upload what has changed; return the record that names it."""
         files = {name: self.record.files[name] for name in self.not_here()}
         local_names = [name for name in self.local_names() if name not in self._uploaded]
-        files |= self._upload(local_names, self.record.files, log) | self._uploaded
+        files |= self._upload(local_names, self.present(self.record.files), log) | self._uploaded
         return self.record if files == self.record.files else self.record.followed_by(files, now)
 
     def _upload(self, names: list[str], stored: Mapping[str, StoredFile], log: logging.Logger) -> dict[str, StoredFile]:

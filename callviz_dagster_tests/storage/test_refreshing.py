@@ -134,6 +134,55 @@ def test_readers_see_files_that_belong_together(
     assert changed_published(one.publish_dir, read_published(one.publish_dir)) == ["call_dashboard.html"]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_deleted_object_of_the_data_folder_counts_as_a_file_that_is_not_there(
+    elsewhere: bool, machines: tuple[Machine, Machine], caplog: pytest.LogCaptureFixture
+) -> None:
+    """On the machine that has the file it is uploaded again; elsewhere a refresh writes it as if it were new."""
+    one, two = machines
+    one.publish("old")
+    data = bucket.Bucket(f"{one.uri}/data")
+    gone = read_json(one.data_dir, "files.json")["files"][FILE]["object"]
+    data.delete([gone])
+    machine = two if elsewhere else one
+    with machine.step(FILE):
+        assert (machine.data_dir / FILE).exists() is not elsewhere
+    assert f"{one.uri}/data: the objects of {FILE} are missing or have another size." in caplog.text
+    assert (FILE in read_json(one.data_dir, "files.json")["files"]) is not elsewhere
+    machine.publish("old")
+    with dataclasses.replace(two, scratch_dir=two.scratch_dir / "third").step(FILE):
+        pass
+    assert read_json(one.data_dir, "files.json")["files"][FILE]["object"] in objects(one.data_dir) - {gone}
+    assert one.published() == of("old")
+
+
+def test_a_deleted_published_object_is_uploaded_again_from_the_files_that_are_there(
+    machines: tuple[Machine, Machine],
+) -> None:
+    """A Parquet file is in the data folder, so any machine can; `calls.csv` is made again elsewhere."""
+    one, two = machines
+    one.publish("old")
+    publish = bucket.Bucket(f"{one.uri}/published")
+
+    def delete(*names: str) -> None:
+        record = read_json(one.publish_dir, "published.json")
+        entries = {each["name"]: each for each in record["parquet"]} | record["files"]
+        publish.delete([entries[name]["object"] for name in names])
+        assert {*changed_published(one.publish_dir, read_published(one.publish_dir))} == {*names}
+
+    for machine, names in ((two, [FILE]), (one, [FILE, "calls.csv"])):
+        delete(*names)
+        with machine.step(FILE):
+            pass
+        assert one.published() == of("old")
+    delete("calls.csv", "call_dashboard.html")
+    with two.step(FILE):
+        pass
+    two.publish("old")
+    assert one.published() == of("old")
+    assert changed_published(one.publish_dir, read_published(one.publish_dir)) == []
+
+
 def test_objects_of_a_collection_in_a_folder_below_are_let_alone(
     machines: tuple[Machine, Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
