@@ -47,6 +47,14 @@ _MOST_PARTS = 9_000
 _DOWNLOADS = 3
 """How often a download starts again that did not have the digest of the record."""
 _PAUSE_SECONDS = 0.2
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+}
+"""Variables that give access, by the scheme of an address."""
+_METADATA_SERVICE = re.compile(r"//(169\.254\.|metadata\.google)|/latest/(api/token|meta-data)|/metadata/identity")
+"""In the address of a request for the role of the machine, which is made where no variable gives access."""
 _OBJECT = re.compile(r"-[0-9a-f]{32}-[0-9a-f]{8}(\.[a-z.]+)?$")
 
 
@@ -152,7 +160,7 @@ class Bucket:
                 answer = obstore.get(store, name)
                 return bytes(answer.bytes()), Version(answer.meta["e_tag"], answer.meta["version"])
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+                if _no_bucket(error) or _METADATA_SERVICE.search(str(error)):
                     raise
                 return None
 
@@ -166,12 +174,12 @@ class Bucket:
             ChangedError: another process has created or replaced it.
             BucketError: the store cannot be written to.
         """
-        deadline = time.monotonic() + self._retry_seconds
+        started = time.monotonic()
         while True:
             try:
                 return self._write_once(name, content, expected)
             except _NotWrittenError:
-                refused = self._unanswered(name)
+                refused = self._unanswered(name, started)
             except UnansweredError as error:
                 refused = error
             current, version = self.read(name) or (b"", None)
@@ -179,7 +187,7 @@ class Bucket:
                 return version
             if version != expected:
                 raise ChangedError(errno.ESTALE, f"{self.uri_of(name)} was written by another process.")
-            if time.monotonic() > deadline:
+            if time.monotonic() > started + self._retry_seconds:
                 raise refused
             time.sleep(_PAUSE_SECONDS)
 
@@ -318,28 +326,32 @@ class Bucket:
         """Turn an error of the store into one sentence without its own text, which may have a signed address."""
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
+        started = time.monotonic()
         try:
             yield
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise BucketError(
-                errno.EACCES,
-                f"The store refuses access to {self.uri_of(name)}{_status(error)}: check the credentials that are "
-                f"found ({_variables(self.uri)}, or the machine's role) and what they may do.",
-            ) from None
-        except FileNotFoundError:
-            raise BucketError(
-                errno.ENOENT, f"{self.uri_of(name)} is not there: create the bucket, or restore the object."
-            ) from None
-        except BaseError as error:
-            if isinstance(error, BucketError):
-                raise
-            raise self._unanswered(name, _status(error)) from None
+        except (BaseError, FileNotFoundError) as error:
+            if problem := _unusable(self.uri, error):
+                raise problem from None
+            if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+                raise BucketError(
+                    errno.EACCES,
+                    f"The store refuses access to {self.uri_of(name)}{_status(error)}: check the credentials that are "
+                    f"found ({_variables(self.uri)}, or the machine's role) and what they may do.",
+                ) from None
+            if isinstance(error, FileNotFoundError):
+                raise BucketError(
+                    errno.ENOENT,
+                    f"{self.uri_of(name)} is not there: run `callviz refresh`, which makes it again, or restore the "
+                    "object.",
+                ) from None
+            raise self._unanswered(name, started, _status(error)) from None
 
-    def _unanswered(self, name: str, status: str = "") -> UnansweredError:
+    def _unanswered(self, name: str, started: float, status: str = "") -> UnansweredError:
+        seconds = round(time.monotonic() - started)
+        waited = f", and did not within {seconds} s" if seconds else ""
         return UnansweredError(
             errno.EAGAIN,
-            f"The store of {self.uri_of(name)} does not answer{status}, and did not within {self._retry_seconds:.0f} "
-            "s: refresh again once it does. What was published last is as it was.",
+            f"The store of {self.uri_of(name)} does not answer{status}{waited}: try again once it does.",
         )
 
 
@@ -351,10 +363,38 @@ class _OtherDigestError(Exception):
     """What was downloaded is not what was asked for."""
 
 
+def _no_bucket(error: Exception) -> bool:
+    return bool(re.search("NoSuchBucket|ContainerNotFound", str(error)))
+
+
+def _unusable(uri: str, error: Exception) -> BucketError | None:
+    """Return why no object of a bucket can be reached, and what to do; None where the error is of another kind."""
+    text, (scheme, _, path) = str(error), uri.partition("://")
+    if _METADATA_SERVICE.search(text):
+        return BucketError(
+            errno.EACCES,
+            f"No credentials were found for {uri}: set {_variables(uri)}, or give the machine a role.",
+        )
+    if "BadScheme" in text:
+        cloud = {"gs": "GOOGLE", "az": "AZURE"}.get(scheme, "AWS")
+        return BucketError(
+            errno.EINVAL,
+            f"The endpoint of {uri} does not begin with https://: choose one that does, or set {cloud}_ALLOW_HTTP=true "
+            "for one that begins with http://.",
+        )
+    if _no_bucket(error):
+        return BucketError(
+            errno.ENOENT,
+            f"The bucket {path.partition('/')[0]} does not exist, or these credentials have no access to it: create "
+            f"it, or correct the address {uri}.",
+        )
+    return None
+
+
 def _status(error: Exception) -> str:
     match = re.search(r"status code: (\d{3})", str(error))
     return f" (status {match[1]})" if match else ""
 
 
 def _variables(uri: str) -> str:
-    return {"s3": "AWS_…", "gs": "GOOGLE_…", "az": "AZURE_…"}.get(uri.partition(":")[0], "its variables")
+    return _CREDENTIALS.get(uri.partition(":")[0], "its variables")

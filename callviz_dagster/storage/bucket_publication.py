@@ -74,7 +74,7 @@ class PublicationRecord(ObjectsRecord):
             for name, entry in part["files"].items():
                 files[f"{prefix}{name}"] = StoredFile(entry["object"], entry["sha256"], entry["bytes"])
         pending = _published(data["pending"]) if data["pending"] else None
-        return cls(files, data["replaced"], _published(data), pending)
+        return cls(files, dict(data["replaced"]), _published(data), pending)
 
 
 def _published(part: Mapping[str, Any]) -> PublishedRecord:

@@ -287,11 +287,14 @@ def require_reachable(folder: Path) -> str:
     """Try whether a folder can be written to; return what was found, as a sentence.
 
     Raises:
-        FileError: it cannot, or its store cannot be used.
+        FileError: it cannot, or its store cannot be used, or its record is damaged.
     """
     uri = bucket_uri(folder)
     require_writable(folder)
     if not uri:
         return f"{folder.absolute()} can be written to"
-    Bucket(uri, retry_seconds=READER_SECONDS).require_conditions()
+    bucket = Bucket(uri, retry_seconds=READER_SECONDS)
+    bucket.require_conditions()
+    for record in (WorkingCopy(bucket, folder), Publication(bucket, folder, folder)):
+        record.read()
     return f"{uri} can be written to, and its store honours conditions; the working copy is {folder.absolute()}"

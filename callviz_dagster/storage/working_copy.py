@@ -75,7 +75,7 @@ class ObjectsRecord:
         """Return what `to_json` made; the keys of others are passed over."""
         keys = [each.name for each in dataclasses.fields(StoredFile)]
         files = {name: StoredFile(*(entry[key] for key in keys)) for name, entry in data["files"].items()}
-        return cls(files, data["replaced"])
+        return cls(files, dict(data["replaced"]))
 
     def followed_by(self, files: Mapping[str, StoredFile], now: dt.datetime) -> Self:
         """Return the record with other files; what is no longer named counts as replaced, for `KEPT`."""
@@ -138,7 +138,8 @@ class WorkingCopy:
         raise BucketError(
             errno.EINVAL,
             f"{self.bucket.uri_of(self.record_name)} is damaged, or was written by another version of callviz: restore "
-            "it, or choose another folder with CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR.",
+            "it, choose another folder with CALLVIZ_DATA_DIR or CALLVIZ_PUBLISH_DIR, or delete it and refresh "
+            "everything.",
         )
 
     def _of_json(self, data: Mapping[str, Any]) -> ObjectsRecord:

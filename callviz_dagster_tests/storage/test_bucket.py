@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -99,8 +100,10 @@ def test_a_store_that_comes_back_is_waited_for(uri: str, faults: Faults) -> None
 def test_errors_are_one_sentence_without_a_secret(
     uri: str, faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BucketError, match=r"test-missing/calls/record\.json is not there: create the bucket"):
-        Bucket("s3://test-missing/calls").write("record.json", b"first", None)
+    missing = Bucket("s3://test-missing/calls")
+    for attempt in (lambda: missing.write("record.json", b"1", None), lambda: missing.read("a"), missing.objects):
+        with pytest.raises(BucketError, match=r"The bucket test-missing does not exist, or .*: create it, or correct"):
+            attempt()
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.5)
     faults.away = True
     for attempt in (lambda: Bucket(uri).read("record.json"), lambda: Bucket(uri).write("record.json", b"first", None)):
@@ -116,6 +119,26 @@ def test_errors_are_one_sentence_without_a_secret(
     with pytest.raises(BucketError, match="its cloud's own variables") as refused:
         Bucket("az://container/calls").read("record.json")
     assert "not-to-be-shown" not in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_the_environment_lacks_is_named(
+    status: int, uri: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    faults.refusal = lambda request: status
+    for attempt in (Bucket(uri).require_conditions, lambda: Bucket(uri).read("a"), Bucket(uri).objects):
+        with pytest.raises(BucketError, match=r"No credentials were found .* set AWS_ACCESS_KEY_ID and AWS_SECRET_A"):
+            attempt()
+    monkeypatch.delenv("AWS_ALLOW_HTTP")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-to-be-shown")
+    faults.requests.clear()
+    with pytest.raises(BucketError, match=r"or set AWS_ALLOW_HTTP=true for one that begins with http://\.$"):
+        Bucket(uri).require_conditions()
+    assert not faults.requests
 
 
 def test_a_file_with_another_digest_is_refused(bucket: Bucket, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import json
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ import pytest
 from callviz_dagster.setting_values.bucket_uri import folder
 from callviz_dagster.storage import bucket, lease, refreshing, working_copy
 from callviz_dagster.storage.bucket import BucketError, ChangedError
+from callviz_dagster.storage.bucket_publication import PublicationRecord
 from callviz_dagster.storage.files import stat_and_hash, write_text
 from callviz_dagster.storage.published import InputFile, Snapshot, record_file
 from callviz_dagster.storage.refreshing import changed_published, read_published, refreshing_process, require_reachable
@@ -376,7 +378,29 @@ def test_a_record_of_another_version_is_refused(machines: tuple[Machine, Machine
     store.write("files.json", content.replace(b'"format_version": 1', b'"format_version": 2'), version)
     with pytest.raises(BucketError, match=r"files\.json is damaged, or was written by another version"), one.step():
         pass
+    with pytest.raises(BucketError, match=r"files\.json is damaged"):
+        require_reachable(one.data_dir)
     assert dataclasses.replace(one).published() == of("old")
+
+
+@pytest.mark.parametrize("key", ["files", "parquet", "pending", "replaced", "snapshot"])
+def test_a_record_with_wrong_types_is_refused_by_check_and_may_be_deleted(
+    key: str, machines: tuple[Machine, Machine]
+) -> None:
+    one, two = machines
+    record = PublicationRecord().to_json(1) | {"format_version": 1}
+    store = bucket.Bucket(f"{one.uri}/published")
+    store.write("published.json", json.dumps(record | {key: [1]}).encode(), None)
+    with pytest.raises(BucketError, match=r"published\.json is damaged.*or delete it and refresh everything\.$"):
+        require_reachable(one.publish_dir)
+    if key == "files":
+        store.delete(["published.json"])
+        one.publish("old")
+        store.delete(["published.json"])
+        bucket.Bucket(f"{one.uri}/data").delete(["files.json"])
+        for machine in (one, two):
+            machine.publish("newer")
+            assert machine.published() == of("newer")
 
 
 def test_bytes_that_the_last_version_has_are_not_sent_again(
