@@ -122,15 +122,8 @@ class Publication(WorkingCopy):
         unchanged = made == self.record.latest
         if unchanged and not self._missing_objects:
             return self.record
-        wanted = self.wanted()
-        stored = {name: wanted[name] for name in made.files if name in self.not_here()}
-        local_names = [name for name in made.files if name not in stored]
-        if not all((self.folder / name).is_file() for name in local_names):
-            # Its object is missing: the step that makes the file publishes it again.
-            return self.record
-        stored |= self._upload(local_names, self.present(wanted), log)
-        if any(stored[name].sha256 != entry.sha256 for name, entry in made.files.items()):
-            # A step has failed between a file and its record.
+        stored = self._stored_files(made, log)
+        if stored is None:
             return self.record
         parquet = None if made.differing() else self._upload_parquet(made)
         if parquet is None and unchanged:
@@ -140,6 +133,20 @@ class Publication(WorkingCopy):
             files |= {f"{_PENDING}{name}": each for name, each in stored.items()}
             return replace(self.record.followed_by(files, now), pending=made)
         return replace(self.record.followed_by(stored | parquet, now), published=made, pending=None)
+
+    def _stored_files(self, made: PublishedRecord, log: logging.Logger) -> dict[str, StoredFile] | None:
+        """Upload the files of a record that have changed; return the objects of all, None where they are not its files.
+
+        A step may have failed between a file and its record. Where the object of a file is missing that is not here,
+        the step that makes the file publishes it again.
+        """
+        wanted = self.wanted()
+        stored = {name: wanted[name] for name in made.files if name in self.not_here()}
+        local_names = [name for name in made.files if name not in stored]
+        if not all((self.folder / name).is_file() for name in local_names):
+            return None
+        stored |= self._upload(local_names, self.present(wanted), log)
+        return stored if all(stored[name].sha256 == entry.sha256 for name, entry in made.files.items()) else None
 
     def _made(self) -> PublishedRecord:
         """Return the local record with the files that have stayed in the bucket, which it leaves out; write it."""

@@ -59,11 +59,6 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
     description += " ".join(f"{key}: {one.description}" for key, one in shown)
     if len(failed) > EXAMPLES:
         description += f" And {len(failed) - EXAMPLES:,} more."
-    totals: dict[str, Any] = {}
-    for _, one in results:
-        for name, value in one.metadata.items():
-            if isinstance(value, dg.IntMetadataValue):
-                totals[name] = totals.get(name, 0) + (value.value or 0)
     first = (worst or shown[0][1]).metadata if failed else {}
     base = results[0][1]
     return dg.AssetCheckResult(
@@ -71,5 +66,14 @@ def combine_partitions(results: Sequence[tuple[str, dg.AssetCheckResult]]) -> dg
         passed=not failed,
         severity=(worst or (failed or results)[0][1]).severity,
         description=description,
-        metadata={**first, **totals},
+        metadata={**first, **_totals(one for _, one in results)},
     )
+
+
+def _totals(results: Iterable[dg.AssetCheckResult]) -> dict[str, Any]:
+    totals: dict[str, Any] = {}
+    for one in results:
+        for name, value in one.metadata.items():
+            if isinstance(value, dg.IntMetadataValue):
+                totals[name] = totals.get(name, 0) + (value.value or 0)
+    return totals
