@@ -308,6 +308,23 @@ class Bucket:
             listed = [each for chunk in obstore.list(store, prefix or None) for each in chunk]
         return sorted(ListedObject(each["path"], each["last_modified"], each["size"]) for each in listed)
 
+    def has(self, stored: StoredFile) -> bool:
+        """Return whether an object is there, in its size; asked for itself, for a list may be behind.
+
+        Raises:
+            BucketError: the store cannot be read.
+        """
+        import obstore
+
+        store = self._store
+        with self._explained(stored.object):
+            try:
+                return obstore.head(store, stored.object)["size"] == stored.bytes
+            except FileNotFoundError as error:
+                if _no_bucket(error) or _METADATA_SERVICE.search(str(error)):
+                    raise
+                return False
+
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; one that is not there is none.
 

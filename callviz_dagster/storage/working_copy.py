@@ -156,7 +156,9 @@ class WorkingCopy:
         """
         files = self.record.files
         sizes = {each.name: each.bytes for each in self.bucket.objects()} if files else {}
-        names = [name for name, stored in files.items() if sizes.get(stored.object) != stored.bytes]
+        unlisted = [name for name, stored in files.items() if sizes.get(stored.object) != stored.bytes]
+        there = parallel_map(lambda name: self.bucket.has(files[name]), unlisted, _TRANSFERS)
+        names = [name for name, found in zip(unlisted, there, strict=True) if not found]
         self._missing_objects = frozenset(files[name].object for name in names)
         return names
 

@@ -158,6 +158,18 @@ def test_a_deleted_object_of_the_data_folder_counts_as_a_file_that_is_not_there(
     assert one.published() == of("old")
 
 
+def test_an_object_that_a_list_of_the_store_does_not_show_yet_is_not_missing(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = machines
+    one.publish("old")
+    copy = working_copy.WorkingCopy(bucket.Bucket(f"{one.uri}/data"), two.data_dir)
+    copy.read()
+    monkeypatch.setattr(copy.bucket, "objects", list)
+    assert copy.record.files
+    assert copy.find_missing() == []
+
+
 def test_a_deleted_published_object_is_uploaded_again_from_the_files_that_are_there(
     machines: tuple[Machine, Machine],
 ) -> None:
