@@ -150,8 +150,22 @@ def test_counts_too_large_to_be_kept_are_made_all_the_same(
 ) -> None:
     paths = partitions(tmp_path, table(business(600)))
     monkeypatch.setattr(file_counts, limit, number)
-    counts = count_files(digests(paths), CountOptions(), tmp_path)
-    assert same(counts, count_calls(read_files(paths), CountOptions()))
+    anew = counted_anew(monkeypatch)
+    for _ in range(2):
+        counts = count_files(digests(paths), CountOptions(), tmp_path)
+        assert same(counts, count_calls(read_files(paths), CountOptions()))
+    assert len(anew) == (3 if limit == "MAX_DISTINCT" else 1), "what is too large is found out once"
+
+
+def test_files_with_the_same_bytes_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = partitions(tmp_path, table(business(60)), number=1)
+    paths.append(tmp_path / "calls" / "copy.parquet")
+    paths[1].write_bytes(paths[0].read_bytes())
+    anew = counted_anew(monkeypatch)
+    for _ in range(2):
+        counts = count_files(digests(paths), CountOptions(), tmp_path)
+        assert same(counts, count_calls(read_files(paths), CountOptions()))
+    assert len(anew) == 1
 
 
 @pytest.mark.slow

@@ -35,10 +35,6 @@ FORMAT_VERSION = 1
 """Raised by hand whenever what a file is counted by, or the form of its counts, changes."""
 
 
-class _TooManyError(Exception):
-    """The counts of a file are too large to be kept."""
-
-
 def count_files(
     digests: Mapping[Path, str],
     options: CountOptions,
@@ -73,48 +69,49 @@ def count_files(
 def _kept_counts(digests: Mapping[Path, str], fields: Sequence[str], kept: Path) -> list[FileCounts] | None:
     """Return the counts of each file, which are kept from now on; None where they are too large for that."""
     known = _read(kept, fields)
-    if [*known] != [*digests.values()]:
-        try:
-            with staged(kept) as temporary:
-                _write(temporary, digests, fields, known)
-        except _TooManyError:
-            return None
+    too_large = any(known.get(digest, "") is None for digest in digests.values())
+    if not too_large and known.keys() != {*digests.values()}:
+        with staged(kept) as temporary:
+            _write(temporary, digests, fields, known)
         known = _read(kept, fields)
-    return [known[digest] for digest in digests.values()] if known.keys() >= {*digests.values()} else None
+    counts = [known.get(digest) for digest in digests.values()]
+    return None if None in counts else [each for each in counts if each]
 
 
 def _write(
-    temporary: Path, digests: Mapping[Path, str], fields: Sequence[str], known: Mapping[str, FileCounts]
+    temporary: Path, digests: Mapping[Path, str], fields: Sequence[str], known: Mapping[str, FileCounts | None]
 ) -> None:
-    """Write the counts of files, those that are not known counted.
-
-    Raises:
-        _TooManyError: those of one are too large.
-    """
+    """Write the counts of files, those that are not known counted; none after those of one that are too large."""
     import pyarrow as pa
 
+    paths = {digest: path for path, digest in digests.items()}
     with open_for_writing(temporary) as file, pa.ipc.new_file(file, _schema()) as writer:
-        for path, digest in digests.items():
+        for digest, path in paths.items():
             counts = known.get(digest) or count_file(read_files([path])((*COLUMNS, *fields)), fields)
+            writer.write_batch(_to_batch(digest, counts, fields))
             if counts is None:
-                raise _TooManyError
-            writer.write_batch(_to_batch(digest, counts))
+                break
 
 
 def _schema() -> pa.Schema:
-    """Return the form of the file: a batch for each `calls` file, its first row for all calls, the others by field."""
+    """Return the form of the file: a batch for each `calls` file, its first row for all calls, the others by field.
+
+    Where the counts of a `calls` file are too large to be kept, its batch has the fields and no counts, so that they
+    are not made again.
+    """
     import pyarrow as pa
 
     columns = {"about": pa.string(), "keys": pa.large_list(pa.int64()), "calls": pa.large_list(pa.int32())}
     return pa.schema({**columns, "crc": pa.uint32()}, metadata={"format_version": str(FORMAT_VERSION)})
 
 
-def _to_batch(digest: str, counts: FileCounts) -> pa.RecordBatch:
+def _to_batch(digest: str, counts: FileCounts | None, fields: Sequence[str]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    abouts: list[Any] = [[digest, counts.whole, counts.types, counts.statuses]]
-    abouts += [[field.name, field.values] for field in counts.fields]
-    texts, sections = [*map(json.dumps, abouts)], [counts.cube, *counts.fields]
+    abouts: list[Any] = [[digest, counts.whole, counts.types, counts.statuses] if counts else [digest]]
+    abouts += [[field.name, field.values] for field in counts.fields] if counts else [[name] for name in fields]
+    sections = [counts.cube, *counts.fields] if counts else [Cube.empty() for _ in abouts]
+    texts = [*map(json.dumps, abouts)]
     keys, calls = ([getattr(section, name) for section in sections] for name in ("keys", "calls"))
     checksums = [*map(_checksum, texts, keys, calls)]
     columns = [pa.array(texts), _lists(keys, pa.int64()), _lists(calls, pa.int32()), pa.array(checksums, pa.uint32())]
@@ -133,10 +130,10 @@ def _checksum(about: str, keys: Any, calls: Any) -> int:
     return zlib.crc32(calls, zlib.crc32(keys, zlib.crc32(about.encode())))
 
 
-def _read(kept: Path, fields: Sequence[str]) -> dict[str, FileCounts]:
-    """Return the counts that are kept by these fields, by the digest of their file; none where they cannot be read.
+def _read(kept: Path, fields: Sequence[str]) -> dict[str, FileCounts | None]:
+    """Return the counts that are kept by these fields, by the digest of their file; nothing where they cannot be read.
 
-    Their cells stay on the disk until they are used.
+    Counts that are too large to be kept are None. Cells stay on the disk until they are used.
     """
     import pyarrow as pa
 
@@ -146,17 +143,13 @@ def _read(kept: Path, fields: Sequence[str]) -> dict[str, FileCounts]:
             if file.schema != _schema() or file.schema.metadata != _schema().metadata:
                 return {}
             batches = [file.get_batch(number) for number in range(file.num_record_batches)]
-        return {digest: counts for digest, counts in map(_from_batch, batches) if _names(counts) == [*fields]}
+        return {digest: counts for digest, names, counts in map(_from_batch, batches) if names == [*fields]}
     except (OSError, pa.ArrowException, ValueError, TypeError, IndexError):
         return {}
 
 
-def _names(counts: FileCounts) -> list[str]:
-    return [field.name for field in counts.fields]
-
-
-def _from_batch(batch: pa.RecordBatch) -> tuple[str, FileCounts]:
-    """Return counts, and the digest of their file.
+def _from_batch(batch: pa.RecordBatch) -> tuple[str, list[str], FileCounts | None]:
+    """Return the digest of a file, the fields by which it was counted, and its counts.
 
     Raises:
         ValueError: they are damaged.
@@ -166,9 +159,13 @@ def _from_batch(batch: pa.RecordBatch) -> tuple[str, FileCounts]:
     keys, calls = ([row.values.to_numpy() for row in batch[name]] for name in ("keys", "calls"))
     if [*map(_checksum, texts, keys, calls)] != checksums:
         raise ValueError("a checksum differs")
-    (digest, whole, types, statuses), *others = map(json.loads, texts)
+    (digest, *about), *others = map(json.loads, texts)
+    names = [name for name, *_ in others]
+    if not about:
+        return digest, names, None
+    whole, types, statuses = about
     fields = [
         FieldCounts(name, tuple(values), grouped=False, keys=keys[number], calls=calls[number])
         for number, (name, values) in enumerate(others, 1)
     ]
-    return digest, FileCounts(tuple(types), tuple(statuses), whole, Cube(keys[0], calls[0]), tuple(fields))
+    return digest, names, FileCounts(tuple(types), tuple(statuses), whole, Cube(keys[0], calls[0]), tuple(fields))
