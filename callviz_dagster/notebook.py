@@ -59,7 +59,7 @@ def _merged_footer(paths: list[Path]) -> TableFooter:
     if unreadable or footer is None:
         raise FileError(
             errno.EINVAL,
-            f"{', '.join(unreadable[:3])} of the published calls was written by another version of callviz: use that "
+            f"Published calls were written by another version of callviz ({', '.join(unreadable[:3])}): use that "
             "version, or refresh everything with this one.",
         )
     return footer

@@ -137,7 +137,7 @@ def require_writable(folder: Path) -> None:
 def flush(path: Path) -> None:
     """Wait until a file or a folder is on the disk; folders cannot be opened on Windows, and need not be.
 
-    `staged` does it at its end: who has something else to do after writing lets a thread do it before.
+    `staged` does it at its end. Where a file is written and then read back, a thread may do it in the meantime.
     """
     if path.is_dir() and os.name == "nt":
         return

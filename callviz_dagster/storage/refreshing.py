@@ -30,6 +30,8 @@ from callviz_dagster.storage.working_copy import Needs, WorkingCopy
 _log = logging.getLogger(__name__)
 READER_SECONDS = 20.0
 """How long the sensor and `callviz status` wait for a store; Dagster ends a sensor after 60 s."""
+_EXAMPLES = 10
+"""Files that a warning names."""
 
 
 class WorkingCopies(NamedTuple):
@@ -108,9 +110,10 @@ def _start(copies: list[WorkingCopy], lease: Lease | None, needs: Needs, log: lo
         if lease and lease.taken_over:
             copy.fence(lease.number)
         if missing := copy.find_missing():
+            more = f" and {len(missing) - _EXAMPLES:,} more files" if len(missing) > _EXAMPLES else ""
             log.warning(
-                f"{copy.bucket.uri}: the objects of {', '.join(missing)} are missing or have another size. A refresh "
-                "uploads these files again where they are on this machine, or makes them again."
+                f"{copy.bucket.uri}: the objects of {', '.join(missing[:_EXAMPLES])}{more} are missing or have another "
+                "size. A refresh uploads these files again where they are on this machine, or makes them again."
             )
     for copy in copies:
         copy.pull(needs)

@@ -124,5 +124,5 @@ def test_on_disk_calls_that_are_replaced_while_they_are_read_are_refused(tmp_pat
 
 def test_a_file_of_another_version_is_never_left_out(tmp_path: Path) -> None:
     publish_on_disk(tmp_path, DAY)
-    with pytest.raises(FileError, match=r"2024-05-01\.parquet of the published calls was written by another version"):
+    with pytest.raises(FileError, match=r"written by another version of callviz \(2024-05-01\.parquet\)"):
         load_calls(Settings(data_dir=tmp_path / "data", publish_dir=tmp_path / "publish"))
