@@ -121,7 +121,7 @@ class Cube:
         )
 
     def plus(self, keys: Integers, calls: Calls | None = None) -> Cube:
-        """Return these counts with so many calls more for each key, by default one."""
+        """Return these counts with this number of further calls for each key, by default one."""
         if not self.hours:
             keys = _cleared(keys, _HOUR_SHIFT, _HOUR_BITS)
         if not self.durations:

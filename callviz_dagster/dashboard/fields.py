@@ -72,7 +72,7 @@ class FieldCounts:
         return keys | (days - _FIRST_DAY)
 
     def plus(self, keys: Integers, calls: Calls | None = None) -> FieldCounts:
-        """Return these counts with so many calls more for each key of a cell, by default one."""
+        """Return these counts with this number of further calls for each key of a cell, by default one."""
         if self.monthly:
             keys = _monthly(keys)
         keys, calls = with_more_calls(self.keys, self.calls, keys, calls)
@@ -111,7 +111,7 @@ def _monthly(keys: Integers) -> Integers:
 def with_more_calls(
     keys: Integers, calls: Calls, more: Integers, number: Calls | None = None
 ) -> tuple[Integers, Calls]:
-    """Return sorted keys of cells and the calls in each, with so many calls more for each key in `more`, or one."""
+    """Return sorted keys of cells and the calls in each, with `number` further calls for each key in `more`, or one."""
     import numpy as np
 
     cells, added = _summed(more, number)
