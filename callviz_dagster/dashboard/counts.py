@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -43,6 +42,8 @@ STEPS = (1, 10, BIN_SECONDS)
 MAX_CELLS = 4_000_000
 """Cells that are held in memory before durations are kept more coarsely."""
 _CHUNK, _ROWS = 1 << 18, 1 << 16
+_MOST_BINS = 1 << 20
+"""Range of numbers up to which calls are summed in an array with a place for each; beyond, the numbers are sorted."""
 
 # One cell's key, from the highest bits to the lowest: type 8, status 8, hour 5, duration class 24, day 18.
 _DAY_BITS, _DURATION_BITS, _HOUR_BITS, _LABEL_BITS = 18, 24, 5, 8
@@ -171,15 +172,35 @@ class Counts:
         classes, calls = self.durations
         return int(calls[classes >= 0].sum())
 
-    @cached_property
+    @property
     def days(self) -> Integers:
         """The days that have calls, in days since 1970-01-01, in order."""
-        return totals(self.cubes[0], lambda part: part.day)[0]
+        return self.by_day.sums[0]
 
-    @cached_property
+    @property
     def durations(self) -> tuple[Integers, Integers]:
         """The duration classes that occur, -1 for none, in order, and the calls in each."""
-        return totals(self.cubes[-1], lambda part: part.duration)
+        return self.by_duration.sums
+
+    @cached_property
+    def by_day(self) -> CallsByType:
+        """The calls by day, in days since 1970-01-01."""
+        return self._by_type(lambda part: part.day)
+
+    @cached_property
+    def by_status(self) -> CallsByType:
+        """The calls by the position of their status."""
+        return self._by_type(lambda part: part.status)
+
+    @cached_property
+    def by_duration(self) -> CallsByType:
+        """The calls by duration class, -1 for none."""
+        return self._by_type(lambda part: part.duration)
+
+    def _by_type(self, values: Callable[[Cube], Integers]) -> CallsByType:
+        number = max(len(self.types), 1)
+        pairs, calls = _totals(self.cubes[-1], lambda part: values(part) * number + part.call_type)
+        return CallsByType(pairs // number, pairs % number, calls)
 
     @property
     def completed_statuses(self) -> list[int]:
@@ -193,21 +214,47 @@ class Counts:
 
         if not self.completed_statuses:
             return None
-        statuses, calls = totals(self.cubes[0], lambda part: part.status)
+        statuses, calls = self.by_status.sums
         return int(calls[np.isin(statuses, self.completed_statuses)].sum())
 
 
-def totals(cube: Cube, group: Callable[[Cube], Integers]) -> tuple[Integers, Integers]:
+@dataclass(frozen=True)
+class CallsByType:
+    """The calls by one part of their cells and by call type; the pairs that occur, in order."""
+
+    values: Integers
+    """What the part is in each pair."""
+    types: Integers
+    """Position of its call type in `Counts.types`."""
+    calls: Integers
+
+    @cached_property
+    def sums(self) -> tuple[Integers, Integers]:
+        """The different values in order, and the calls of all types with each."""
+        return _summed(self.values, self.calls)
+
+
+def _totals(cube: Cube, group: Callable[[Cube], Integers]) -> tuple[Integers, Integers]:
     """Return the groups that occur in a cube, in order, and the calls in each; `group` gives each cell's group."""
     import numpy as np
 
-    sums_by_group: Counter[int] = Counter()
-    for part in cube.slices():
-        groups, positions = np.unique(group(part), return_inverse=True)
-        sums = np.bincount(positions, weights=part.calls)
-        sums_by_group.update(dict(zip(groups.tolist(), sums.astype(np.int64).tolist(), strict=True)))
-    ordered = sorted(sums_by_group)
-    return np.array(ordered, np.int64), np.array([sums_by_group[group] for group in ordered], np.int64)
+    parts = [_summed(group(part), part.calls) for part in cube.slices()]
+    none = np.empty(0, np.int64)
+    groups, sums = (np.concatenate([none, *arrays]) for arrays in zip(*parts, strict=True)) if parts else (none, none)
+    return _summed(groups, sums)
+
+
+def _summed(groups: Integers, calls: Calls | Integers) -> tuple[Integers, Integers]:
+    """Return the different groups in order, and the calls in each."""
+    import numpy as np
+
+    first, last = (int(groups.min()), int(groups.max())) if groups.size else (0, 0)
+    if last - first >= _MOST_BINS:
+        different, bins = np.unique(groups, return_inverse=True)
+        return different, np.bincount(bins, calls).astype(np.int64)
+    sums: Integers = np.bincount(groups - first, calls).astype(np.int64)
+    occurring = np.flatnonzero(sums)
+    return occurring + first, sums[occurring]
 
 
 def date_of(day: int) -> dt.date:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from callviz_dagster.dashboard.charts import CONFIG, DAILY_CALLS, FIVE, Rows, Spec, colours, specs
 from callviz_dagster.dashboard.counts import Counts, date_of
-from callviz_dagster.dashboard.rows import plausible, rows
+from callviz_dagster.dashboard.rows import plausible, plausible_span, rows
 from callviz_dagster.dashboard.vega import VEGA_LITE
 from callviz_dagster.documents.display import display_content
 
@@ -38,11 +38,13 @@ def headline(counts: Counts) -> str:
         parts.append(f"**{counts.completed / counts.calls:.1%}** completed")
     if counts.median is not None:
         parts.append(f"**{counts.median:,.1f} s** median duration")
-    near = plausible(counts)
-    first, last = date_of(near.days[0]), date_of(near.days[-1])
-    covered = (last - first).days + 1
-    parts.append(f"**{covered:,}** day{'s' if covered != 1 else ''} covered, {_day(first)} – {_day(last)}")
-    if outside := counts.calls - near.calls:
+    first, last = plausible_span(counts)
+    covered = last - first + 1
+    parts.append(
+        f"**{covered:,}** day{'s' if covered != 1 else ''} covered, {_day(date_of(first))} – {_day(date_of(last))}"
+    )
+    days, calls = counts.by_day.sums
+    if outside := int(calls[(days < first) | (days > last)].sum()):
         parts.append(f"{outside:,} call{'s' if outside != 1 else ''} outside of these days")
     return " · ".join(parts)
 

@@ -21,7 +21,7 @@ from callviz_dagster.dashboard.charts import (
     MOST_POINTS,
     Rows,
 )
-from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, Counts, Cube, date_of, totals
+from callviz_dagster.dashboard.counts import BIN_SECONDS, TAIL_SECONDS, CallsByType, Counts, date_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ MOST_DAYS, MOST_WEEKS = 190, 160
 _MEAN_DAYS, _FEWEST_FOR_MEAN = 7, 21
 _MOST_DAYS_APART = 366
 _MILLISECONDS_PER_DAY = 86_400_000
-_Period = tuple[int, int]
+Period = tuple[int, int]
 """First and last day."""
 _Points = list[list[float]]
 
@@ -42,7 +42,7 @@ def plausible(counts: Counts) -> Counts:
     """Return the counts without a few calls whose dates are far from all others, as the page opens."""
     import numpy as np
 
-    first, last = _plausible_span(counts)
+    first, last = plausible_span(counts)
     if first <= counts.days[0] and counts.days[-1] <= last:
         return counts
     cubes = []
@@ -52,9 +52,9 @@ def plausible(counts: Counts) -> Counts:
     return replace(counts, cubes=tuple(cubes))
 
 
-def _plausible_span(counts: Counts) -> _Period:
+def plausible_span(counts: Counts) -> Period:
     """Return the first and the last day that the page opens on, as `CallCounts.plausibleSpan` in `counts.js`."""
-    days, calls = totals(counts.cubes[0], lambda part: part.day)
+    days, calls = counts.by_day.sums
     runs: list[list[int]] = []
     for day, number in zip(days.tolist(), calls.tolist(), strict=True):
         if not runs or day - runs[-1][1] > _MOST_DAYS_APART:
@@ -76,33 +76,35 @@ def rows(counts: Counts, chart: str, *, width: int, last_full_day: int | None = 
         width: of the drawing, in pixels.
         last_full_day: the last day that was over when the calls were read, in days since 1970-01-01.
     """
+    import numpy as np
+
     if chart == DAILY_CALLS:
         return _daily(counts, width, last_full_day)
+    types = len(counts.types)
     if chart == CALLS_BY_WEEKDAY:
-        grid = _grid(counts, lambda part: (part.day + 3) % 7, 7)
+        grid = _grid(counts.by_day, lambda days: (days + 3) % 7, (7, types))
         return {"rows": _stacked("label", WEEKDAYS, grid), "bars": []}
     if chart == DURATION_HISTOGRAM:
-        last = TAIL_SECONDS // BIN_SECONDS
-        grid = _grid(counts, lambda part: (part.duration * counts.step // BIN_SECONDS).clip(-1, last) + 1, last + 2)
+        step, last = counts.step, TAIL_SECONDS // BIN_SECONDS
+        grid = _grid(
+            counts.by_duration, lambda classes: (classes * step // BIN_SECONDS).clip(-1, last) + 1, (last + 2, types)
+        )
         stacked = _stacked("from", [number * BIN_SECONDS / 60 for number in range(last + 1)], grid[1:])
         return {"rows": [row | {"to": row["from"] + BIN_SECONDS / 60} for row in stacked], "bars": []}
+    labels, grid = counts.statuses, _grid(counts.by_status, lambda statuses: statuses, (len(counts.statuses), types))
     if chart == CALLS_BY_TYPE:
-        labels, grid = counts.types, _grid(counts, lambda part: part.call_type, len(counts.types))
-    else:
-        labels, grid = counts.statuses, _grid(counts, lambda part: part.status, len(counts.statuses))
+        labels, grid = counts.types, np.diag(grid.sum(axis=0))
     stacked = _stacked("label", labels, grid)
     return {"rows": stacked, "bars": _written(stacked, counts.calls)}
 
 
-def _grid(counts: Counts, group: Callable[[Cube], Integers], size: int) -> Integers:
-    """Return calls by group and call type."""
+def _grid(calls: CallsByType, group: Callable[[Integers], Integers], shape: tuple[int, int]) -> Integers:
+    """Return the calls by group and call type; `group` gives the group of each value."""
     import numpy as np
 
-    kinds = len(counts.types)
-    grid = np.zeros(size * kinds, np.int64)
-    cells, calls = totals(counts.cubes[-1], lambda part: group(part) * kinds + part.call_type)
-    grid[cells] = calls
-    return grid.reshape(size, kinds)
+    grid = np.zeros(shape, np.int64)
+    np.add.at(grid, (group(calls.values), calls.types), calls.calls)
+    return grid
 
 
 def _stacked(name: str, keys: Iterable[str | float], grid: Integers) -> Rows:
@@ -135,7 +137,8 @@ def _daily(counts: Counts, width: float, last_full_day: int | None) -> dict[str,
 
     periods, whole = _periods(int(counts.days[0]), int(counts.days[-1]), last_full_day)
     starts = [first for first, _ in periods]
-    grid = _grid(counts, lambda part: np.searchsorted(starts, part.day, side="right") - 1, len(periods))
+    shape = len(periods), len(counts.types)
+    grid = _grid(counts.by_day, lambda days: np.searchsorted(starts, days, side="right") - 1, shape)
     first, last = periods[0][0], periods[-1][1]
     if first == last:
         first, last = first - 1, last + 1
@@ -180,7 +183,7 @@ def _line(code: int, points: _Points, **more: bool) -> dict[str, Any]:
     return {"code": code, **more, "type": "Feature", "geometry": {"type": "LineString", "coordinates": points}}
 
 
-def _periods(first: int, last: int, last_full_day: int | None) -> tuple[list[_Period], list[bool]]:
+def _periods(first: int, last: int, last_full_day: int | None) -> tuple[list[Period], list[bool]]:
     """Return the days, weeks or months of a span, those at its ends cut to it, and which of them are whole."""
     length = last - first + 1
     if length <= MOST_DAYS:
