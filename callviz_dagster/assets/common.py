@@ -5,8 +5,11 @@ What belongs elsewhere: anything that one asset alone needs.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime as dt
+import functools
+import gc
 import hashlib
 import logging
 import shlex
@@ -104,6 +107,7 @@ def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Itera
     def needs(name: str) -> bool:
         return name in reads or name.startswith("calls/") or name.endswith(".json")
 
+    _end_without_collecting()
     # An extract that is no longer made, because its extra was uninstalled, waits for nothing.
     obsolete = frozenset() if installed() else frozenset({HYPER_NAME})
     with (
@@ -111,6 +115,16 @@ def working_files(settings: Settings, log: logging.Logger, *reads: str) -> Itera
         refreshing(settings.data_dir, settings.publish_dir, log, needs, obsolete=obsolete) as copies,
     ):
         yield copies
+
+
+@functools.cache
+def _end_without_collecting() -> None:
+    """Let this process end without a search of all of its objects for garbage.
+
+    At its end, Python searches them several times: a second in a process that has loaded Dagster and pandas. The system
+    takes the memory back anyway.
+    """
+    atexit.register(gc.freeze)
 
 
 @contextlib.contextmanager
