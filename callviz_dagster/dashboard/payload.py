@@ -21,8 +21,8 @@ from callviz_dagster.documents.outcomes import positions
 if TYPE_CHECKING:
     from callviz_dagster.dashboard.counts import Integers
 
-_LEVEL = 8
-"""Of deflate: 9 takes twice as long for 1 % less."""
+_LEVEL = 6
+"""Of deflate: 8 takes four times as long for 1 % less."""
 
 
 def to_payload(counts: Counts) -> dict[str, Any]:
@@ -70,8 +70,9 @@ def _cube(cube: Cube, counts: Counts) -> dict[str, Any]:
             "status": _encoded(cube.status),
             "hour": _encoded(cube.hour),
             "duration": _encoded(np.searchsorted(_classes(counts), cube.duration)),
-            "day": _encoded(np.diff(day, prepend=0) % max(counts.days.size, 1)),
-            "calls": _encoded(cube.calls.astype(np.int64)),
+            # Days and calls of single cells follow no pattern: looking for one takes ten times as long, and saves nothing.
+            "day": _encoded(np.diff(day, prepend=0) % max(counts.days.size, 1), zlib.Z_RLE),
+            "calls": _encoded(cube.calls.astype(np.int64), zlib.Z_RLE),
         },
     }
 
@@ -89,8 +90,8 @@ def _field(field: FieldCounts, counts: Counts) -> dict[str, Any]:
         "cells": int(field.keys.size),
         "columns": {
             **{name: _encoded(field.part(name)) for name in ("value", "type", "status", "bin")},
-            "day": _encoded(np.diff(day, prepend=0) % max(counts.days.size, 1)),
-            "calls": _encoded(field.calls.astype(np.int64)),
+            "day": _encoded(np.diff(day, prepend=0) % max(counts.days.size, 1), zlib.Z_FILTERED),
+            "calls": _encoded(field.calls.astype(np.int64), zlib.Z_FILTERED),
         },
     }
 
@@ -126,12 +127,12 @@ def _totals(part: Mapping[str, Any], durations: str, *, distinguished: bool = Tr
     return Totals(int(calls.sum()), int(calls[classes == 0].sum()) if distinguished else None)
 
 
-def _encoded(numbers: Integers) -> str:
-    """Write whole numbers from 0 in planes of bytes, deflated, in base64."""
+def _encoded(numbers: Integers, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> str:
+    """Write whole numbers from 0 in planes of bytes, deflated by a strategy of zlib, in base64."""
     import numpy as np
 
     width = max((int(numbers.max(initial=0)).bit_length() + 7) // 8, 1)
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, strategy=strategy)
     planes = [deflate.compress((numbers >> 8 * place & 255).astype(np.uint8).tobytes()) for place in range(width)]
     return base64.b64encode(b"".join([*planes, deflate.flush()])).decode()
 
