@@ -70,7 +70,7 @@ def _cube(cube: Cube, counts: Counts) -> dict[str, Any]:
             "status": _encoded(cube.status),
             "hour": _encoded(cube.hour),
             "duration": _encoded(np.searchsorted(_classes(counts), cube.duration)),
-            # Days and calls of single cells follow no pattern: looking for one takes ten times as long, and saves nothing.
+            # Days and calls follow no pattern here: looking for one takes twenty times as long, and saves nothing.
             "day": _encoded(np.diff(day, prepend=0) % max(counts.days.size, 1), zlib.Z_RLE),
             "calls": _encoded(cube.calls.astype(np.int64), zlib.Z_RLE),
         },
