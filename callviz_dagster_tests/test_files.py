@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bson
+import pyarrow as pa
 import pytest
 
 from callviz_dagster.calls_csv import publish
@@ -226,6 +227,14 @@ def test_archive_reads_back_document_by_document(tmp_path: Path) -> None:
     chunks = list(read_archive(tmp_path / "a.bson.zst", chunk=10_000))
     parts = [chunk[first:end] for chunk, starts in chunks for first, end in itertools.pairwise(starts.tolist())]
     assert parts == documents, "each chunk is whole documents, and it is said where they start"
+    assert digest_of_archive(tmp_path / "a.bson.zst") == archive.sha256
+
+
+def test_an_archive_without_documents_is_one_empty_frame(tmp_path: Path) -> None:
+    with BsonArchiveWriter(tmp_path / "a.bson.zst") as archive:
+        pass
+    assert pa.decompress((tmp_path / "a.bson.zst").read_bytes(), 0, codec="zstd", asbytes=True) == b""
+    assert list(read_archive(tmp_path / "a.bson.zst")) == []
     assert digest_of_archive(tmp_path / "a.bson.zst") == archive.sha256
 
 

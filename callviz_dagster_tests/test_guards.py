@@ -80,18 +80,15 @@ class Fault:
 
 def _losing_bytes(patch: pytest.MonkeyPatch) -> None:
     class Losing:
-        def __init__(self, stream: Any) -> None:
-            self._stream = stream
+        def __init__(self, codec: pa.Codec) -> None:
+            self._codec = codec
 
-        def write(self, batch: bytes) -> None:
-            self._stream.write(batch[: int.from_bytes(batch[:4], "little")])
-
-        def close(self) -> None:
-            self._stream.close()
+        def compress(self, batch: bytes) -> pa.Buffer:
+            return self._codec.compress(batch[: int.from_bytes(batch[:4], "little")])
 
     def opened(self: archive.BsonArchiveWriter) -> archive.BsonArchiveWriter:
         enter(self)
-        self._stream = Losing(self._stream)
+        self._codec = Losing(self._codec)
         return self
 
     enter = archive.BsonArchiveWriter.__enter__
