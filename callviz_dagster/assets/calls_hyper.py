@@ -82,7 +82,7 @@ def _publish(
     context: dg.AssetExecutionContext, settings: Settings
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Publish the extract, and report it."""
-    from callviz_dagster.table.read import content_digest, published_columns
+    from callviz_dagster.table.read import published_columns, read_digests
     from callviz_dagster.table.recent import recent_calls
 
     start = time.perf_counter()
@@ -100,9 +100,10 @@ def _publish(
                 if not check.passed:
                     raise AuditFailed([check])
             file = stat_and_hash(target)
-            digests = [stat_and_hash(path).sha256 for path in paths]
+            calls_files, contents = zip(*map(read_digests, paths), strict=True)
             # The engine writes other bytes each time.
-            content = digest_of(*map(content_digest, paths), repr(columns), settings.timezone, recent.first_day)
+            content = digest_of(*contents, repr(columns), settings.timezone, recent.first_day)
+            digests = [calls_file.sha256 for calls_file in calls_files]
             record_file(file, calls_inputs(paths, digests), latest_snapshot(paths), rows_held(recent))
     except AuditFailed as refused:
         yield from refused.results

@@ -143,7 +143,10 @@ def archive_partition(
                 gatherer.add(batch)
                 writing.result()
                 progress.add(len(batch))
-        same_bytes = digest_of_archive(temporary) == archive.sha256
+        with ThreadPoolExecutor(1, "archive") as beside:
+            reading_back = beside.submit(digest_of_archive, temporary)
+            evidence = gatherer.evidence()
+            same_bytes = reading_back.result() == archive.sha256
         counts = ArchiveCounts(read.documents, profile.documents, same_bytes, read.no_snapshot)
         session.require_same_collection()
         if not counts.complete:
@@ -166,7 +169,7 @@ def archive_partition(
         resumed=read.resumed,
         profile=profile,
         span=partition.span,
-        evidence=gatherer.evidence(),
+        evidence=evidence,
     )
     write_text(partition.manifest(data_dir), manifest.to_json(), private=True)
     return Archived(partition, manifest, seconds, stat_and_hash(path))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callviz_dagster.partitions import Partition
-from callviz_dagster.storage.files import FileError, PublishedFile, staged, stat_and_hash
+from callviz_dagster.storage.files import FileError, PublishedFile, staged
 from callviz_dagster.storage.refreshing import place
 from callviz_dagster.table.manifest import UNREADABLE, Manifest, read_manifest
 
@@ -80,12 +80,12 @@ def normalize_partition(
         PlanError: the archive does not fit the plan.
         FileError: the archive is missing or damaged, or the tables cannot be written.
     """
-    from callviz_dagster.table.read import content_digest
+    from callviz_dagster.table.read import read_digests
     from callviz_dagster.table.write import write_tables
 
     archive, manifest = _archived(partition, data_dir)
     calls_path, rejected_path = partition.calls(data_dir), partition.rejected_calls(data_dir)
-    published = None
+    published = contents = None
     with staged(rejected_path, private=True) as rejected_file:
         try:
             with staged(calls_path) as calls_file:
@@ -93,13 +93,13 @@ def normalize_partition(
                 facts = _facts(written, manifest, calls_file, rejected_file)
                 if not may_publish(facts, tables):
                     raise _RefusedError
-            published = stat_and_hash(calls_path)
+            published, contents = read_digests(calls_path)
         except _RefusedError:
             log.error("The audit failed: calls is not replaced.")
     if published and not keep_raw:
         archive.unlink(missing_ok=True)
-    contents = content_digest(calls_path) if published else None, content_digest(rejected_path)
-    return NormalizedPartition(facts, manifest.snapshot_time, published, stat_and_hash(rejected_path), contents)
+    rejected, rejected_contents = read_digests(rejected_path)
+    return NormalizedPartition(facts, manifest.snapshot_time, published, rejected, (contents, rejected_contents))
 
 
 class _RefusedError(Exception):

@@ -16,8 +16,11 @@ import pyarrow.parquet as pq
 from callviz_dagster.concurrency import MAX_BYTES_READ, MAX_ROWS_READ
 from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
 from callviz_dagster.documents.text import plain_texts
+from callviz_dagster.storage.files import PublishedFile
 from callviz_dagster.table.manifest import TableFooter
 from callviz_dagster.table.recent import damaged, row_groups_since, rows_since
+
+_CHUNK = 1 << 20
 
 
 def published_columns(footer: TableFooter) -> tuple[Column, ...]:
@@ -25,16 +28,22 @@ def published_columns(footer: TableFooter) -> tuple[Column, ...]:
     return table_columns([field.column for field in footer.fields], other_fields=footer.other_fields)
 
 
-def content_digest(path: Path) -> str:
-    """Return a digest of the columns and rows in a Parquet file: all but its footer, which names the snapshot."""
+def read_digests(path: Path) -> tuple[PublishedFile, str]:
+    """Read a Parquet file; return what it is, and a digest of its columns and rows.
+
+    The latter leaves out the end of the file, which names the snapshot.
+    """
     metadata = pq.read_metadata(path)
     columns = [(column.name, str(column.logical_type)) for column in metadata.schema]
-    digest, left = hashlib.sha256(repr(columns).encode()), path.stat().st_size - metadata.serialized_size
+    size = path.stat().st_size
+    digest, left = hashlib.sha256(), size - metadata.serialized_size
     with path.open("rb") as file:
-        while left > 0 and (chunk := file.read(min(left, MAX_BYTES_READ))):
+        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
             digest.update(chunk)
             left -= len(chunk)
-    return digest.hexdigest()
+        content = hashlib.sha256(repr(columns).encode() + digest.digest()).hexdigest()
+        digest.update(file.read())
+    return PublishedFile(path.absolute(), size, digest.hexdigest()), content
 
 
 def rows(

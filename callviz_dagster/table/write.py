@@ -141,14 +141,32 @@ def _count(stats: WriteStats, batch: _BatchRows) -> None:
         stats.ids.follow(batch.ids)
 
 
+@dataclass
+class _Gathered:
+    """Tables that follow each other, and their size, which takes time to find out."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    rows: int = 0
+    bytes: int = 0
+
+    def add(self, table: pa.Table, size: int) -> None:
+        """Add a table of this size in bytes."""
+        self.tables.append(table)
+        self.rows += table.num_rows
+        self.bytes += size
+
+    def has_room(self, rows: int, size: int, most_rows: int) -> bool:
+        """Return whether they, with others of this size, have no more rows, and bytes, than are held at a time."""
+        return not self.tables or (self.rows + rows <= most_rows and self.bytes + size <= MAX_ROW_GROUP_BYTES)
+
+
 class RowGroups:
     """Gathers batches into row groups of a bounded size; they are validated while a thread writes them."""
 
     def __init__(self, writer: pq.ParquetWriter, plan: Plan, violations: Violations) -> None:
         self._writer, self._violations = writer, violations
         self._validator = Validator(plan.columns, plan.options.timezone)
-        self._pending: list[pa.Table] = []
-        self._unvalidated: list[pa.Table] = []
+        self._pending, self._unvalidated = _Gathered(), _Gathered()
         self._writing: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "parquet")
 
@@ -158,22 +176,23 @@ class RowGroups:
 
     def add(self, rows: pa.Table) -> None:
         """Add rows behind those before."""
-        if self._pending and _exceed([*self._pending, rows], MAX_ROW_GROUP_ROWS):
+        size = rows.nbytes
+        if not self._pending.has_room(rows.num_rows, size, MAX_ROW_GROUP_ROWS):
             self._write()
-        self._pending.append(rows)
+        self._pending.add(rows, size)
 
     def _write(self) -> None:
-        group = pa.concat_tables(self._pending)
-        self._pending.clear()
+        group, size = pa.concat_tables(self._pending.tables), self._pending.bytes
+        self._pending = _Gathered()
         self._wait()
         self._writing = self._thread.submit(self._writer.write_table, group, row_group_size=MAX_ROW_GROUP_ROWS)
-        if self._unvalidated and _exceed([*self._unvalidated, group], MAX_ROWS_VALIDATED):
+        if not self._unvalidated.has_room(group.num_rows, size, MAX_ROWS_VALIDATED):
             self._validate()
-        self._unvalidated.append(group)
+        self._unvalidated.add(group, size)
 
     def _validate(self) -> None:
-        self._validator.validate(pa.concat_tables(self._unvalidated), self._violations)
-        self._unvalidated.clear()
+        self._validator.validate(pa.concat_tables(self._unvalidated.tables), self._violations)
+        self._unvalidated = _Gathered()
 
     def _wait(self) -> None:
         if self._writing:
@@ -186,18 +205,12 @@ class RowGroups:
         """Write the last row group, and wait for it."""
         try:
             if error is None:
-                if self._pending:
+                if self._pending.tables:
                     self._write()
                     self._validate()
                 self._wait()
         finally:
             self._thread.shutdown(cancel_futures=True)
-
-
-def _exceed(tables: Sequence[pa.Table], rows: int) -> bool:
-    """Return whether tables together have more rows, or bytes, than are held at a time."""
-    size: int = sum(table.nbytes for table in tables)
-    return size > MAX_ROW_GROUP_BYTES or sum(table.num_rows for table in tables) > rows
 
 
 def table_footer(manifest: Manifest, tables: Tables, tally: Tally) -> TableFooter:
