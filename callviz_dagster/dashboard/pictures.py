@@ -123,14 +123,18 @@ def _with_palette(png: bytes, kept: Sequence[bytes] = ()) -> bytes:
     if not (lines[:, 0] == 1).all():
         return png  # not written as vl-convert writes: each value as the difference from the one to its left
     pixels = np.cumsum(lines[:, 1:].reshape(height, width, -1), axis=1, dtype=np.uint8).reshape(height * width, -1)
-    red, green, blue = (pixels[:, channel].astype(np.int64) for channel in range(3))
-    values, positions, frequencies = np.unique(red << 16 | green << 8 | blue, return_inverse=True, return_counts=True)
+    red, green, blue = (pixels[:, channel].astype(np.int32) for channel in range(3))
+    numbers = red << 16 | green << 8 | blue
+    run_starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    run_lengths = np.diff(run_starts, append=numbers.size)
+    values, positions = np.unique(numbers[run_starts], return_inverse=True)
+    frequencies = np.bincount(positions, run_lengths)
     first = np.isin(values, [int.from_bytes(colour) for colour in kept])
     palette_order = np.lexsort([-frequencies, ~first])
     all_colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1)
     palette = all_colours[palette_order[: min(_MOST_COLOURS, len(kept) + _GREYS)]]
     nearest = ((all_colours[:, None] - palette[None]) ** 2).sum(axis=2).argmin(axis=1).astype(np.uint8)
-    indices = np.pad(nearest[positions].reshape(height, width), ((0, 0), (0, width % 2)))
+    indices = np.pad(np.repeat(nearest[positions], run_lengths).reshape(height, width), ((0, 0), (0, width % 2)))
     unfiltered = np.pad(indices[:, ::2] << 4 | indices[:, 1::2], ((0, 0), (1, 0)))
     return b"".join(
         [
