@@ -115,6 +115,8 @@ def with_more_calls(
     import numpy as np
 
     cells, added = _summed(more, number)
+    if not keys.size:
+        return cells, added
     at = np.searchsorted(keys, cells)
     known = np.append(keys, -1)[at] == cells
     sums = calls.copy()

@@ -92,6 +92,7 @@ def render(counts: Counts, footers: Sequence[TableFooter], context: Context | No
         "colours": charts.colours(counts.types, grouped=counts.grouped_types),
         "provenance": texts,
     }
+    shown = display_content(content)
     charts_library = library() if counts.calls else Library.of("")
     script = "".join(map(_file, SCRIPTS))
     parts = {
@@ -99,11 +100,11 @@ def render(counts: Counts, footers: Sequence[TableFooter], context: Context | No
         f"script-src {digest(script)} {charts_library.digest}",
         "style": _file("dashboard.css"),
         "licences": _file("licences.txt"),
-        "data": embedded_json(content),
+        "data": embedded_json(shown),
         "library": charts_library.deflated,
         "script": script,
     }
-    undated = content | {"refreshedAt": None, "provenance": texts | {"refreshed": "", "snapshot": ""}}
+    undated = shown | {"refreshedAt": None, "provenance": shown["provenance"] | {"refreshed": "", "snapshot": ""}}
     same_for_same_calls = _filled(parts | {"data": embedded_json(undated)})
     return Page(_filled(parts), counts, hashlib.sha256(same_for_same_calls.encode()).hexdigest())
 
@@ -211,16 +212,17 @@ def totals(html: str) -> list[Totals]:
     Raises:
         ValueError: the page does not hold its counts.
     """
-    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
-    cubes = payload_totals(json.loads(data[1])["counts"]) if data else []
+    _, _, rest = html.partition('<script type="application/json" id="data">')
+    data, end, _ = rest.partition("</script>")
+    cubes = payload_totals(json.loads(data)["counts"]) if end else []
     if not cubes:
         raise ValueError("it has no counts")
     return cubes
 
 
 def embedded_json(content: Any) -> str:
-    """Return JSON that cannot end the script element it stands in, and whose texts can all be shown."""
-    return json.dumps(display_content(content), separators=(",", ":")).replace("<", "\\u003c")
+    """Return JSON that cannot end the script element it stands in."""
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _file(name: str) -> str:
