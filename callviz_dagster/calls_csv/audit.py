@@ -88,6 +88,7 @@ def difference(
 _SAMPLE = 33
 """Lines of each batch that another reader reads once more; one less, because the last may be cut."""
 _STARTS = np.isin(np.arange(256), [*b"=@\t\r+-"])
+_PHONE = "0123456789 ().-/"
 _WHOLE_SECONDS = ("start_time", "end_time")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PARSE = pa.csv.ParseOptions(newlines_in_values=True)
@@ -119,15 +120,13 @@ def _wrong_texts(ours: pa.Array, cells: pa.Array) -> np.ndarray:
 
     Most texts are their cells, and do not start as a formula may; only the others are looked at one by one.
     """
-    same = pc.fill_null(pc.equal(ours, cells), False).to_numpy(zero_copy_only=False)
-    same |= ~(ours.is_valid().to_numpy(zero_copy_only=False) | cells.is_valid().to_numpy(zero_copy_only=False))
-    doubtful = np.flatnonzero(~same | _may_be_changed(ours))
+    doubtful = _may_be_changed(ours)
+    if not ours.equals(cells):
+        same = pc.fill_null(pc.equal(ours, cells), False).to_numpy(zero_copy_only=False)
+        same |= ~(ours.is_valid().to_numpy(zero_copy_only=False) | cells.is_valid().to_numpy(zero_copy_only=False))
+        doubtful = np.union1d(doubtful, np.flatnonzero(~same))
     if not len(doubtful):
         return doubtful
-    some = pa.array(doubtful)
-    # Most of those that start as a formula may are phone numbers, which stay as they are.
-    phone = pc.is_in(pc.ascii_rtrim(ours.take(some), "0123456789 ().-/"), pa.array(["+", ""]))
-    doubtful = doubtful[~(same[doubtful] & phone.to_numpy(zero_copy_only=False))]
     pairs = zip(ours.take(pa.array(doubtful)).to_pylist(), cells.take(pa.array(doubtful)).to_pylist(), strict=True)
     wrong = np.array([text is None or cell != rules.text_cell(text) for text, cell in pairs], np.bool_)
     rows: np.ndarray = doubtful.compress(wrong)
@@ -135,28 +134,46 @@ def _wrong_texts(ours: pa.Array, cells: pa.Array) -> np.ndarray:
 
 
 def _may_be_changed(texts: pa.Array) -> np.ndarray:
-    """Return which texts start as a formula may, or are in an array with control characters."""
+    """Return the places of texts that may be written in another way: as formulas, or with control characters.
+
+    Most that start as a formula may are phone numbers, which stay as they are.
+    """
+    nothing = np.empty(0, np.int64)
     _, offset_buffer, characters = texts.buffers()
     if characters is None or not characters.size:
-        return np.zeros(len(texts), np.bool_)
-    data = np.frombuffer(characters, np.uint8)
+        return nothing
     offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    changed = _STARTS[data[np.minimum(offsets[:-1], len(data) - 1)]] & (offsets[1:] > offsets[:-1])
-    if (data < ord(" ")).any():
-        controls = pc.match_substring_regex(texts, r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-        changed |= pc.fill_null(controls, False).to_numpy(zero_copy_only=False)
-    changed &= texts.is_valid().to_numpy(zero_copy_only=False)
-    return np.asarray(changed)
+    data = np.frombuffer(characters, np.uint8)[offsets[0] : offsets[-1]]
+    filled = np.flatnonzero(offsets[1:] > offsets[:-1])
+    if not len(filled):
+        return nothing
+    first = data.take(offsets.take(filled) - offsets[0])
+    changed = filled.compress(_STARTS.take(first))
+    if len(changed):
+        # What is left of a column of phone numbers is the plus that each may start with.
+        left = data.tobytes().translate(None, _PHONE.encode())
+        if left == b"+" * np.count_nonzero(first == ord("+")):
+            return nothing
+        phone = pc.is_in(pc.ascii_rtrim(texts.take(pa.array(changed)), _PHONE), pa.array(["+", "", None]))
+        changed = changed.compress(~phone.to_numpy(zero_copy_only=False))
+    if data.min() < ord(" "):
+        controls = pc.fill_null(pc.match_substring_regex(texts, r"[\x00-\x08\x0b\x0c\x0e-\x1f]"), False)
+        changed = np.union1d(changed, np.flatnonzero(controls.to_numpy(zero_copy_only=False)))
+    return changed
 
 
 def _wrong_times(ours: pa.Array, cells: pa.Array, column: Column, zone: str) -> np.ndarray:
     """Return the rows whose times are not those of the clock in the zone, rounded down."""
-    valid = ours.is_valid().to_numpy(zero_copy_only=False)
-    if not np.array_equal(valid, cells.is_valid().to_numpy(zero_copy_only=False)):
-        return np.flatnonzero(valid != cells.is_valid().to_numpy(zero_copy_only=False))
+    if ours.null_count or cells.null_count:
+        valid, read = (array.is_valid().to_numpy(zero_copy_only=False) for array in (ours, cells))
+        if not np.array_equal(valid, read):
+            return np.flatnonzero(valid != read)
+        ours, cells, places = ours.drop_null(), cells.drop_null(), np.flatnonzero(valid)
+    else:
+        places = np.arange(len(ours))
     unit = 1_000_000 if column.name in _WHOLE_SECONDS else 1_000
-    instants = ours.cast(pa.int64()).fill_null(0).to_numpy()[valid]
-    written_times = cells.cast(pa.int64()).fill_null(0).to_numpy()[valid]
+    instants = ours.view(pa.int64()).to_numpy()
+    written_times = cells.view(pa.int64()).to_numpy()
     seconds, has_offset = _offsets(instants, 86_400, zone)
     if not has_offset.all():
         seconds[~has_offset], has_offset[~has_offset] = _offsets(instants[~has_offset], 900, zone)
@@ -166,15 +183,23 @@ def _wrong_times(ours: pa.Array, cells: pa.Array, column: Column, zone: str) -> 
             instant = _EPOCH + dt.timedelta(microseconds=int(instants[place]))
             local = rules.clock(instant, zone).replace(tzinfo=dt.UTC) - _EPOCH
             wrong[place] = local // dt.timedelta(microseconds=unit) != written_times[place]
-    return np.flatnonzero(valid).compress(wrong)
+    return places.compress(wrong)
 
 
 def _offsets(instants: np.ndarray, span: int, zone: str) -> tuple[np.ndarray, np.ndarray]:
     """Return by how many seconds the clock is ahead of UTC, and where that is the same for the span of an instant."""
-    spans, places = np.unique(instants // (span * 1_000_000), return_inverse=True)
+    spans, places = _distinct(instants // (span * 1_000_000))
     offsets = [rules.offset_of_span(number * span, span, zone) for number in spans.tolist()]
-    has_offset = np.array([offset is not None for offset in offsets], np.bool_)[places]
-    return np.array([offset or 0 for offset in offsets], np.int64)[places], has_offset
+    has_offset = np.array([offset is not None for offset in offsets], np.bool_).take(places)
+    return np.array([offset or 0 for offset in offsets], np.int64).take(places), has_offset
+
+
+def _distinct(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct numbers, and the place of each number among them; those of a narrow range are not sorted."""
+    if not len(numbers) or numbers.max() - (lowest := numbers.min()) > len(numbers):
+        return np.unique(numbers, return_inverse=True)
+    used = np.bincount(numbers - lowest) > 0
+    return np.flatnonzero(used) + lowest, (np.cumsum(used) - 1).take(numbers - lowest)
 
 
 def _wanted(value: Any, column: Column, zone: str) -> Any:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from callviz_dagster.contract import LEADING, Column, Kind
-from callviz_dagster.documents.buffers import int64_values, nullable_array, text_bytes, text_offsets, valid_mask
+from callviz_dagster.documents.buffers import Ints, int64_values, nullable_array, text_bytes, text_offsets, valid_mask
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.times import local_clock as local_microseconds
 from callviz_dagster.documents.values import number_text
@@ -48,7 +49,7 @@ def defused(texts: pa.Array) -> tuple[pa.Array, int]:
 
 def _controls_shown(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     changed = np.zeros(len(texts), np.bool_)
-    if not (text_bytes(texts) < 0x20).any():
+    if text_bytes(texts).min(initial=0x20) >= 0x20:
         return texts, changed
     changed = pc.fill_null(pc.match_substring_regex(texts, _CONTROLS), False).to_numpy(zero_copy_only=False)
     if changed.any():
@@ -59,7 +60,7 @@ def _controls_shown(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 def _formulas_marked(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     mask = np.zeros(len(texts), np.bool_)
-    suspects = np.flatnonzero(_starts_dangerously(texts))
+    suspects = _suspects(texts)
     if not len(suspects):
         return texts, mask
     some = texts.take(pa.array(suspects))
@@ -74,14 +75,20 @@ def _formulas_marked(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return pc.replace_with_mask(texts, pa.array(mask), marked), mask
 
 
-def _starts_dangerously(texts: pa.Array) -> np.ndarray:
-    """Return which texts start with a character that can start a formula, by their first byte."""
-    characters, offsets = text_bytes(texts), text_offsets(texts)
-    if not len(characters):
-        return np.zeros(len(texts), np.bool_)
-    filled = offsets[1:] > offsets[:-1]
-    first = characters[np.minimum(offsets[:-1], len(characters) - 1)]
-    return filled & _DANGEROUS[first] & valid_mask(texts)
+def _suspects(texts: pa.Array) -> Ints:
+    """Return the places of texts that may be formulas, by their first byte; none where all are phone numbers."""
+    offsets = text_offsets(texts)
+    filled = np.flatnonzero((offsets[1:] > offsets[:-1]) & valid_mask(texts))
+    first = text_bytes(texts).take(offsets.take(filled))
+    suspects = filled.compress(_DANGEROUS.take(first))
+    if len(suspects) and _without_phones(texts, offsets) == b"+" * np.count_nonzero(first == ord("+")):
+        return suspects[:0]
+    return suspects
+
+
+def _without_phones(texts: pa.Array, offsets: NDArray[np.int32]) -> bytes:
+    """Return the bytes of texts without the characters of phone numbers; the plus that they may start with is left."""
+    return text_bytes(texts)[offsets[0] : offsets[-1]].tobytes().translate(None, _PHONE.encode())
 
 
 def csv_header(columns: Sequence[Column]) -> list[str]:
