@@ -22,7 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from callviz_dagster.calls_csv import rules
+from callviz_dagster.calls_csv.sparse import MARKER, sparse_columns
 from callviz_dagster.contract import Column, Kind, arrow_type
+from callviz_dagster.documents.buffers import joined_texts
 
 _BLOCK = 1 << 20
 """Bytes that are parsed at a time; more where a line is longer."""
@@ -56,33 +58,112 @@ def difference(
     text = np.frombuffer(lines, np.uint8)
     if not len(text) or text[-1] != ord("\n") or np.count_nonzero(text == ord('"')) % 2:
         return f"the lines after row {before:,} do not end with a line"
-    names = [rules.text_cell(column.name) for column in columns]
-    try:
-        read = pa.csv.read_csv(
-            pa.BufferReader(lines),
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=max(_BLOCK, 2 * longest), column_names=names),
-            parse_options=_PARSE,
-            convert_options=pa.csv.ConvertOptions(
-                column_types={name: _csv_type(column) for name, column in zip(names, columns, strict=True)},
-                null_values=[""],
-                true_values=["true"],
-                false_values=["false"],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        return f"in the lines after row {before:,}: {str(error).splitlines()[0]}"
-    if read.num_rows != rows.num_rows:
-        return f"after row {before:,} come {read.num_rows:,} rows, and in calls {rows.num_rows:,}"
-    for column, ours, theirs in zip(columns, rows.columns, read.columns, strict=True):
-        cells = theirs.combine_chunks()
-        if (row := _first_wrong(ours, cells, column, zone)) is not None:
-            return (
-                f"row {before + row + 1:,} (_id {rows.column(0)[row].as_py()}), column {column.name}: "
-                f"{cells[row].as_py()!r} is read, {_wanted(ours[row].as_py(), column, zone)!r} was written"
-            )
+    if not _sparse_agree(text, rows, columns, zone, longest):
+        try:
+            read = _parsed(lines, columns, longest)
+        except pa.ArrowInvalid as error:
+            return f"in the lines after row {before:,}: {str(error).splitlines()[0]}"
+        if read.num_rows != rows.num_rows:
+            return f"after row {before:,} come {read.num_rows:,} rows, and in calls {rows.num_rows:,}"
+        for column, ours, theirs in zip(columns, rows.columns, read.columns, strict=True):
+            cells = theirs.combine_chunks()
+            if (row := _first_wrong(ours, cells, column, zone)) is not None:
+                return (
+                    f"row {before + row + 1:,} (_id {rows.column(0)[row].as_py()}), column {column.name}: "
+                    f"{cells[row].as_py()!r} is read, {_wanted(ours[row].as_py(), column, zone)!r} was written"
+                )
     return _unlike_the_rules(lines, rows, columns, before=before, longest=longest)
+
+
+def _parsed(lines: memoryview | pa.Buffer, columns: Sequence[Column], longest: int) -> pa.Table:
+    """Return the cells of lines, by the types of the columns.
+
+    Raises:
+        pa.ArrowInvalid: they are no cells of these columns.
+    """
+    names = [str(place) for place in range(len(columns))]
+    return pa.csv.read_csv(
+        pa.BufferReader(lines),
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=max(_BLOCK, 2 * longest), column_names=names),
+        parse_options=_PARSE,
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: _csv_type(column) for name, column in zip(names, columns, strict=True)},
+            null_values=[""],
+            true_values=["true"],
+            false_values=["false"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _sparse_agree(text: np.ndarray, rows: pa.RecordBatch, columns: Sequence[Column], zone: str, longest: int) -> bool:
+    """Return whether lines with a run of sparse columns are the rows; False, too, where it takes more to decide that.
+
+    In the lines of rows that have no value in the run, its commas are replaced by one cell, a marker. Where each of
+    these lines then has the marker in the place of the run, and no line had that character before, all cells of the run
+    were empty. The other lines are parsed as they are.
+    """
+    sparse = sparse_columns(rows)
+    if sparse is None or text.min() <= ord(MARKER):
+        return False
+    ends = np.flatnonzero(text == ord("\n"))
+    start, stop, filled = sparse.start, sparse.stop, pa.array(sparse.filled)
+    rows_filled = rows.filter(filled)
+    if len(ends) != rows.num_rows or any(
+        rows_filled.num_rows - rows_filled.column(place).null_count != rows.num_rows - rows.column(place).null_count
+        for place in range(start, stop)
+    ):
+        return False
+    bounds = np.concatenate([[0], ends + 1]).astype(np.int32)
+    lines = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(bounds), pa.py_buffer(text)])
+    shortened = pc.replace_substring(
+        lines.filter(pc.invert(filled)),
+        pattern="," * (stop - start + 1),
+        replacement=f',"{MARKER}",',
+        max_replacements=1,
+    )
+    beside = [*range(start), *range(stop, len(columns))]
+    rows_empty = rows.select(beside).filter(pc.invert(filled))
+    columns_beside = [columns[place] for place in beside]
+    marked = [*columns_beside[:start], Column(columns[start].name, Kind.TEXT, ""), *columns_beside[start:]]
+    try:
+        read = _parsed(joined_texts(shortened), marked, longest)
+        read_filled = _parsed(joined_texts(lines.filter(filled)), columns, longest) if rows_filled.num_rows else None
+    except pa.ArrowInvalid:
+        return False
+    return (
+        read.column(start).combine_chunks().equals(pa.repeat(MARKER, rows_empty.num_rows))
+        and _agree(rows_empty, read.remove_column(start), columns_beside, zone)
+        and (read_filled is None or _agree_together(rows_filled, read_filled, columns, zone))
+    )
+
+
+def _agree(rows: pa.RecordBatch, read: pa.Table, columns: Sequence[Column], zone: str) -> bool:
+    """Return whether cells are those of as many rows."""
+    return all(
+        _first_wrong(ours, theirs.combine_chunks(), column, zone) is None
+        for column, ours, theirs in zip(columns, rows.columns, read.columns, strict=True)
+    )
+
+
+def _agree_together(rows: pa.RecordBatch, read: pa.Table, columns: Sequence[Column], zone: str) -> bool:
+    """Return the same for few rows: columns of one type are compared end to end, for each comparison takes its time."""
+    if read.num_rows != rows.num_rows:
+        return False
+    places: dict[pa.DataType, list[int]] = {}
+    for place, column in enumerate(columns):
+        places.setdefault(_csv_type(column), []).append(place)
+    return all(
+        _first_wrong(
+            pa.concat_arrays([rows.column(place) for place in alike]),
+            pa.concat_arrays([chunk for place in alike for chunk in read.column(place).chunks]),
+            columns[alike[0]],
+            zone,
+        )
+        is None
+        for alike in places.values()
+    )
 
 
 _SAMPLE = 33

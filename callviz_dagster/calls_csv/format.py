@@ -12,12 +12,14 @@ import codecs
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from callviz_dagster.calls_csv.sparse import MARKER, SparseColumns, sparse_columns
 from callviz_dagster.contract import Column, Kind
-from callviz_dagster.documents.buffers import joined_texts, text_bytes
+from callviz_dagster.documents.buffers import joined_texts, slices, text_bytes
 from callviz_dagster.documents.text import (
     WHOLE_SECONDS,
     csv_header,
@@ -55,21 +57,87 @@ def csv_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str) -> En
     """
     if not calls.num_rows:
         return EncodedRows(memoryview(b""), 0, 0)
-    arrays: list[pa.Array] = []
+    sparse = sparse_columns(calls)
+    if sparse is None:
+        cells = _cells(calls.columns, columns, zone)
+        return EncodedRows(_lines(cells, cells.arrays), cells.defused, cells.longest)
+    return _sparse_lines(calls, columns, zone, sparse)
+
+
+class _Cells(NamedTuple):
+    """Columns as their cells are written, and what `EncodedRows` says of them."""
+
+    arrays: Sequence[pa.Array]
+    defused: int
+    longest: int
+    odd: bool
+    """Whether a number is written in another way than Arrow's."""
+
+
+def _cells(arrays: Sequence[pa.Array], columns: Sequence[Column], zone: str) -> _Cells:
+    cells = [*arrays]
     count = longest = 0
     odd = False
-    for column, array in zip(columns, calls.columns, strict=True):
+    for place, column in enumerate(columns):
         if column.kind is Kind.TEXT:
-            array, some = defused(array)
+            cells[place], some = defused(cells[place])
             count += some
-            longest += 2 * (pc.max(pc.binary_length(array)).as_py() or 0)
-        elif column.kind is Kind.DATETIME:
-            array = local_clock(array, zone, whole_seconds=column.name in WHOLE_SECONDS)
+            longest += 2 * (pc.max(pc.binary_length(cells[place])).as_py() or 0)
         elif column.kind is Kind.NUMBER:
-            odd = odd or bool(differs_from_arrow(array).any())
-        arrays.append(array)
-    write = _joined if odd else _written
-    return EncodedRows(write(arrays), count, longest + _MOST_CELL * len(columns))
+            odd = odd or bool(differs_from_arrow(cells[place]).any())
+    for whole_seconds in (True, False):
+        _show_local_clock(
+            cells,
+            [
+                place
+                for place, column in enumerate(columns)
+                if column.kind is Kind.DATETIME and (column.name in WHOLE_SECONDS) is whole_seconds
+            ],
+            zone,
+            whole_seconds=whole_seconds,
+        )
+    return _Cells(cells, count, longest + _MOST_CELL * len(columns), odd)
+
+
+def _show_local_clock(cells: list[pa.Array], places: Sequence[int], zone: str, *, whole_seconds: bool) -> None:
+    """Replace the instants of columns by what the clock shows, all of them at once: each call takes its time."""
+    if not places:
+        return
+    size = len(cells[places[0]])
+    together = local_clock(pa.concat_arrays([cells[place] for place in places]), zone, whole_seconds=whole_seconds)
+    for number, place in enumerate(places):
+        cells[place] = together.slice(number * size, size)
+
+
+def _sparse_lines(calls: pa.RecordBatch, columns: Sequence[Column], zone: str, sparse: SparseColumns) -> EncodedRows:
+    """Return the same lines; the sparse columns are written for rows that have values there, and put into the others.
+
+    A marker stands for them in the lines of the other columns, and ends their own lines.
+    """
+    start, stop, filled = sparse.start, sparse.stop, pa.array(sparse.filled)
+    rare = _cells(calls.select(range(start, stop)).filter(filled).columns, columns[start:stop], zone)
+    arrays = calls.columns
+    dense = _cells([*arrays[:start], *arrays[stop:]], [*columns[:start], *columns[stop:]], zone)
+    marker = pa.repeat(MARKER, calls.num_rows)
+    pieces = _between_markers(_lines(dense, [*dense.arrays[:start], marker, *dense.arrays[start:]]), '"', '"')
+    values = _between_markers(_lines(rare, [*rare.arrays, marker[: len(rare.arrays[0])]]), ',"', '"\n')[:-1]
+    sparse_cells = pc.replace_with_mask(pa.repeat(sparse.commas, calls.num_rows).cast(pa.binary()), filled, values)
+    lines = pc.binary_join_element_wise(pieces, pa.concat_arrays([sparse_cells, pa.array([b""])]), b"")
+    return EncodedRows(joined_texts(lines), dense.defused + rare.defused, dense.longest + rare.longest)
+
+
+def _between_markers(lines: memoryview, before: str, after: str) -> pa.BinaryArray:
+    """Return what stands between the markers, without the characters on both sides of each."""
+    characters = np.frombuffer(lines, np.uint8)
+    places = np.flatnonzero(characters == ord(MARKER))
+    starts = np.concatenate([[0], places + 1 + len(after)])
+    ends = np.concatenate([places - len(before), [len(characters)]])
+    return slices(characters, starts, ends - starts)
+
+
+def _lines(cells: _Cells, arrays: Sequence[pa.Array]) -> memoryview:
+    """Return rows of these arrays, which are cells with a marker at most, as lines."""
+    return (_joined if cells.odd else _written)(arrays)
 
 
 def _written(arrays: Sequence[pa.Array]) -> memoryview:

@@ -62,10 +62,12 @@ def offset_of_span(start: int, seconds: int, zone: str) -> int | None:
 
     None, too, at the ends of the calendar, where Python has no dates. `start` is in seconds since 1970, UTC.
     """
+    info = ZoneInfo(zone)
     try:
         first = _EPOCH + dt.timedelta(seconds=start)
         moments = [first + dt.timedelta(seconds=after) for after in (*range(0, seconds, 3600), seconds - 1)]
-        offsets = {(clock(moment, zone) - moment.replace(tzinfo=None)) // _SECOND for moment in moments}
+        offsets = {moment.astimezone(info).utcoffset() for moment in moments}
     except OverflowError:
         return None
-    return offsets.pop() if len(offsets) == 1 else None
+    offset = offsets.pop()
+    return None if offsets or offset is None else offset // _SECOND

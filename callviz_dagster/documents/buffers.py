@@ -87,7 +87,17 @@ def rows_as_texts(characters: Bytes) -> pa.StringArray:
 
 
 def slices_as_texts(data: Bytes, starts: Ints, lengths: Ints) -> pa.StringArray | None:
-    """Return slices of the bytes, which must not overlap and must rise, as texts; None where one is not UTF-8.
+    """Return slices of the bytes, which must not overlap and must rise, as texts; None where one is not UTF-8."""
+    texts = slices(data, starts, lengths).view(pa.string())
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    return texts
+
+
+def slices(data: Bytes, starts: Ints, lengths: Ints) -> pa.BinaryArray:
+    """Return slices of the bytes, which must not overlap and must rise.
 
     The slices and the gaps between them are the items of one binary array over the bytes; every second item is taken.
     """
@@ -97,12 +107,7 @@ def slices_as_texts(data: Bytes, starts: Ints, lengths: Ints) -> pa.StringArray 
     items = pa.BinaryArray.from_buffers(
         pa.binary(), max(len(bounds) - 1, 0), [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     )
-    texts = items.take(pa.array(np.arange(0, len(bounds), 2))).view(pa.string())
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid:
-        return None
-    return texts
+    return items.take(pa.array(np.arange(0, len(bounds), 2)))
 
 
 def decimals_as_texts(coefficients: Ints, exponent: int) -> pa.StringArray:
