@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,20 @@ def test_a_file_made_from_two_that_do_not_belong_together_is_found(tmp_path: Pat
     sources = {name: stat_and_hash(tmp_path / name).sha256 for name in ("calls.csv", "calls.hyper")}
     publish(tmp_path, "book.twbx", "book", sources, SECOND)
     assert read_record(tmp_path).differing() == ["calls.hyper", "book.twbx"]
+
+
+@pytest.mark.parametrize("seconds_before", [0, 60])
+def test_a_file_that_is_changed_after_this_process_published_it_is_found(seconds_before: int, tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("one", encoding="utf-8")
+    modified = time.time() - seconds_before
+    os.utime(path, (modified, modified))
+    record = record_file(stat_and_hash(path), {}, FIRST)
+    assert changed_files(tmp_path, record) == []
+    path.write_text("won", encoding="utf-8")
+    assert changed_files(tmp_path, record) == ["calls.csv"]
+    path.write_text("one", encoding="utf-8")
+    assert changed_files(tmp_path, record) == []
 
 
 def test_a_file_that_is_not_the_one_in_the_record_is_found(tmp_path: Path) -> None:

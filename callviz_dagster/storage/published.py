@@ -9,13 +9,16 @@ it. What belongs elsewhere: the files themselves (`assets/`), and which of them 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from callviz_dagster.concurrency import parallel_map
 from callviz_dagster.storage.files import PublishedFile, stat_and_hash, write_text
 
 CALLS_CSV = "calls.csv"
@@ -24,6 +27,11 @@ RECORD = "published.json"
 """Name of the record in the publish folder."""
 FORMAT_VERSION = 1
 """Raised by hand whenever the record's JSON changes its meaning; a record of another version counts as none."""
+
+_CLOCK_TICK_NS = 100_000_000
+"""More than the time between two changes of a file that can leave it the same modification time."""
+_published: dict[Path, tuple[tuple[int, ...], str]] = {}
+"""The files that this process has published: the state of each, and its digest."""
 
 ClusterTime = list[int] | None
 """MongoDB's cluster time (seconds, number); None where the server has none."""
@@ -212,13 +220,32 @@ def record_file(
     files = {name: entry for name, entry in record.files.items() if (folder / name).exists()}
     record = dataclasses.replace(record, files=files)
     write_text(folder / RECORD, record.to_json())
+    _remember(file)
     return record
 
 
+def _remember(file: PublishedFile) -> None:
+    """Keep the digest of a file with its state, unless it could be changed right after this without changing that."""
+    state = _state(file.path)
+    if time.time_ns() - state[-1] > _CLOCK_TICK_NS:
+        _published[file.path] = state, file.sha256
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def changed_files(publish_dir: Path, record: PublishedRecord) -> list[str]:
-    """Return the files that are not there, or that have another digest than the record says."""
-    return [
-        name
-        for name, entry in record.files.items()
-        if not (publish_dir / name).is_file() or stat_and_hash(publish_dir / name).sha256 != entry.sha256
-    ]
+    """Return the files that are not there, or that have another digest than the record says.
+
+    A file that this process has published is read again only where its size, time or inode has changed.
+    """
+
+    def is_changed(name: str) -> bool:
+        path, sha256 = (publish_dir / name).absolute(), record.files[name].sha256
+        if not path.is_file():
+            return True
+        return _published.get(path) != (_state(path), sha256) and stat_and_hash(path).sha256 != sha256
+
+    return [*itertools.compress(record.files, parallel_map(is_changed, record.files))]
