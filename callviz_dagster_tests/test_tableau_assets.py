@@ -34,10 +34,11 @@ from callviz_dagster.settings import Settings, SettingsError
 from callviz_dagster.storage import lock
 from callviz_dagster.storage.files import stat_and_hash
 from callviz_dagster.storage.published import read_record
+from callviz_dagster.tableau import deflate, kept_pieces
 from callviz_dagster.tableau.audit import Problem, unreadable_value
 from callviz_dagster.tableau.extract import installed
 from callviz_dagster.tableau.model import SHEETS, read
-from callviz_dagster.tableau.pack import packed_snapshot, prepare_workbook, write_package
+from callviz_dagster.tableau.pack import PackedData, packed_snapshot, prepare_workbook, write_package
 from callviz_dagster_tests.helpers.refresh import failure, metadata
 from callviz_dagster_tests.helpers.tableau import (
     COLUMNS,
@@ -172,11 +173,11 @@ def test_a_csv_that_is_not_the_published_one_is_not_packed(settings: Settings) -
 def test_a_package_that_is_damaged_on_the_disk_is_not_published(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(workbook: bytes, name: str, data: Path, target: IO[bytes]) -> str:
-        digest = write_package(workbook, name, data, target)
+    def damaged(workbook: bytes, name: str, data: Path, target: IO[bytes], *kept: Any) -> PackedData:
+        packed = write_package(workbook, name, data, target, *kept)
         target.seek(-600, os.SEEK_END)
         target.write(b"\x00" * 40)
-        return digest
+        return packed
 
     monkeypatch.setattr(asset, "write_package", damaged)
     result = run(settings, build_callviz_workbook())
@@ -190,15 +191,15 @@ def test_a_package_whose_data_does_not_match_its_checksum_is_not_published(
 ) -> None:
     """It inflates without an error, and every value reads as its type; only the checksum at its end tells."""
 
-    def other_checksum(workbook: bytes, name: str, data: Path, target: IO[bytes]) -> str:
-        digest = write_package(workbook, name, data, target)
+    def other_checksum(workbook: bytes, name: str, data: Path, target: IO[bytes], *kept: Any) -> PackedData:
+        packed = write_package(workbook, name, data, target, *kept)
         target.flush()
         content = Path(target.name).read_bytes()
         checksum = zlib.crc32(data.read_bytes()).to_bytes(4, "little")
         assert content.count(checksum) == 2
         target.seek(0)
         target.write(content.replace(checksum, bytes(4)))
-        return digest
+        return packed
 
     monkeypatch.setattr(asset, "write_package", other_checksum)
     result = run(settings, build_callviz_workbook())
@@ -254,14 +255,68 @@ def test_values_are_read_again_unless_calls_csv_was_read_as_these_types(
         (settings.data_dir / reuse.FILE).write_text(text, encoding="utf-8")
     read_types: list[set[str]] = []
 
-    def package_problems(package: Path, pinned: Mapping[str, str]) -> list[Problem]:
+    def package_problems(package: Path, packed: PackedData, pinned: Mapping[str, str]) -> list[Problem]:
         read_types.append({*pinned})
-        return unpatched(package, pinned)
+        return unpatched(package, packed, pinned)
 
     unpatched = asset.package_problems
     monkeypatch.setattr(asset, "package_problems", package_problems)
     assert run(settings, build_callviz_workbook()).success
     assert read_types == [{name for name, kind in KINDS.items() if kind is not Kind.TEXT} if read_again else set()]
+
+
+def test_only_partitions_that_have_changed_are_deflated_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csv = settings.publish_dir / "calls.csv"
+    header, *lines = csv.read_bytes().splitlines(keepends=True)
+    partitions = [b"".join(lines[:5]), b"".join(lines[5:])]
+    deflated: set[bytes] = set()
+
+    def recording(piece: bytes) -> deflate.Deflated:
+        deflated.add(piece)
+        return unpatched(piece)
+
+    unpatched = deflate.deflated_and_compared
+    monkeypatch.setattr(deflate, "deflated_and_compared", recording)
+
+    def refresh() -> bytes:
+        deflated.clear()
+        csv.write_bytes(header + b"".join(partitions))
+        record(settings, "calls.csv")
+        starts = len(header), len(header + partitions[0])
+        parts = [
+            reuse.Part(str(start), start, len(part), "", rows=5, defused=0, longest=200)
+            for start, part in zip(starts, partitions, strict=True)
+        ]
+        text = reuse.to_json(reuse.format_key(COLUMNS, settings.timezone), parts)
+        (settings.data_dir / reuse.FILE).write_text(text, encoding="utf-8")
+        assert run(settings, build_callviz_workbook()).success
+        with zipfile.ZipFile(twbx(settings)) as archive:
+            assert archive.read("Data/calls/calls.csv") == csv.read_bytes()
+        return twbx(settings).read_bytes()
+
+    refresh()
+    assert deflated == {header, *partitions}
+    partitions[0] = partitions[0].replace(b"completed", b"cancelled")
+    package = refresh()
+    assert deflated == {partitions[0]}
+    (settings.data_dir / kept_pieces.FILE).unlink()
+    assert refresh() == package
+    assert deflated == {header, *partitions}
+
+
+def test_a_package_that_cannot_be_inflated_is_not_published(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(_: bytes) -> deflate.Deflated:
+        raise deflate.DeflateError("1,203 bytes, deflated, inflate to others")
+
+    monkeypatch.setattr(deflate, "deflated_and_compared", faulty)
+    result = run(settings, build_callviz_workbook())
+    assert passed(result) == {"workbook_fits_calls_csv": False}
+    assert "callviz.twbx: calls.csv: 1,203 bytes, deflated, inflate to others" in failure(result)
+    assert [path.name for path in settings.publish_dir.iterdir() if "twbx" in path.name] == []
 
 
 def test_types_that_the_workbook_alone_pins_are_read_in_any_case() -> None:

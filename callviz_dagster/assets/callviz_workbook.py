@@ -6,8 +6,7 @@ What belongs elsewhere: what a workbook is and how it is audited and packed (`ta
 import csv
 import io
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,10 +27,11 @@ from callviz_dagster.assets.common import (
 )
 from callviz_dagster.assets.tableau import packed_events
 from callviz_dagster.calls_csv import reuse
+from callviz_dagster.calls_csv.reuse import Part
 from callviz_dagster.contract import Kind
 from callviz_dagster.names import STAND_ALONE, Names
 from callviz_dagster.settings import Settings
-from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash
+from callviz_dagster.storage.files import PublishedFile, open_for_writing, staged, stat_and_hash, write_text
 from callviz_dagster.storage.published import (
     InputFile,
     PublishedRecord,
@@ -42,9 +42,19 @@ from callviz_dagster.storage.published import (
 )
 from callviz_dagster.storage.refreshing import place, uri_of
 from callviz_dagster.table.manifest import TableFooter, merged
+from callviz_dagster.tableau import kept_pieces
 from callviz_dagster.tableau.audit import Problem, audit, unreadable_value
+from callviz_dagster.tableau.deflate import DeflateError
+from callviz_dagster.tableau.kept_pieces import KeptPieces
 from callviz_dagster.tableau.model import CSV_NAME, DATATYPES, HYPER_NAME, Workbook, WorkbookError, locate, read
-from callviz_dagster.tableau.pack import pinned_types, prepare_workbook, without_snapshot, write_package
+from callviz_dagster.tableau.pack import (
+    PackedData,
+    pinned_types,
+    prepare_workbook,
+    without_snapshot,
+    write_package,
+)
+from callviz_dagster.tableau.read_back import is_whole
 
 TWBX_NAME = "callviz.twbx"
 
@@ -143,20 +153,20 @@ def publish_package(settings: Settings, footer: TableFooter, source: str) -> Pub
         )
     except WorkbookError as error:
         raise AuditFailed([workbook_fits_calls_csv([Problem("workbook", "", str(error))])]) from None
+    parts = _parts_read_back(settings, footer, calls)
+    kept = settings.data_dir / kept_pieces.FILE
     with staged(target) as temporary:
-        with open_for_writing(temporary) as package:
-            sha256 = write_package(prepared, f"{target.stem}.twb", data, package)
-        _require_published(record, data.name, sha256)
-        pinned = types_to_read(
-            pinned_types(workbook_xml, columns), columns, compared=_compared(settings, footer, calls)
-        )
-        check = workbook_fits_calls_csv(package_problems(temporary, pinned))
+        packed = _write_package(prepared, data, target, temporary, parts if data == calls else [], kept)
+        _require_published(record, data.name, packed.sha256)
+        pinned = types_to_read(pinned_types(workbook_xml, columns), columns, compared=bool(parts))
+        check = workbook_fits_calls_csv(package_problems(temporary, packed, pinned))
         if not check.passed:
             raise AuditFailed([check])
     package_file = stat_and_hash(target)
     names = dict.fromkeys((CSV_NAME, data.name))
     made_from = {name: InputFile(record.files[name].sha256, record.files[name].cluster_time) for name in names}
     record_file(package_file, made_from, _snapshot(record), record.held(CSV_NAME))
+    write_text(kept, kept_pieces.to_json(packed))
     content = digest_of(without_snapshot(prepared), record.files[CSV_NAME].sha256)
     return PublishedPackage(package_file, read(prepared), data.name, record.held(CSV_NAME), content, check)
 
@@ -217,12 +227,29 @@ def csv_columns(calls: IO[bytes], footer: TableFooter) -> dict[str, Kind]:
         return {name: kinds.get(name, Kind.TEXT) for name in next(csv.reader(text), [])}
 
 
-def _compared(settings: Settings, footer: TableFooter, calls: Path) -> bool:
-    """Return whether `calls.csv` was read back, when it was published, as the columns that the footer describes."""
+def _parts_read_back(settings: Settings, footer: TableFooter, calls: Path) -> list[Part]:
+    """Return the parts of `calls.csv` if it was read back, when published, as the columns that the footer describes."""
     from callviz_dagster.table.read import published_columns
 
     form = reuse.format_key(published_columns(footer), settings.timezone)
-    return reuse.compared(settings.data_dir / reuse.FILE, calls.stat().st_size, form)
+    return reuse.parts_read_back(settings.data_dir / reuse.FILE, calls.stat().st_size, form)
+
+
+def _write_package(
+    prepared: bytes, data: Path, target: Path, temporary: Path, parts: Sequence[Part], kept: Path
+) -> PackedData:
+    """Write the package beside its place; pieces that have not changed come from the one that is there.
+
+    Raises:
+        AuditFailed: what was deflated does not inflate to the data.
+    """
+    last = KeptPieces.of(kept, target)
+    starts = [part.start for part in parts]
+    try:
+        with open_for_writing(temporary) as package:
+            return write_package(prepared, f"{target.stem}.twb", data, package, starts, last.find_deflated)
+    except DeflateError as error:
+        raise AuditFailed([workbook_fits_calls_csv([Problem(target.name, "", f"{data.name}: {error}")])]) from None
 
 
 def types_to_read(pinned: Mapping[str, str], columns: Mapping[str, Kind], *, compared: bool) -> dict[str, str]:
@@ -237,17 +264,12 @@ def types_to_read(pinned: Mapping[str, str], columns: Mapping[str, Kind], *, com
     }
 
 
-def package_problems(package: Path, pinned: Mapping[str, str]) -> list[Problem]:
+def package_problems(package: Path, packed: PackedData, pinned: Mapping[str, str]) -> list[Problem]:
     """Read a package back from the disk, its data under the pinned types; return what is wrong with it."""
-    try:
-        with zipfile.ZipFile(package) as archive:
-            workbook, data = archive.namelist()
-            archive.read(workbook)
-            if pinned and data.endswith(CSV_NAME):
-                # zipfile compares the checksum of the member where its end is read.
-                problem = unreadable_value(lambda: archive.open(data), pinned)
-                return [problem] if problem else []
-            whole = archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error):
-        whole = False
-    return [] if whole else [Problem(TWBX_NAME, "", "was not written whole")]
+    if not is_whole(package, packed):
+        return [Problem(TWBX_NAME, "", "was not written whole")]
+    with zipfile.ZipFile(package) as archive:
+        data = archive.namelist()[-1]
+        has_types = pinned and data.endswith(CSV_NAME)
+        problem = unreadable_value(lambda: archive.open(data), pinned) if has_types else None
+    return [problem] if problem else []

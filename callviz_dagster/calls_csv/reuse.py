@@ -79,13 +79,16 @@ def from_json(text: str, format_key: str) -> dict[str, Part]:
         raise RecordError(f"{FILE} is of another version, or damaged") from error
 
 
-def compared(record: Path, csv_bytes: int, format_key: str) -> bool:
-    """Return whether each value of a `calls.csv` of this size was read back in this form when it was published."""
+def parts_read_back(record: Path, csv_bytes: int, format_key: str) -> list[Part]:
+    """Return the parts of a `calls.csv` of this size whose values were read back in this form when it was published.
+
+    An empty list where the record is of another file, or cannot be read.
+    """
     try:
-        parts = from_json(record.read_text(encoding="utf-8"), format_key).values()
+        parts = [*from_json(record.read_text(encoding="utf-8"), format_key).values()]
     except (OSError, UnicodeDecodeError, RecordError):
-        return False
-    return csv_bytes == max((part.start + part.bytes for part in parts), default=None)
+        return []
+    return parts if csv_bytes == max((part.start + part.bytes for part in parts), default=None) else []
 
 
 Range = tuple[int, int]

@@ -8,10 +8,12 @@ elsewhere: whether the workbook fits (`tableau/audit.py`), where the file goes (
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import escape, unescape
@@ -19,7 +21,7 @@ from xml.sax.saxutils import escape, unescape
 from callviz_dagster.contract import Kind
 from callviz_dagster.documents.display import display_text
 from callviz_dagster.documents.outcomes import COMPLETED_FORMULA_START, COMPLETED_LABELS, completed_formula
-from callviz_dagster.tableau.deflate import PIECE, deflate_in_parallel
+from callviz_dagster.tableau.deflate import FindDeflated, Piece, deflate_in_pieces, no_kept_pieces
 from callviz_dagster.tableau.form import REMOTE_TYPES
 from callviz_dagster.tableau.model import (
     CSV_NAME,
@@ -36,6 +38,8 @@ from callviz_dagster.tableau.model import (
     unfork,
 )
 
+PIECE = 4 << 20
+"""Most bytes of the data that are deflated by themselves."""
 _FOLDER = "Data/calls"
 """The folder of the data in the archive."""
 _ROLES = {
@@ -180,32 +184,69 @@ def _pinned(pinned: Mapping[str, str], csv_columns: Mapping[str, Kind]) -> dict[
     return {name: pinned.get(local_name(name), DATATYPES[kind]) for name, kind in csv_columns.items()}
 
 
-def write_package(workbook_xml: bytes, name: str, data: Path, target: IO[bytes]) -> str:
+@dataclass(frozen=True)
+class PackedData:
+    """The data that was packed."""
+
+    sha256: str
+    crc: int
+    """Its CRC-32 checksum, as zipfile computed it."""
+    bytes: int
+    start: int
+    """Offset in the package at which its deflated bytes begin."""
+    pieces: Sequence[Piece]
+    """The pieces in which it was deflated; none where it was deflated as a whole."""
+
+
+def write_package(
+    workbook_xml: bytes,
+    name: str,
+    data: Path,
+    target: IO[bytes],
+    part_starts: Iterable[int] = (),
+    find_deflated: FindDeflated = no_kept_pieces,
+) -> PackedData:
     """Write a .twbx: the workbook at the top, the data file below `Data/`, as Tableau Desktop does.
 
-    The same input gives the same bytes: names, order, times and permissions in the archive are fixed.
+    The same input gives the same bytes, whichever pieces are kept: names, order, times and permissions in the archive
+    are fixed, and so is where the data is cut.
 
     Args:
         workbook_xml: the result of `prepare_workbook`.
         name: file name of the workbook inside the archive.
-        data: `calls.csv` or `calls.hyper`; it is copied in pieces.
+        data: `calls.csv` or `calls.hyper`; it is read, deflated and written in pieces.
         target: a seekable file, open for writing.
+        part_starts: offsets of the parts of the data that change on their own.
+        find_deflated: finds pieces that need not be deflated again.
 
-    Returns:
-        The SHA-256 digest of the data that was packed.
+    Raises:
+        DeflateError: what was deflated does not inflate to the data.
     """
     digest = hashlib.sha256()
     with zipfile.ZipFile(target, "w") as archive:
         member = _member(name, len(workbook_xml))
         with archive.open(member, "w") as file:
             file.write(workbook_xml)
-        member = _member(f"{_FOLDER}/{data.name}", data.stat().st_size)
+        size = data.stat().st_size
+        member = _member(f"{_FOLDER}/{data.name}", size)
         with data.open("rb") as original, archive.open(member, "w") as file:
-            deflate_in_parallel(file)
-            while chunk := original.read(PIECE):
-                digest.update(chunk)
-                file.write(chunk)
-    return digest.hexdigest()
+            start, deflater = target.tell(), deflate_in_pieces(file, find_deflated)
+            for length in piece_lengths(size, part_starts):
+                piece = original.read(length)
+                digest.update(piece)
+                file.write(piece)
+    return PackedData(digest.hexdigest(), member.CRC, member.file_size, start, deflater.pieces if deflater else [])
+
+
+def piece_lengths(size: int, part_starts: Iterable[int]) -> Iterator[int]:
+    """Yield the lengths of the pieces in which data is deflated: each part is cut by itself, at fixed places.
+
+    So a part that has not changed has the same pieces wherever it stands, and one to which something was appended has
+    the same first ones.
+    """
+    edges = sorted({0, size, *(start for start in part_starts if 0 < start < size)})
+    for start, end in itertools.pairwise(edges):
+        yield from (min(PIECE, end - offset) for offset in range(start, end, PIECE))
 
 
 def separate_names(columns: Iterable[str], source: Source) -> dict[str, str]:
