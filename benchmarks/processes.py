@@ -41,13 +41,18 @@ class Ran:
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path = ROOT) -> Ran:
     """Run a command in a folder, by default the project's, from its start to its end.
 
+    Python keeps the modules that it has compiled, as it does where a package is installed, even if
+    PYTHONDONTWRITEBYTECODE is set here.
+
     Raises:
         subprocess.CalledProcessError: it failed; `output` has what it said.
     """
+    inherited = {**(os.environ if environment is None else environment)}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=folder, env=inherited, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         with watching(process.pid) as watch:
             _, status, usage = os.wait4(process.pid, 0)

@@ -5,6 +5,7 @@ What belongs elsewhere: everything that they do.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -157,5 +158,11 @@ def _as_set(asset: dg.AssetsDefinition, settings: Settings, names: Names) -> dg.
 def defs() -> dg.Definitions:
     """Return the code location for the settings in the environment, whose runs work in one process."""
     uri = dg.EnvVar("CALLVIZ_MONGO_URI") if is_in_environment("CALLVIZ_MONGO_URI") else None
-    own = build_definitions(Settings.load(), mongo_uri=uri)
+    return _code_location(Settings.load(), uri)
+
+
+@functools.lru_cache(maxsize=1)
+def _code_location(settings: Settings, uri: str | None) -> dg.Definitions:
+    """Return the code location for these settings; Dagster's command asks for it six times."""
+    own = build_definitions(settings, mongo_uri=uri)
     return dg.Definitions.merge(own, dg.Definitions(executor=dg.in_process_executor))

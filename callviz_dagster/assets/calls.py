@@ -212,8 +212,7 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
         standing=standing,
         grouped_before=bool(before and before.other_fields),
     )
-    for row in plan.recognized.rows:
-        log.info(row.line)
+    log.info("\n".join(row.line for row in plan.recognized.rows))
     present = tuple(column.name for column in plan.fields if column.path in profile.fields)
     return Tables(plan, before, present, role_changes(standing, plan.recognized.choice))
 
