@@ -59,6 +59,29 @@ def test_what_is_the_same_at_the_start_is_whole_lines(
     assert common >= len('"_id","n"\n'), "the header, at least, is the same"
 
 
+@given(rows, rows, rows, rows, st.integers(1, 40))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_the_same_at_the_end_is_whole_lines(
+    tmp_path: Path, start: dict[str, str], old: dict[str, str], new: dict[str, str], end: dict[str, str], chunk: int
+) -> None:
+    start, end = {f"x{key}": row for key, row in start.items()}, {f"y{key}": row for key, row in end.items()}
+    paths = (write(tmp_path / "old", start | old | end), write(tmp_path / "new", start | new | end))
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_changes, "_CHUNK", chunk)
+        old_range, new_range = ((len('"_id","n"\n'), len(text)) for text in texts)
+        common = csv_changes._common_end(*paths, old_range, new_range)
+    assert texts[0][len(texts[0]) - common :] == texts[1][len(texts[1]) - common :]
+    lines = [f'"{key}",{value}\n' for key, value in reversed((start | new | end).items())]
+    assert common in {0, *itertools.accumulate(map(len, lines))}
+    assert common >= sum(map(len, lines[: max(len(end) - 1, 0)]))
+    assert count_changes(*paths) == Changes(
+        added=len(new.keys() - old.keys()),
+        changed=sum(old[key] != new[key] for key in old.keys() & new.keys()),
+        removed=len(old.keys() - new.keys()),
+    )
+
+
 def ends(tables: Sequence[dict[str, str]]) -> list[int]:
     """Return where each of the tables ends in a file that has them one after the other, and the header before."""
     lengths = [sum(len(f'"{key}",{value}\n') for key, value in table.items()) for table in tables]

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -67,6 +68,9 @@ def count_changes(
     if old_header.names == new_header.names:
         common = _common_lines(FileRanges(old, old_rows), FileRanges(new, new_rows))
         old_rows, new_rows = _without_start(old_rows, common), _without_start(new_rows, common)
+        if old_rows and new_rows:
+            common = _common_end(old, new, old_rows[-1], new_rows[-1])
+            old_rows[-1], new_rows[-1] = ((start, end - common) for start, end in (old_rows[-1], new_rows[-1]))
     changes = Changes(columns=sorted({*old_header.names} ^ {*new_header.names}))
     _count_rows(
         _tables(FileRanges(old, old_rows), old_header.names, shared, longest),
@@ -182,10 +186,10 @@ def _common_lines(first: BinaryIO | FileRanges, second: BinaryIO | FileRanges) -
         while chunk := first.read(_CHUNK):
             other = second.read(len(chunk))
             common = chunk if chunk == other else chunk[: _equal_bytes(chunk, other)]
-            quotes += common.count(b'"')
+            quotes += _count_quotes(common)
             line, after = len(common), 0
             while (line := common.rfind(b"\n", 0, line)) >= 0:
-                after = common.count(b'"', line)
+                after = _count_quotes(common[line:])
                 if (quotes - after) % 2 == 0:
                     end = position + line + 1
                     break
@@ -195,10 +199,47 @@ def _common_lines(first: BinaryIO | FileRanges, second: BinaryIO | FileRanges) -
     return end
 
 
+def _common_end(old: Path, new: Path, old_range: Range, new_range: Range) -> int:
+    """Return how many bytes of whole lines both ranges have in common at their end.
+
+    A line ends where the quotes after it come to an even number.
+    """
+    most = min(end - start for start, end in (old_range, new_range))
+    common = quotes = 0
+    with old.open("rb") as first, new.open("rb") as second:
+        while common < most:
+            size = min(_CHUNK, most - common)
+            first.seek(old_range[1] - common - size)
+            second.seek(new_range[1] - common - size)
+            ours, theirs = first.read(size), second.read(size)
+            equal = size if ours == theirs else _equal_bytes(ours[::-1], theirs[::-1])
+            quotes += _count_quotes(ours[size - equal :])
+            common += equal
+            if equal < size:
+                break
+        second.seek(new_range[1] - common)
+        while text := second.read(min(_CHUNK, common)):
+            before = 0
+            while line := text.find(b"\n", before) + 1:
+                quotes -= text.count(b'"', before, line)
+                before = line
+                if quotes % 2 == 0:
+                    return common - line
+            quotes -= text.count(b'"', before)
+            common -= len(text)
+    return 0
+
+
+def _count_quotes(text: bytes) -> int:
+    """Return the number of quotes, which NumPy counts ten times as fast as `bytes` where there are many."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord('"')))
+
+
 def _equal_bytes(first: bytes, second: bytes) -> int:
     """Return how many bytes at the start of both are the same."""
-    unequal = (place for place, (ours, theirs) in enumerate(zip(first, second, strict=False)) if ours != theirs)
-    return next(unequal, min(len(first), len(second)))
+    size = min(len(first), len(second))
+    unequal = np.frombuffer(first, np.uint8, size) != np.frombuffer(second, np.uint8, size)
+    return int(unequal.argmax()) if unequal.any() else size
 
 
 def _tables(file: FileRanges, names: list[str], columns: list[str], longest: int) -> Iterator[pa.Table]:
