@@ -38,8 +38,8 @@ from callviz_dagster.tableau.model import (
     unfork,
 )
 
-PIECE = 4 << 20
-"""Most bytes of the data that are deflated by themselves."""
+PIECE = 1 << 20
+"""Most bytes of the data that are deflated by themselves: larger pieces are deflated more slowly, and no better."""
 _FOLDER = "Data/calls"
 """The folder of the data in the archive."""
 _ROLES = {
