@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.dashboard.axes import CountOptions, label_axes
-from callviz_dagster.dashboard.fields import FieldCounts, with_more_calls
+from callviz_dagster.dashboard.fields import FieldCounts, summed, with_more_calls
 from callviz_dagster.documents.outcomes import positions
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class Cube:
         ends = np.flatnonzero(np.diff(self.keys >> _STATUS_SHIFT)) + 1
         keys, calls = [], []
         for old, number in zip(np.split(self.keys, ends), np.split(self.calls, ends), strict=True):
-            new, positions = np.unique(change(old), return_inverse=True)
+            new, sums = summed(change(old), number)
             keys.append(new)
-            calls.append(np.bincount(positions, weights=number).astype(np.int32))
+            calls.append(sums)
         return replace(self, keys=np.concatenate(keys), calls=np.concatenate(calls), **distinguished)
 
     def renamed(self, types: Integers, statuses: Integers) -> Integers:

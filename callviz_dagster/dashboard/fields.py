@@ -91,11 +91,7 @@ class FieldCounts:
 
 def by_month(counts: FieldCounts) -> FieldCounts:
     """Return the same calls by month."""
-    import numpy as np
-
-    keys = _monthly(counts.keys)
-    keys, positions = np.unique(keys, return_inverse=True)
-    calls = np.bincount(positions, weights=counts.calls).astype(np.int32)
+    keys, calls = summed(_monthly(counts.keys), counts.calls)
     return replace(counts, monthly=True, keys=keys, calls=calls)
 
 
@@ -114,7 +110,7 @@ def with_more_calls(
     """Return sorted keys of cells and the calls in each, with `number` further calls for each key in `more`, or one."""
     import numpy as np
 
-    cells, added = _summed(more, number)
+    cells, added = summed(more, number)
     if not keys.size:
         return cells, added
     at = np.searchsorted(keys, cells)
@@ -125,7 +121,7 @@ def with_more_calls(
     return np.insert(keys, at[new], cells[new]), np.insert(sums, at[new], added[new])
 
 
-def _summed(keys: Integers, calls: Calls | None) -> tuple[Integers, Calls]:
+def summed(keys: Integers, calls: Calls | None) -> tuple[Integers, Calls]:
     """Return the different keys in order, and the calls of each."""
     import numpy as np
 
