@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from callviz_dagster.calls_csv.diff import Changes
     from callviz_dagster.table.recent import RecentCalls
 
-_MOST_CELLS = 250_000
+_MOST_CELLS = 1_000_000
 """Of durations only the median is shown, which is exact however few cells there are."""
 
 
