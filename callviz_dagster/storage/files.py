@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import glob
 import hashlib
 import os
 import secrets
@@ -99,7 +98,7 @@ def staged(path: Path, *, private: bool = False) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        for leftover in _leftovers(path.parent.absolute()).pop(path.name, ()):
             leftover.unlink(missing_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666))
@@ -117,6 +116,28 @@ def staged(path: Path, *, private: bool = False) -> Iterator[Path]:
         raise (error if isinstance(error, FileError) else explained(error, path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _leftovers(folder: Path) -> dict[str, list[Path]]:
+    """Return the temporary files in a folder by the name of the file that they were to become.
+
+    Listed once while a process holds the lock: a folder with thousands of partitions is not searched for each of them.
+    """
+    paths: dict[str, list[Path]] = {}
+    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") and entry.name.endswith(".tmp"):
+                paths.setdefault(entry.name[1:].rsplit(".", 3)[0], []).append(Path(entry.path))
+    return paths
+
+
+def forget_leftovers() -> None:
+    """Let `staged` list folders again, for another process may have died since they were listed.
+
+    To be called wherever the lock has been taken.
+    """
+    _leftovers.cache_clear()
 
 
 def require_writable(folder: Path) -> None:

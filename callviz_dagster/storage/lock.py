@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from callviz_dagster.storage.files import FileError, explained
+from callviz_dagster.storage.files import FileError, explained, forget_leftovers
 
 FILE = ".refresh.lock"
 WAIT_SECONDS = 600.0
@@ -72,6 +72,7 @@ def one_at_a_time(
             time.sleep(_PAUSE_SECONDS)
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, f"{os.getpid():<20}".encode())
+        forget_leftovers()
         yield
     finally:
         os.close(handle)
