@@ -202,6 +202,7 @@ def test_every_type_as_text_and_as_extended_json(
     assert renderer.text(kind, 0) == plain
     if relaxed:
         assert renderer.json(kind, 0) == relaxed
+        assert json.dumps(renderer.value(kind, 0)) == json.dumps(json.loads(relaxed))
         assert renderer.json(kind, 0, canonical=True) == canonical
 
 

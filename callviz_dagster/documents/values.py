@@ -301,6 +301,18 @@ class Renderer:
             return _quoted(self._token(kind, start))
         return self._scalar(kind, start, path, canonical)
 
+    def value(self, kind: int, start: int) -> Any:
+        """Return a value as JSON data: what `json` writes, parsed; of common types without writing it."""
+        if kind == el.STRING:
+            return _string(self.raw, start, self._decoded)
+        if kind in (el.BOOLEAN, el.INT32, el.INT64):
+            return _python_value(self.raw, kind, start)
+        if kind == el.DOUBLE and math.isfinite(number := _double(self.raw, start)[0]):
+            return number
+        if kind == el.DATE and 0 <= (milliseconds := _int64(self.raw, start)[0]) < _MOST_DATE:
+            return {"$date": date_text(milliseconds)}
+        return json.loads(self.json(kind, start))
+
     def document(self, start: int, path: str = "", *, canonical: bool = False) -> str:
         """Return the document that starts there as Extended JSON."""
         parts = []

@@ -8,7 +8,6 @@ or pseudonymized. What belongs elsewhere: what the values say (`recognition/fact
 from __future__ import annotations
 
 import bisect
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -232,7 +231,7 @@ def _single_values(path: Path, kind: int, elements: Elements, renderer: Renderer
     """Yield row and value of a field that speaks of a role, or holds what looks like times."""
     wanted = kind in (el.DATE, el.TIMESTAMP) or _speaks(path)
     for row, start in zip(elements.rows.tolist(), elements.starts.tolist(), strict=True):
-        value = json.loads(renderer.json(kind, start))
+        value = renderer.value(kind, start)
         if isinstance(value, str):
             value = value[:_LONGEST]
         if wanted or _may_be_time(value, path):
@@ -243,7 +242,7 @@ def _small_documents(batch: Batch, elements: Elements, renderer: Renderer) -> It
     """Yield row and value of nested documents that stand for a time or a duration."""
     for row, start in zip(elements.rows.tolist(), elements.starts.tolist(), strict=True):
         if el.value_size(batch.raw, el.DOCUMENT, start) <= _SMALL:
-            value = json.loads(renderer.json(el.FLATTENED, start))
+            value = renderer.value(el.FLATTENED, start)
             if _stands_for_one_value(value):
                 yield row, value
 
