@@ -18,6 +18,7 @@ import pytest
 from bson import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
+from pandera.errors import SchemaErrors
 
 from callviz_dagster import contract
 from callviz_dagster.assets.common import table_options
@@ -238,6 +239,14 @@ def test_clean_rows_come_out_as_they_do_without_awkward_ones(arbitrary: list[byt
         {name: row.pop(name) for name in expected} for expected, row in zip(alone, clean_rows, strict=True)
     ] == alone
     assert {cell for row in clean_rows for cell in row.values()} <= {""}
+
+
+@pytest.mark.parametrize("value", [7, b"missed", True])
+def test_the_schema_refuses_a_text_column_that_holds_something_else(value: object) -> None:
+    frame = contract.to_frame(normalized([clean(1)])[1].select([column.name for column in contract.LEADING]))
+    contract.pandera_schema().validate(frame, lazy=True)
+    with pytest.raises(SchemaErrors, match="call_type"):
+        contract.pandera_schema().validate(frame.assign(call_type=value), lazy=True)
 
 
 # Whatever the settings

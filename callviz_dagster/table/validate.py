@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import pandera.errors
@@ -37,21 +37,23 @@ class Violations:
             )
 
 
+@lru_cache(maxsize=1)
+def _schema(columns: tuple[Column, ...], zone: str) -> pandera.pandas.DataFrameSchema:
+    """Return the schema, which is the same for all partitions of a run."""
+    return pandera_schema(columns, zone)
+
+
 class Validator:
     """Validates whole rows, the documents' own columns included."""
 
     def __init__(self, columns: Sequence[Column], zone: str) -> None:
-        self._columns, self._zone = columns, zone
-
-    @cached_property
-    def _schema(self) -> pandera.pandas.DataFrameSchema:
-        return pandera_schema(self._columns, self._zone)
+        self._columns, self._zone = tuple(columns), zone
 
     def validate(self, rows: pa.Table, violations: Violations) -> None:
         """Add what breaks the contract to the violations."""
         frame = to_frame(rows)
         try:
-            self._schema.validate(frame, lazy=True, inplace=True)
+            _schema(self._columns, self._zone).validate(frame, lazy=True, inplace=True)
         except pandera.errors.SchemaErrors as error:
             rules = row_rules(self._zone)
             for case in error.failure_cases.to_dict("records"):
