@@ -39,10 +39,13 @@ class RecordError(ValueError):
     """A record is damaged, or was written by another version of callviz."""
 
 
-def _record_text(record: Manifest | TableFooter | Coverage, *, indent: int | None = 1, **parts: Any) -> str:
-    """Return a record as JSON text; `parts` are those of its fields that have a JSON form of their own."""
+def _record_text(record: Manifest | TableFooter | Coverage, **parts: Any) -> str:
+    """Return a record as JSON text, a field on a line; `parts` are those of its fields with a JSON form of their own.
+
+    Without further indentation it is written by the fast encoder, and half as long.
+    """
     data = {"format_version": FORMAT_VERSION} | {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    return json.dumps(data | parts, indent=indent)
+    return "{\n" + ",\n".join(f'"{name}": {json.dumps(value)}' for name, value in (data | parts).items()) + "\n}"
 
 
 def _record(
@@ -141,7 +144,7 @@ class TableFooter:
 
     def to_json(self) -> str:
         """Return the footer as JSON text."""
-        return _record_text(self, indent=None, fields=[column.to_json() for column in self.fields])
+        return _record_text(self, fields=[column.to_json() for column in self.fields])
 
     @classmethod
     def from_json(cls, text: str | bytes) -> TableFooter:
