@@ -242,7 +242,7 @@ def test_clean_rows_come_out_as_they_do_without_awkward_ones(arbitrary: list[byt
 
 
 @pytest.mark.parametrize("value", [7, b"missed", True])
-def test_the_schema_refuses_a_text_column_that_holds_something_else(value: object) -> None:
+def test_the_schema_refuses_a_text_column_that_holds_something_else(value: int | bytes) -> None:
     frame = contract.to_frame(normalized([clean(1)])[1].select([column.name for column in contract.LEADING]))
     contract.pandera_schema().validate(frame, lazy=True)
     with pytest.raises(SchemaErrors, match="call_type"):
