@@ -74,7 +74,8 @@ def _batches(calls: pq.ParquetFile, since: dt.date | None) -> Iterator[pa.Record
         footer = calls.metadata.row_group(group)
         bytes_a_row = max(footer.total_byte_size // max(footer.num_rows, 1), 1)
         rows = max(1, min(MAX_ROWS_READ, MAX_BYTES_READ // bytes_a_row))
-        for batch in calls.iter_batches(rows, row_groups=[group]):
+        # Who reads does so in a thread beside others that work; more threads would only take turns with them.
+        for batch in calls.iter_batches(rows, row_groups=[group], use_threads=False):
             recent = rows_since(batch, since)
             if recent.num_rows:
                 yield recent
