@@ -118,6 +118,17 @@ def test_nullable_arrays_are_those_of_arrow(size: int, dtype: type[np.generic], 
     assert buffers.valid_mask(array).tolist() == valid.tolist()
 
 
+@pytest.mark.parametrize("first", [0, 1, 9])
+@pytest.mark.parametrize("size", [0, 1, 8, 21])
+@pytest.mark.parametrize("full", [False, True])
+def test_rows_with_a_value_in_one_of_several_arrays(first: int, size: int, full: bool) -> None:
+    numbers = pa.array([None if number % 3 else number for number in range(30)], pa.int64())
+    texts = pa.array(["x" if full or number % 5 == 2 else None for number in range(30)])
+    arrays = [array.slice(first, size) for array in (numbers, texts)]
+    expected = [number % 3 == 0 or full or number % 5 == 2 for number in range(first, first + size)]
+    assert buffers.any_valid(arrays).tolist() == expected
+
+
 @pytest.mark.parametrize("first", range(len(NULLABLE) + 1))
 def test_offsets_bytes_and_nulls_of_a_slice(first: int) -> None:
     texts = pa.array(NULLABLE, pa.string())[first:]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from callviz_dagster.documents.buffers import Mask, valid_mask
+from callviz_dagster.documents.buffers import Mask, any_valid
 
 MARKER = "\x01"
 """What stands for those columns in a line; no cell has this character, for control characters are shown by others."""
@@ -44,7 +44,7 @@ def sparse_columns(rows: pa.RecordBatch) -> SparseColumns | None:
     longest = max(runs, key=len, default=[])
     if len(longest) < _FEWEST:
         return None
-    filled = np.logical_or.reduce([valid_mask(rows.column(place)) for place in longest])
+    filled = any_valid([rows.column(place) for place in longest])
     if 2 * np.count_nonzero(filled) > size:
         return None
     return SparseColumns(longest[0], longest[-1] + 1, filled)

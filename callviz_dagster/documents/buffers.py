@@ -9,6 +9,7 @@ Layouts: https://arrow.apache.org/docs/format/Columnar.html.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,16 @@ def valid_mask(array: pa.Array) -> Mask:
         return np.ones(len(array), np.bool_)
     bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
     return bits[array.offset : array.offset + len(array)].astype(np.bool_)
+
+
+def any_valid(arrays: Sequence[pa.Array]) -> Mask:
+    """Return in which rows one of several arrays of a batch is not null."""
+    bitmaps = [array.buffers()[0] for array in arrays]
+    if any(bitmap is None or array.offset for bitmap, array in zip(bitmaps, arrays, strict=True)):
+        return np.asarray(np.logical_or.reduce([valid_mask(array) for array in arrays]))
+    size = len(arrays[0])
+    together = np.bitwise_or.reduce([np.frombuffer(bitmap, np.uint8, (size + 7) // 8) for bitmap in bitmaps])
+    return np.unpackbits(together, count=size, bitorder="little").astype(np.bool_)
 
 
 def int64_values(array: pa.Array) -> Ints:
