@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     Integers = np.ndarray[Any, np.dtype[np.int64]]
     Calls = np.ndarray[Any, np.dtype[np.int32]]
     Section = tuple[Integers, Calls | None]
+    Keys = tuple[Sequence[Integers], bool]
+    """Keys of the cells of some calls and, behind them, those by each field; whether all durations are whole."""
     Durations = Callable[[float, float], Iterable[tuple[Any, Any]]]
 
 BIN_SECONDS = 60
@@ -42,6 +44,8 @@ STEPS = (1, 10, BIN_SECONDS)
 MAX_CELLS = 4_000_000
 """Cells that are held in memory before durations are kept more coarsely."""
 _CHUNK, _ROWS = 1 << 18, 1 << 16
+_KEYS_AT_ONCE = 1 << 20
+"""Keys that are added at a time, those by fields included: 8 MB."""
 _MOST_BINS = 1 << 20
 """Range of numbers up to which calls are summed in an array with a place for each; beyond, the numbers are sorted."""
 
@@ -306,19 +310,52 @@ def count_calls(read: Read, options: CountOptions, *, max_cells: int = MAX_CELLS
     """
     axes = label_axes(read, options)
     total = Total(axes, options, max_cells)
-    for table in read((*COLUMNS, *options.fields)):
-        kinds, statuses = (axes[name].codes(table[name]) for name in ("call_type", "status"))
-        cells = cells_of(table, kinds, statuses)
-        by_field = [
-            (field.keys_of(axes[field.name].codes(table[field.name]), kinds, statuses, cells.bins, cells.days), None)
-            for field in total.fields
-        ]
-        total.add((cells.keys, None), by_field, whole=cells.whole)
+
+    def keys_of_tables() -> Iterator[Keys]:
+        for table in read((*COLUMNS, *options.fields)):
+            kinds, statuses = (axes[name].codes(table[name]) for name in ("call_type", "status"))
+            cells = cells_of(table, kinds, statuses)
+            yield (
+                [
+                    cells.keys,
+                    *(
+                        field.keys_of(
+                            axes[field.name].codes(table[field.name]), kinds, statuses, cells.bins, cells.days
+                        )
+                        for field in total.fields
+                    ),
+                ],
+                cells.whole,
+            )
+
+    for (keys, *by_field), whole in gathered(keys_of_tables()):
+        total.add((keys, None), [(field_keys, None) for field_keys in by_field], whole=whole)
 
     def durations(lower: float, upper: float) -> Iterator[tuple[Any, Any]]:
         return (durations_between(table, lower, upper) for table in read(("duration_sec",)))
 
     return total.counts(durations)
+
+
+def gathered(keys_of_tables: Iterable[Keys]) -> Iterator[Keys]:
+    """Yield the keys of several tables together: adding a few to many takes as long as adding many."""
+    tables: list[Keys] = []
+    number = 0
+    for keys, whole in keys_of_tables:
+        tables.append((keys, whole))
+        number += sum(map(len, keys))
+        if number >= _KEYS_AT_ONCE:
+            yield _end_to_end(tables)
+            tables, number = [], 0
+    if tables:
+        yield _end_to_end(tables)
+
+
+def _end_to_end(tables: Sequence[Keys]) -> Keys:
+    import numpy as np
+
+    keys = zip(*(keys for keys, _ in tables), strict=True)
+    return [*map(np.concatenate, keys)], all(whole for _, whole in tables)
 
 
 @dataclass(frozen=True)

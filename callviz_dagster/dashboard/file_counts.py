@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from callviz_dagster.dashboard.axes import MAX_DISTINCT, Axis, CountOptions, axes_of, codes_of
-from callviz_dagster.dashboard.counts import MAX_CELLS, CallCells, Counts, Cube, Total, cells_of
+from callviz_dagster.dashboard.counts import MAX_CELLS, Counts, Cube, Total, cells_of, gathered
 from callviz_dagster.dashboard.fields import FieldCounts
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+    from callviz_dagster.dashboard.counts import Keys
 
     Integers = np.ndarray[Any, np.dtype[np.int64]]
     Section = tuple[Integers, np.ndarray[Any, np.dtype[np.int32]]]
@@ -83,16 +85,14 @@ def count_file(tables: Iterable[pa.Table], fields: Sequence[str]) -> FileCounts 
     positions: dict[str, dict[str, int]] = {name: {} for name in (*_LABELS, *fields)}
     cube, counted = Cube.empty(), [FieldCounts(name, (), grouped=False) for name in fields]
     whole = True
-    for table in tables:
-        codes = {name: codes_of(table[name], _numbered(positions[name])) for name in positions}
-        if _too_many(positions):
-            return None
-        cells = cells_of(table, *map(codes.__getitem__, _LABELS))
-        whole = whole and cells.whole
-        cube = cube.plus(cells.keys)
-        counted = [_plus(field, codes, cells) for field in counted]
+    for (keys, *by_field), all_whole in gathered(_keys(tables, positions)):
+        whole = whole and all_whole
+        cube = cube.plus(keys)
+        counted = [field.plus(field_keys) for field, field_keys in zip(counted, by_field, strict=True)]
         if max(cube.keys.size, *(field.keys.size for field in counted), 0) > MAX_FILE_CELLS:
             return None
+    if _too_many(positions):
+        return None
     labels = {name: tuple(known) for name, known in positions.items()}
     return FileCounts(
         labels["call_type"],
@@ -103,10 +103,17 @@ def count_file(tables: Iterable[pa.Table], fields: Sequence[str]) -> FileCounts 
     )
 
 
-def _plus(field: FieldCounts, codes: Mapping[str, Integers], cells: CallCells) -> FieldCounts:
-    """Return the counts of a field with those of further calls."""
-    kinds, statuses = (codes[name] for name in _LABELS)
-    return field.plus(field.keys_of(codes[field.name], kinds, statuses, cells.bins, cells.days))
+def _keys(tables: Iterable[pa.Table], positions: Mapping[str, dict[str, int]]) -> Iterator[Keys]:
+    """Yield the keys of each table, until there are too many labels; new labels get the next positions."""
+    fields = [FieldCounts(name, (), grouped=False) for name in positions if name not in _LABELS]
+    for table in tables:
+        codes = {name: codes_of(table[name], _numbered(known)) for name, known in positions.items()}
+        if _too_many(positions):
+            return
+        kinds, statuses = (codes[name] for name in _LABELS)
+        cells = cells_of(table, kinds, statuses)
+        by_field = (field.keys_of(codes[field.name], kinds, statuses, cells.bins, cells.days) for field in fields)
+        yield [cells.keys, *by_field], cells.whole
 
 
 def _too_many(positions: Mapping[str, Mapping[str, int]]) -> bool:
