@@ -92,6 +92,10 @@ def test_lines_are_those_that_are_written_cell_by_cell(values: dict[tuple[int, i
         expected.longest,
     )
     assert found(bytes(lines.text), rows) is None
+    parts = [rows.slice(at, size) for at, size in ((0, 1), (1, 30), (31, ROWS))]
+    texts_of_parts = [bytes(csv_lines(part, COLUMNS, ZONE).text) for part in parts]
+    assert b"".join(texts_of_parts) == lines.text
+    assert [found(text, part) for text, part in zip(texts_of_parts, parts, strict=True)] == [None] * 3
 
 
 @examples(100)
