@@ -59,7 +59,7 @@ _FIRST_DAY = -110_000  # days before 1970 that come before every start time the 
 _LAST_CLASS = (1 << _DURATION_BITS) - 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cube:
     """Sparse counts: sorted keys of cells, and the calls in each."""
 

@@ -39,7 +39,7 @@ def _no_calls() -> Calls:
     return np.empty(0, np.int32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FieldCounts:
     """Sparse counts by the values of a field: sorted keys of cells, and the calls in each."""
 

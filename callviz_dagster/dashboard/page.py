@@ -19,8 +19,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from callviz_dagster.dashboard import charts
-from callviz_dagster.dashboard.counts import Counts, coarser
-from callviz_dagster.dashboard.fields import by_month
+from callviz_dagster.dashboard.counts import Counts, Cube, coarser
+from callviz_dagster.dashboard.fields import FieldCounts, by_month
 from callviz_dagster.dashboard.payload import Totals, payload_bytes, payload_totals, to_payload
 from callviz_dagster.dashboard.vega import Library, digest, library
 from callviz_dagster.documents.display import display_content
@@ -126,7 +126,8 @@ def _small_enough(counts: Counts) -> tuple[Counts, dict[str, Any]]:
 
     Fields are counted by month first, the largest before the others, for they serve one table each.
     """
-    payload = to_payload(counts)
+    encoded: dict[Cube | FieldCounts, dict[str, Any]] = {}
+    payload = to_payload(counts, encoded)
     while payload_bytes(payload) > MAX_COUNTS_BYTES:
         daily = [field for field in counts.fields if not field.monthly]
         if daily:
@@ -137,7 +138,7 @@ def _small_enough(counts: Counts) -> tuple[Counts, dict[str, Any]]:
             counts = coarser(counts)
         else:
             break
-        payload = to_payload(counts)
+        payload = to_payload(counts, encoded)
     return counts, payload
 
 

@@ -25,13 +25,20 @@ _LEVEL = 6
 """Of deflate: 8 takes four times as long for 1 % less."""
 
 
-def to_payload(counts: Counts) -> dict[str, Any]:
+def to_payload(counts: Counts, encoded: dict[Cube | FieldCounts, dict[str, Any]] | None = None) -> dict[str, Any]:
     """Return counts as plain values for JSON; the page's script and `payload_totals` read them.
 
     The days that have calls and the duration classes that occur are lists, and cells hold positions in them. Cells are
     sorted by type, status, hour, duration and day; a day is written as the number of days that follow the one of the
     cell before, starting again with the first day after the last.
+
+    Args:
+        counts: the counts.
+        encoded: cubes and fields of the same calls that are encoded already; further ones are added to them.
     """
+    encoded = {} if encoded is None else encoded
+    encoded |= {cube: _cube(cube, counts) for cube in counts.cubes if cube not in encoded}
+    encoded |= {field: _field(field, counts) for field in counts.fields if field not in encoded}
     return {
         "types": list(counts.types),
         "statuses": list(counts.statuses),
@@ -45,8 +52,8 @@ def to_payload(counts: Counts) -> dict[str, Any]:
         "durations": _classes(counts).tolist(),
         "binSeconds": BIN_SECONDS,
         "tailSeconds": TAIL_SECONDS,
-        "cubes": [_cube(cube, counts) for cube in counts.cubes],
-        "fields": [_field(field, counts) for field in counts.fields],
+        "cubes": [encoded[cube] for cube in counts.cubes],
+        "fields": [encoded[field] for field in counts.fields],
     }
 
 
