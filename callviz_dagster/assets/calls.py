@@ -40,7 +40,7 @@ from callviz_dagster.partitions import Partition, leftovers
 from callviz_dagster.settings import Settings
 from callviz_dagster.storage.refreshing import place
 from callviz_dagster.storage.working_copy import Needs, WorkingCopy
-from callviz_dagster.table.manifest import UNREADABLE, existing_partitions, merged, read_manifest
+from callviz_dagster.table.manifest import UNREADABLE, existing_partitions, merged
 
 if TYPE_CHECKING:
     from callviz_dagster.table.plan import Plan
@@ -183,27 +183,19 @@ def plan_tables(all_partitions: Sequence[Partition], settings: Settings, log: lo
     Raises:
         PlanError: roles are ambiguous or not recognized.
     """
-    from callviz_dagster.documents.profile import Profile
     from callviz_dagster.documents.recognition.decision import Standing
-    from callviz_dagster.documents.recognition.evidence import Evidence
     from callviz_dagster.documents.recognition.report import role_changes
+    from callviz_dagster.table.merged_profiles import merged_profiles
     from callviz_dagster.table.plan import make_plan
     from callviz_dagster.table.write import Tables
 
     before = merged(existing_partitions(all_partitions, settings.data_dir).values())
     standing = Standing.from_json(before.choice if before else None)
-    profile, evidence = Profile(), Evidence()
-    for partition in all_partitions:
-        path = partition.manifest(settings.data_dir)
-        manifest = read_manifest(path, evidence_below=evidence.limit)
-        if manifest is None:
-            if path.exists():
-                log.warning(f"{place(path)} {UNREADABLE}, so the columns are planned without it.")
-        elif len(all_partitions) == 1:
-            profile, evidence = manifest.profile, manifest.evidence or evidence
-        elif manifest.span == partition.span:
-            profile.merge(manifest.profile)
-            evidence.merge(manifest.evidence or Evidence())
+    profile, evidence = merged_profiles(
+        all_partitions,
+        settings.data_dir,
+        lambda path: log.warning(f"{place(path)} {UNREADABLE}, so the columns are planned without it."),
+    )
     plan = make_plan(
         profile,
         table_options(settings),
