@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import functools
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,20 @@ class Manifest:
             evidence = Evidence.from_json(data.get("evidence"), below=evidence_below)
             return cls(**data | {"profile": Profile.from_json(data["profile"]), "evidence": evidence})
 
-        return _record(manifest, text)
+        return _record(manifest, text if evidence_below is None else _without_evidence(text, evidence_below))
+
+
+_FIRST_KEY = re.compile(r'\n"evidence": \{"format_version": \d+, "keys": \["([0-9a-f]{16})"')
+
+
+def _without_evidence(text: str, below: int) -> str:
+    """Return the text of a manifest without the line of the sample where all of that is left out.
+
+    The line is most of the text. With many partitions few samples have a document that stays in the merged one.
+    """
+    start = text.rfind('\n"evidence": ')
+    first_key = _FIRST_KEY.match(text, start) if start > 0 and text.endswith("}\n}\n") else None
+    return f"{text[: start - 1]}}}" if first_key and int(first_key[1], 16) >= below else text
 
 
 @dataclass(frozen=True)
