@@ -9,6 +9,7 @@ it. What belongs elsewhere: the files themselves (`assets/`), and which of them 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import re
@@ -197,10 +198,18 @@ def cluster_time(text: str) -> ClusterTime:
 
 def read_record(publish_dir: Path) -> PublishedRecord:
     """Return what is published; an empty record where there is no file, or no readable one."""
+    path = publish_dir / RECORD
     try:
-        return PublishedRecord.from_json((publish_dir / RECORD).read_text(encoding="utf-8"))
+        status = path.stat()
+        return _record(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ino)
     except (OSError, UnicodeDecodeError):
         return PublishedRecord()
+
+
+@functools.lru_cache(maxsize=4)
+def _record(path: Path, *_state: int) -> PublishedRecord:
+    """Return what `read_record` does; each step of a refresh reads the record several times, with all partitions."""
+    return PublishedRecord.from_json(path.read_text(encoding="utf-8"))
 
 
 def record_file(
