@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +14,10 @@ import pytest
 from pymongo.collection import Collection
 
 from callviz_dagster.settings import Settings
+from callviz_dagster.storage.files import FileError
+from callviz_dagster.table.manifest import read_footer
+from callviz_dagster.table.read import published_columns, rows
+from callviz_dagster_tests.helpers.calls import FOOTER, business, table, write
 from callviz_dagster_tests.helpers.refresh import failure, files, refresh, some_calls
 from callviz_dagster_tests.test_partitioned_refresh import DAYS, calls_of_ten_days, daily, ids, refresh_range
 
@@ -125,3 +130,18 @@ def test_what_is_covered_is_counted_again_where_the_counts_cannot_be_read(
     damage(daily.data_dir / "raw_calls" / "coverage.json")
     assert "not known which partitions have documents" in _sentence(refresh(daily, "calls_csv"))
     assert refresh_range(daily, DAYS[0], DAYS[-1], only=DAYS[7]).success
+
+
+def test_no_damage_at_the_end_of_a_parquet_file_changes_what_is_read(tmp_path: Path) -> None:
+    """Pages have checksums; names and types of columns have none, and must be those that the file records."""
+    path = tmp_path / "2024-05.parquet"
+    write(path, table(business(20)), FOOTER)
+    content, columns = path.read_bytes(), published_columns(FOOTER)
+    before = [*rows([path], columns, FOOTER.timezone)]
+    end = len(content) - int.from_bytes(content[-8:-4], "little") - 8
+    for place in range(end, len(content), 17):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        if (footer := read_footer(path)) and footer.calls == 20:
+            with contextlib.suppress(FileError):
+                read = [*rows([path], columns, FOOTER.timezone)]
+                assert read == before or sum(batch.num_rows for batch in read) != 20, f"byte {place}"

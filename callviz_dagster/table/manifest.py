@@ -313,5 +313,6 @@ def _footer(path: Path, *_state: int) -> TableFooter | None:
     try:
         metadata = parquet_metadata(path).metadata or {}
         return TableFooter.from_json(metadata[FOOTER_KEY])
-    except (FileNotFoundError, KeyError, OSError, RecordError, pa.ArrowInvalid):
+    # Names of columns may be damaged, too, so that they are no text.
+    except (KeyError, OSError, RecordError, UnicodeDecodeError, pa.ArrowException):
         return None

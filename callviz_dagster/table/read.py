@@ -17,7 +17,7 @@ from callviz_dagster.concurrency import MAX_BYTES_READ, MAX_ROWS_READ
 from callviz_dagster.contract import Column, Kind, arrow_schema, arrow_type, table_columns
 from callviz_dagster.documents.text import plain_texts
 from callviz_dagster.storage.files import PublishedFile
-from callviz_dagster.table.manifest import TableFooter
+from callviz_dagster.table.manifest import FOOTER_KEY, RecordError, TableFooter
 from callviz_dagster.table.recent import damaged, row_groups_since, rows_since
 
 _CHUNK = 1 << 20
@@ -61,11 +61,27 @@ def rows(
     for path in paths:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                _require_own_columns(file)
                 same = file.schema_arrow.equals(schema)
                 for batch in _batches(file, since):
                     yield batch if same else _widened(batch, columns, schema, zone)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise damaged(path, error) from error
+
+
+def _require_own_columns(file: pq.ParquetFile) -> None:
+    """Require the columns that a file's own record names: pages have checksums, the names at the end of it have none.
+
+    Raises:
+        pa.ArrowInvalid: they differ, so the file is damaged.
+    """
+    recorded = (file.metadata.metadata or {}).get(FOOTER_KEY)
+    try:
+        columns = published_columns(TableFooter.from_json(recorded)) if recorded else ()
+    except RecordError as error:
+        raise pa.ArrowInvalid(str(error)) from error
+    if recorded and not file.schema_arrow.equals(arrow_schema(columns)):
+        raise pa.ArrowInvalid("its columns are not those that it records")
 
 
 def _batches(calls: pq.ParquetFile, since: dt.date | None) -> Iterator[pa.RecordBatch]:
