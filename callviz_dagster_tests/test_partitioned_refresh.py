@@ -161,7 +161,7 @@ def test_one_partition_costs_its_own_documents_alone(daily: Settings, collection
     assert rewritten - {"data/.refresh.lock"} == {
         f"raw_calls/{DAYS[4]}.bson.zst", f"raw_calls/{DAYS[4]}.json", "raw_calls/coverage.json",
         f"calls/{DAYS[4]}.parquet", f"rejected_calls/{DAYS[4]}.parquet", "publish/calls.csv", "data/calls_csv.json",
-        "data/call_counts.arrow", "publish/published.json",
+        "data/call_counts.arrow", "data/profiles.txt", "publish/published.json",
     }  # fmt: skip
     assert len(ids(daily)) == 2000
 
