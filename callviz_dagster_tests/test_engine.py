@@ -301,6 +301,7 @@ def test_two_workers_make_the_bytes_of_one_machine(
         "rejected_calls",
         "calls_csv.json",
         "call_counts.arrow",
+        "profiles.txt",
         ".refresh.lock",
         ".runs",
     }
