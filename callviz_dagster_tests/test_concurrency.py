@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import threading
@@ -108,8 +109,29 @@ def test_a_module_is_loaded_at_the_end_of_the_block(tmp_path: Path, monkeypatch:
     assert own_threads() <= before
 
 
+def test_no_search_for_garbage_interrupts_loading_and_none_is_missed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"without_searches_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text("import gc\nsearches = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        with loading(name):
+            pass
+        assert not sys.modules[name].searches
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 1_000
+        gc.unfreeze()
+        with loading(name):
+            pass
+        assert gc.get_freeze_count() == 0, "what was loaded before is left alone"
+    finally:
+        gc.unfreeze()
+
+
 def test_a_module_that_cannot_be_loaded_fails_where_it_is_used() -> None:
     with loading("no_such_module"):
         pass
+    assert gc.isenabled()
     with pytest.raises(ImportError):
         importlib.import_module("no_such_module")
