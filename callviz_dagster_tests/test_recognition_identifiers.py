@@ -60,9 +60,12 @@ def test_values_that_repeat_are_counted_however_few_fit_into_memory(
 @given(
     st.lists(st.lists(st.none() | st.text("aé0", max_size=45) | st.text("x", min_size=30, max_size=45), max_size=8)),
     st.integers(0, 30),
+    st.integers(1, 20),
 )
-def test_hashes_prove_only_of_different_values_that_none_repeats(batches: list[list[str | None]], most: int) -> None:
-    seen = SeenHashes(most)
+def test_hashes_prove_only_of_different_values_that_none_repeats(
+    batches: list[list[str | None]], most: int, sorted_at_once: int
+) -> None:
+    seen = SeenHashes(most, sorted_at_once)
     for batch in batches:
         # The values lie in the middle of a longer array, as those of a filtered table do.
         seen.add(text_hashes(pa.chunked_array([pa.array(["before", *batch, "after"], pa.string())[1:-1]])))

@@ -75,11 +75,15 @@ def text_hashes(values: pa.ChunkedArray) -> NDArray[np.uint64]:
     return hashes_of_slices(characters, bounds[:-1], np.diff(bounds))
 
 
+_HASHES_SORTED = 1 << 21
+"""About how many hashes are sorted at a time: 16 MB."""
+
+
 class SeenHashes:
     """Hashes of a column's values, gathered batch by batch, up to a number that fits into memory."""
 
-    def __init__(self, most: int = MAX_IDS_IN_MEMORY) -> None:
-        self._left = most
+    def __init__(self, most: int = MAX_IDS_IN_MEMORY, sorted_at_once: int = _HASHES_SORTED) -> None:
+        self._left, self._sorted_at_once = most, sorted_at_once
         self._chunks: list[NDArray[np.uint64]] = []
 
     def add(self, hashes: NDArray[np.uint64]) -> None:
@@ -91,10 +95,16 @@ class SeenHashes:
             self._chunks.clear()
 
     def all_differ(self) -> bool:
-        """Return whether they prove that no value repeats."""
-        hashes = np.concatenate([np.zeros(0, np.uint64), *self._chunks])
-        hashes.sort()
-        return self._left >= 0 and not bool((hashes[1:] == hashes[:-1]).any())
+        """Return whether they prove that no value repeats; sorts a share of them at a time."""
+        shares = sum(map(len, self._chunks)) // self._sorted_at_once + 1
+        for share in range(shares):
+            hashes = np.concatenate(
+                [np.zeros(0, np.uint64), *(chunk[chunk % shares == share] for chunk in self._chunks)]
+            )
+            hashes.sort()
+            if (hashes[1:] == hashes[:-1]).any():
+                return False
+        return self._left >= 0
 
 
 def repeated_ids(path: Path, at_once: int = MAX_IDS_IN_MEMORY) -> tuple[list[str], int]:
