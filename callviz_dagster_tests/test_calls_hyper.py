@@ -121,7 +121,7 @@ def test_partitions_with_different_columns_become_one_extract(tmp_path: Path) ->
     """A field that is a number in one partition and a text in another, or there in one of them alone."""
     earlier, later = calls_table(), calls_table(3).drop_columns(["agent"])
     later = later.set_column(later.schema.get_field_index("cost_usd"), "cost_usd", pa.array(["1.5 EUR", None, "2"]))
-    later = later.append_column("queue", pa.array([1, 2, None], pa.int64()))
+    later = later.add_column(later.num_columns - 1, "queue", pa.array([1, 2, None], pa.int64()))
     rows = extract_of(tmp_path, earlier, later)
     assert list(rows[0]) == [*(c.name for c in LEADING), "agent", "cost_usd", "answered", "queue", "repairs"]
     assert [row["cost_usd"] for row in rows[:3]] == ["0", "0.25", "0.5"]
