@@ -122,3 +122,10 @@ def test_a_manifest_is_read_without_the_part_of_its_sample_that_is_left_out(data
         assert documents == [document for document in whole.evidence.documents if document.key < below]
     path.write_text(path.read_text()[:-10])
     assert read_manifest(path, evidence_below=0) is None, "a file that ends early"
+
+
+def test_no_sample_of_other_partitions_stays_once_there_is_one_partition_alone(data_dir: Path) -> None:
+    merged(data_dir)
+    assert (data_dir / FILE).exists()
+    assert merged(data_dir, DAILY[:1]) == of_manifests(data_dir, DAILY[:1])
+    assert not (data_dir / FILE).exists()

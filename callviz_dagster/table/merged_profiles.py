@@ -42,6 +42,8 @@ def merged_profiles(
         FileError: what is kept cannot be written.
     """
     if len(partitions) == 1:
+        # What is kept of other partitions holds samples of their calls.
+        (data_dir / FILE).unlink(missing_ok=True)
         return _merged(partitions, data_dir, unreadable)[:2]
     profile, evidence = Profile(), Evidence()
     before, kept = _read(data_dir / FILE), dict[str, str]()
