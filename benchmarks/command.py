@@ -96,8 +96,10 @@ def report(ran: Mapping[str, Sequence[Ran]], documents: int) -> None:
 def timings_of(ran: Mapping[str, Sequence[Ran]]) -> dict[str, list[float]]:
     """Return the seconds of each command and of each step, round by round."""
     by_step = [steps_of(one) for one in ran[COMMAND]]
+    # Dagster ends the process that shows a step's log with the step, and so loses the last line now and then.
+    names = dict.fromkeys(name for steps in by_step for name in steps)
     return {name: seconds(some) for name, some in ran.items()} | {
-        name: [steps[name] for steps in by_step] for name in by_step[0]
+        name: [steps[name] for steps in by_step if name in steps] for name in names
     }
 
 

@@ -58,6 +58,14 @@ def test_the_whole_command_is_timed_step_by_step(measured: Measuring) -> None:
     assert report["processor_seconds"][command.COMMAND] > 0
 
 
+def test_a_line_that_dagster_lost_in_one_round_costs_that_round_alone() -> None:
+    lines = [f'Finished execution of step "{name}" in 500ms.' for name in ("calls", "calls_csv")]
+    ran = {command.COMMAND: [Ran(2, 1, 500, None, lines[0]), Ran(2, 1, 500, None, "\n".join(lines))]}
+    timings = command.timings_of(ran)
+    assert (timings["calls"], timings["calls_csv"]) == ([0.5, 0.5], [0.5])
+    assert timings[command.OUTSIDE] == [1.5, 1.0]
+
+
 def test_steps_of_minutes_and_of_milliseconds_are_read() -> None:
     log = 'Finished execution of step "{}" in {}.\n'
     output = log.format("raw_calls", "1m54s") + log.format("calls", "23.5s") + log.format("calls_csv", "593ms")
