@@ -1,4 +1,4 @@
-"""Columns side by side that are empty in nearly every row, as rare fields are: found, so that they take no time there.
+"""Where columns side by side are empty in nearly every row, as those of rare fields are.
 
 What belongs elsewhere: how cells are written (`calls_csv/format.py`) and compared (`calls_csv/audit.py`).
 """

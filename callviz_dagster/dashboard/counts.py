@@ -235,20 +235,20 @@ class CallsByType:
     @cached_property
     def sums(self) -> tuple[Integers, Integers]:
         """The different values in order, and the calls of all types with each."""
-        return _summed(self.values, self.calls)
+        return _calls_in_groups(self.values, self.calls)
 
 
 def _totals(cube: Cube, group: Callable[[Cube], Integers]) -> tuple[Integers, Integers]:
     """Return the groups that occur in a cube, in order, and the calls in each; `group` gives each cell's group."""
     import numpy as np
 
-    parts = [_summed(group(part), part.calls) for part in cube.slices()]
+    parts = [_calls_in_groups(group(part), part.calls) for part in cube.slices()]
     none = np.empty(0, np.int64)
     groups, sums = (np.concatenate([none, *arrays]) for arrays in zip(*parts, strict=True)) if parts else (none, none)
-    return _summed(groups, sums)
+    return _calls_in_groups(groups, sums)
 
 
-def _summed(groups: Integers, calls: Calls | Integers) -> tuple[Integers, Integers]:
+def _calls_in_groups(groups: Integers, calls: Calls | Integers) -> tuple[Integers, Integers]:
     """Return the different groups in order, and the calls in each."""
     import numpy as np
 

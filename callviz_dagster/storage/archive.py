@@ -1,8 +1,8 @@
 """Archives of raw BSON documents: written through zstd, read back in chunks of whole documents.
 
 Each batch is a zstd frame of its own, which takes a fifth less time than one frame for all. Decompressed, an archive is
-a stream of documents that `mongorestore` and `bsondump` read. What belongs elsewhere:
-what the documents hold (`documents/`) and where an archive goes (`partitions.py`).
+a stream of documents that `mongorestore` and `bsondump` read. What belongs elsewhere: what the documents hold
+(`documents/`) and where an archive goes (`partitions.py`).
 """
 
 from __future__ import annotations
